@@ -1,0 +1,10 @@
+-- The service's own role: it may read and write the rows of this schema, and nothing else anywhere. The role that runs this owns the schema.
+do $$
+declare
+    service name := current_database() || '_opportunities';
+begin
+    execute format('grant usage on schema opportunities to %I', service);
+    execute format('alter default privileges in schema opportunities grant select, insert, update, delete on tables to %I', service);
+    execute format('alter default privileges in schema opportunities grant usage, select on sequences to %I', service);
+end
+$$;

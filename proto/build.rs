@@ -1,0 +1,448 @@
+//! Generates Rust from every `.proto` file under `salespipeline/`, and gives each message of the REST API its JSON form and its schema.
+//!
+//! Nothing about a message is written down twice: the attributes below are worked out from the descriptors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use protox::prost_reflect::{
+    DescriptorPool, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+    MethodDescriptor, OneofDescriptor, Value,
+};
+use tonic_prost_build::Builder;
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// Messages that have a hand-written type with a JSON form of its own.
+const SCALARS: [(&str, &str); 3] = [
+    ("salespipeline.type.v1.Decimal", "crate::Decimal"),
+    ("salespipeline.type.v1.Date", "crate::Date"),
+    ("google.protobuf.Timestamp", "crate::Timestamp"),
+];
+
+/// Packages whose services are for services alone; their messages get a JSON form only where another package uses them.
+const INTERNAL: [&str; 1] = ["salespipeline.events.v1"];
+
+fn main() -> Outcome {
+    println!("cargo:rerun-if-changed=salespipeline");
+    println!("cargo:rerun-if-changed=build.rs");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let mut sources = Vec::new();
+    find(Path::new("salespipeline"), &mut sources)?;
+    sources.sort();
+
+    let mut files = protox::Compiler::new(["."])?;
+    files.include_imports(true).include_source_info(true).open_files(&sources)?;
+    // Encoded by the compiler itself: its `file_descriptor_set()` would drop our options.
+    fs::write(out.join("descriptors.bin"), files.encode_file_descriptor_set())?;
+
+    let pool = files.descriptor_pool();
+    let rest = Rest::of(&pool)?;
+    let mut build = tonic_prost_build::configure().btree_map(".");
+    for (proto, rust) in SCALARS {
+        build = build.extern_path(format!(".{proto}"), rust);
+    }
+    build = rest.annotate(build)?;
+    build.compile_fds(files.file_descriptor_set())?;
+    fs::write(out.join("modules.rs"), modules(&pool))?;
+    fs::write(out.join("tables.rs"), rest.tables()?)?;
+    Ok(())
+}
+
+fn find(folder: &Path, sources: &mut Vec<PathBuf>) -> Outcome {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find(&path, sources)?;
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
+            sources.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// `pub mod identity { pub mod v1 { … } }` for every package.
+fn modules(pool: &DescriptorPool) -> String {
+    let packages: BTreeSet<String> = pool.files().map(|file| file.package_name().into()).collect();
+    let mut text = String::new();
+    for package in packages {
+        let Some(path) = package.strip_prefix("salespipeline.") else { continue };
+        let (open, close): (Vec<_>, Vec<_>) = path
+            .split('.')
+            .map(|name| (format!("/// `{package}`.\npub mod r#{name} {{\n"), "}\n"))
+            .unzip();
+        let include = format!("include!(concat!(env!(\"OUT_DIR\"), \"/{package}.rs\"));\n");
+        text += &(open.concat() + &include + &close.concat());
+    }
+    text
+}
+
+/// What the REST API can reach.
+struct Rest {
+    pool: DescriptorPool,
+    option: ExtensionDescriptor,
+    methods: Vec<MethodDescriptor>,
+    /// By full name, like the others: what a request is made of.
+    requests: BTreeMap<String, MessageDescriptor>,
+    /// What an answer is made of.
+    answers: BTreeMap<String, MessageDescriptor>,
+    /// Flat requests that a query string can hold.
+    queries: BTreeMap<String, MessageDescriptor>,
+    enums: BTreeMap<String, EnumDescriptor>,
+}
+
+impl Rest {
+    fn of(pool: &DescriptorPool) -> Outcome<Self> {
+        let option = pool.get_extension_by_name("salespipeline.type.v1.rest").ok_or("no option")?;
+        let methods: Vec<_> = pool
+            .services()
+            .filter(|service| !INTERNAL.contains(&service.package_name()))
+            .flat_map(|service| service.methods().collect::<Vec<_>>())
+            .collect();
+        let mut rest = Self {
+            pool: pool.clone(),
+            option,
+            methods,
+            requests: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            enums: BTreeMap::new(),
+        };
+        for method in rest.methods.clone() {
+            let writes = ["Create", "Update", "Import"];
+            let query = !writes.iter().any(|verb| method.name().starts_with(verb))
+                && rest.visible(&method.input()).next().is_some()
+                && rest.visible(&method.input()).all(|field| is_flat(&field));
+            if query {
+                rest.queries.insert(method.input().full_name().into(), method.input());
+            }
+            let (mut requests, mut answers) = (BTreeMap::new(), BTreeMap::new());
+            rest.reach(method.input(), &mut requests);
+            rest.reach(method.output(), &mut answers);
+            rest.requests.extend(requests);
+            rest.answers.extend(answers);
+        }
+        for message in rest.messages() {
+            for field in rest.visible(&message) {
+                if let Kind::Enum(kind) = field.kind() {
+                    rest.enums.insert(kind.full_name().into(), kind);
+                }
+            }
+        }
+        rest.check_names()?;
+        Ok(rest)
+    }
+
+    fn messages(&self) -> Vec<MessageDescriptor> {
+        let all: BTreeMap<_, _> = self.requests.iter().chain(&self.answers).collect();
+        all.into_values().cloned().collect()
+    }
+
+    fn reach(&self, message: MessageDescriptor, found: &mut BTreeMap<String, MessageDescriptor>) {
+        let name = message.full_name().to_owned();
+        if scalar(&message).is_some() || found.contains_key(&name) {
+            return;
+        }
+        found.insert(name, message.clone());
+        for field in self.visible(&message) {
+            let kind = if field.is_map() { map_value(&field) } else { field.kind() };
+            if let Kind::Message(part) = kind {
+                self.reach(part, found);
+            }
+        }
+    }
+
+    /// Two schemas of one name would overwrite each other in the OpenAPI document.
+    fn check_names(&self) -> Outcome {
+        let mut seen = BTreeMap::new();
+        let messages = self.messages();
+        let names = messages.iter().map(MessageDescriptor::full_name);
+        for full in names.chain(self.enums.keys().map(String::as_str)) {
+            let short = full.rsplit('.').next().unwrap_or(full);
+            if let Some(other) = seen.insert(short, full) {
+                return Err(format!("{full} and {other} have one name in the REST API").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn option(&self, field: &FieldDescriptor, name: &str) -> Option<Value> {
+        let options = field.options();
+        let rest = options.get_extension(&self.option);
+        let rest = rest.as_message()?;
+        rest.has_field_by_name(name).then(|| rest.get_field_by_name(name).map(|v| v.into_owned()))?
+    }
+
+    fn is(&self, field: &FieldDescriptor, name: &str) -> bool {
+        self.option(field, name).and_then(|value| value.as_bool()).unwrap_or(false)
+    }
+
+    fn visible(&self, message: &MessageDescriptor) -> impl Iterator<Item = FieldDescriptor> {
+        let fields: Vec<_> =
+            message.fields().filter(|field| !self.is(field, "hidden")).collect();
+        fields.into_iter()
+    }
+
+    fn annotate(&self, mut build: Builder) -> Outcome<Builder> {
+        for kind in self.enums.values() {
+            build = annotate_enum(build, kind);
+        }
+        for message in self.messages() {
+            let name = message.full_name();
+            let request = self.requests.contains_key(name);
+            build = build.message_attribute(name, derives(request, self.answers.contains_key(name)));
+            if request {
+                build = build.message_attribute(name, "#[serde(deny_unknown_fields)]");
+            }
+            if self.queries.contains_key(name) {
+                build = build
+                    .message_attribute(name, "#[derive(utoipa::IntoParams)]")
+                    .message_attribute(name, "#[into_params(parameter_in = Query)]");
+            }
+            for field in message.fields() {
+                if field.containing_oneof().is_none_or(|oneof| oneof.is_synthetic()) {
+                    build = build.field_attribute(path(&field), self.field(&field)?);
+                }
+            }
+            for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
+                build = self.annotate_oneof(build, &message, &oneof)?;
+            }
+        }
+        Ok(build)
+    }
+
+    fn annotate_oneof(
+        &self,
+        mut build: Builder,
+        message: &MessageDescriptor,
+        oneof: &OneofDescriptor,
+    ) -> Outcome<Builder> {
+        let path = format!("{}.{}", message.full_name(), oneof.name());
+        let title = format!("{}{}", message.name(), camel(oneof.name()));
+        let request = self.requests.contains_key(message.full_name());
+        build = build
+            .type_attribute(&path, derives(request, self.answers.contains_key(message.full_name())))
+            .type_attribute(&path, format!("#[schema(as = {title})]"));
+        for field in oneof.fields() {
+            if matches!(field.kind(), Kind::Enum(_) | Kind::Bytes) {
+                return Err(format!("{}: wrap it in a message", field.full_name()).into());
+            }
+            let check = match field.kind() {
+                Kind::String if request => ", deserialize_with = \"crate::json::text\"",
+                _ => "",
+            };
+            let attribute = format!("#[serde(rename = {:?}{check})]", field.name());
+            build = build.field_attribute(format!("{path}.{}", field.name()), attribute);
+        }
+        Ok(build)
+    }
+
+    /// The attributes of one field.
+    fn field(&self, field: &FieldDescriptor) -> Outcome<String> {
+        if self.is(field, "hidden") {
+            return Ok("#[serde(skip)]".into());
+        }
+        let parent = field.parent_message().full_name().to_owned();
+        let request = self.requests.contains_key(&parent);
+        let nullable = field.field_descriptor_proto().proto3_optional();
+        let (read, value_type) = form(field)?;
+
+        let mut text = String::new();
+        if let Kind::Enum(kind) = field.kind() {
+            write!(text, "#[serde(with = \"crate::json::Enum::<{}>\")]", rust(kind.full_name()))?;
+        } else if let Some(read) = read.filter(|_| request) {
+            write!(text, "#[serde(deserialize_with = \"crate::json::{read}\")]")?;
+        }
+        if request {
+            text += "#[serde(default)]";
+        }
+
+        let mut schema = Vec::new();
+        let required = if request { self.is(field, "required") } else { true };
+        schema.push(format!("required = {required}"));
+        if let Some(example) = self.option(field, "example") {
+            schema.push(format!("example = json!({})", example.as_str().unwrap_or("null")));
+        }
+        if let Some(length) = self.option(field, "max_length").and_then(|value| value.as_u32()) {
+            schema.push(format!("max_length = {length}"));
+        }
+        let query = self.queries.contains_key(&parent).then(|| {
+            // A parameter is left out, never null.
+            let mut param = schema.clone();
+            param.push(format!("value_type = {value_type}"));
+            param
+        });
+        if nullable {
+            schema.push(format!("value_type = Option<{value_type}>"));
+        } else if read.is_some() || matches!(field.kind(), Kind::Enum(_) | Kind::Message(_)) {
+            schema.push(format!("value_type = {value_type}"));
+        }
+        write!(text, "#[schema({})]", schema.join(", "))?;
+        if let Some(param) = query {
+            write!(text, "#[param({})]", param.join(", "))?;
+        }
+        Ok(text)
+    }
+
+    /// The constants and functions that cannot be attributes.
+    fn tables(&self) -> Outcome<String> {
+        let mut text = String::new();
+        writeln!(text, "/// The path of every rpc.\npub const METHODS: &[&str] = &[")?;
+        for service in self.pool.services() {
+            for method in service.methods() {
+                writeln!(text, "    \"/{}/{}\",", service.full_name(), method.name())?;
+            }
+        }
+        writeln!(text, "];\n\n/// The rpcs whose request a query string can hold: path of the rpc,")?;
+        writeln!(text, "/// name of the request, names of its parameters.")?;
+        writeln!(text, "pub const QUERIES: &[(&str, &str, &[&str])] = &[")?;
+        for method in &self.methods {
+            let Some(query) = self.queries.get(method.input().full_name()) else { continue };
+            let names: Vec<_> = self.visible(query).map(|field| field.name().to_owned()).collect();
+            let service = method.parent_service();
+            let rpc = format!("/{}/{}", service.full_name(), method.name());
+            writeln!(text, "    (\"{rpc}\", \"{}\", &{names:?}),", query.name())?;
+        }
+        writeln!(text, "];\n\n/// The schema of every type in the REST API, with its name.")?;
+        writeln!(text, "pub fn schemas() -> Vec<(String, RefOr<Schema>)> {{\n    vec![")?;
+        let messages = self.messages();
+        let names = messages.iter().map(|message| rust(message.full_name()));
+        let enums = self.enums.keys().map(|name| rust(name));
+        for name in names.chain(enums).chain(SCALARS.map(|(_, rust)| rust.to_owned())) {
+            writeln!(text, "        schema::<{name}>(),")?;
+        }
+        writeln!(text, "    ]\n}}\n")?;
+        for (name, query) in &self.queries {
+            writeln!(text, "impl query::Query for {} {{", rust(name))?;
+            writeln!(text, "    const FIELDS: &'static [query::Parameter] = &[")?;
+            for field in self.visible(query) {
+                let form = match field.kind() {
+                    Kind::String | Kind::Enum(_) => "Text",
+                    Kind::Message(message) if message.name() != "Decimal" => "Text",
+                    Kind::Bool => "Bool",
+                    _ => "Number",
+                };
+                let (name, repeated) = (field.name(), field.is_list());
+                writeln!(text, "        query::Parameter {{ name: {name:?}, repeated: {repeated}, form: query::Form::{form} }},")?;
+            }
+            writeln!(text, "    ];\n}}\n")?;
+        }
+        Ok(text)
+    }
+}
+
+fn derives(request: bool, answer: bool) -> String {
+    let serialize = if answer { "serde::Serialize, " } else { "" };
+    let deserialize = if request { "serde::Deserialize, " } else { "" };
+    format!("#[derive({serialize}{deserialize}utoipa::ToSchema)]")
+}
+
+fn annotate_enum(mut build: Builder, kind: &EnumDescriptor) -> Builder {
+    build = build.enum_attribute(
+        kind.full_name(),
+        "#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]",
+    );
+    let prefix = snake(kind.name()) + "_";
+    for value in kind.values() {
+        let name = value.name().to_lowercase();
+        let name = name.strip_prefix(&prefix).unwrap_or(&name);
+        // Value 0 says that nothing was said: no text stands for it.
+        let attribute = match value.number() {
+            0 => "#[serde(skip)]".into(),
+            _ => format!("#[serde(rename = {name:?})]"),
+        };
+        build = build.field_attribute(format!("{}.{}", kind.full_name(), value.name()), attribute);
+    }
+    build
+}
+
+/// The function of `json` that reads a field, where serde's own does not do, and the type its schema is made from.
+fn form(field: &FieldDescriptor) -> Outcome<(Option<&'static str>, String)> {
+    let nullable = field.field_descriptor_proto().proto3_optional();
+    let kind = if field.is_map() { map_value(field) } else { field.kind() };
+    let pick = |one, optional, list| match (nullable, field.is_list()) {
+        (true, _) => optional,
+        (_, true) => list,
+        _ => one,
+    };
+    let (read, part) = match &kind {
+        Kind::String if field.is_map() => (None, "String".to_owned()),
+        Kind::String => (Some(pick("text", "optional_text", "texts")), "String".into()),
+        Kind::Enum(kind) => (None, rust(kind.full_name())),
+        Kind::Message(message) => match scalar(message) {
+            Some(rust) if field.is_map() => (None, rust.into()),
+            Some(rust) if nullable || field.is_list() => (None, rust.into()),
+            Some(rust) => (Some("present"), rust.into()),
+            None if field.is_map() => (Some("object_map"), rust(message.full_name())),
+            None => (Some(pick("object", "optional_object", "objects")), rust(message.full_name())),
+        },
+        Kind::Bytes => return Err(format!("{}: bytes have no JSON", field.full_name()).into()),
+        Kind::Bool => (None, "bool".into()),
+        Kind::Double => (None, "f64".into()),
+        Kind::Float => (None, "f32".into()),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => (None, "i32".into()),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => (None, "i64".into()),
+        Kind::Uint32 | Kind::Fixed32 => (None, "u32".into()),
+        Kind::Uint64 | Kind::Fixed64 => (None, "u64".into()),
+    };
+    let whole = if field.is_map() {
+        format!("std::collections::BTreeMap<String, {part}>")
+    } else if field.is_list() {
+        format!("Vec<{part}>")
+    } else {
+        part
+    };
+    Ok((read, whole))
+}
+
+fn is_flat(field: &FieldDescriptor) -> bool {
+    let plain = match field.kind() {
+        Kind::Message(message) => scalar(&message).is_some(),
+        Kind::Bytes => false,
+        _ => true,
+    };
+    plain && !field.is_map() && field.containing_oneof().is_none_or(|oneof| oneof.is_synthetic())
+}
+
+fn scalar(message: &MessageDescriptor) -> Option<&'static str> {
+    SCALARS.iter().find(|(proto, _)| *proto == message.full_name()).map(|(_, rust)| *rust)
+}
+
+fn map_value(field: &FieldDescriptor) -> Kind {
+    match field.kind() {
+        Kind::Message(entry) => entry.map_entry_value_field().kind(),
+        kind => kind,
+    }
+}
+
+/// The path by which attributes are given to a field. Without a leading dot it is exact.
+fn path(field: &FieldDescriptor) -> String {
+    format!("{}.{}", field.parent_message().full_name(), field.name())
+}
+
+/// `salespipeline.identity.v1.User` → `crate::identity::v1::User`.
+fn rust(name: &str) -> String {
+    let path = name.strip_prefix("salespipeline.").unwrap_or(name);
+    let parts: Vec<_> = path.split('.').map(|part| format!("r#{part}")).collect();
+    format!("crate::{}", parts.join("::"))
+}
+
+/// `OpportunityStatus` → `opportunity_status`.
+fn snake(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.extend(letter.to_lowercase());
+    }
+    text
+}
+
+/// `contact_person` → `ContactPerson`.
+fn camel(name: &str) -> String {
+    let word = |word: &str| word[..1].to_uppercase() + &word[1..];
+    name.split('_').map(word).collect()
+}

@@ -1,0 +1,1 @@
+//! The whole stack, through its public surfaces only.
