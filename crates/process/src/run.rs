@@ -1,0 +1,138 @@
+//! The shape of a `main`: set up telemetry, start, wait for the end, drain, tell the exit code.
+
+use std::{future::Future, io::Write as _, net::SocketAddr, process::ExitCode};
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::{Lifecycle, ListenSettings, Readiness, TelemetrySettings, http, ops, telemetry};
+
+/// What a starting process is given.
+#[derive(Clone, Debug)]
+pub struct Context {
+    service: &'static str,
+    lifecycle: Lifecycle,
+    metrics: PrometheusHandle,
+}
+
+/// Runs a process from its start to its exit code.
+///
+/// `start` binds, connects and spawns its tasks, and returns; a command that runs once does its work in it and spawns nothing. The
+/// process ends when all tasks have ended: by themselves, at a signal, or because one failed (see [`Lifecycle`]).
+///
+/// ```no_run
+/// # let telemetry = process::TelemetrySettings::default();
+/// # let listen = process::ListenSettings { listen_addr: ([127, 0, 0, 1], 0).into(), ops_addr: ([127, 0, 0, 1], 0).into() };
+/// process::run("identity", &telemetry, async |process| {
+///     let listener = process.listen(&listen).await?;
+///     let shutdown = process.shutdown();
+///     process.spawn("grpc", async move {
+///         drop(listener);
+///         shutdown.cancelled().await;
+///         Ok(())
+///     });
+///     Ok(())
+/// });
+/// ```
+pub fn run<F>(service: &'static str, settings: &TelemetrySettings, start: F) -> ExitCode
+where
+    F: AsyncFnOnce(Context) -> anyhow::Result<()>,
+{
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(service, &error.into()),
+    };
+    let _inside = runtime.enter();
+    let telemetry = match telemetry::init(service, settings) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return refuse(service, &error),
+    };
+    let lifecycle = Lifecycle::default();
+    let context = Context { service, lifecycle: lifecycle.clone(), metrics: telemetry.metrics() };
+    let well = runtime.block_on(async {
+        let shutdown = lifecycle.shutdown();
+        let started = async {
+            lifecycle.listen_for_signals()?;
+            tokio::select! {
+                started = start(context) => started,
+                () = shutdown.cancelled() => Err(anyhow::anyhow!("asked to stop before it was done")),
+            }
+        };
+        if let Err(error) = started.await {
+            lifecycle.fail("start", &format!("{error:#}"));
+        }
+        lifecycle.finished().await
+    });
+    info!(well, "stopped");
+    telemetry.shutdown();
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Before there is telemetry, one line has to do. 64 is `EX_USAGE`: a setting makes no sense.
+fn refuse(service: &str, error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{service}: {error:#}");
+    ExitCode::from(64)
+}
+
+impl Context {
+    /// Binds both addresses, serves `/metrics`, `/healthz` and `/readyz` on the second until the process ends, [`announce`]s both,
+    /// and gives the first one's listener.
+    pub async fn listen(&self, settings: &ListenSettings) -> anyhow::Result<TcpListener> {
+        let listener = bind(settings.listen_addr).await?;
+        let ops = bind(settings.ops_addr).await?;
+        announce(self.service, listener.local_addr()?, ops.local_addr()?)?;
+        let router = ops::router(self.readiness().clone(), self.metrics.clone());
+        tokio::spawn(async move {
+            // Not one of the lifecycle's tasks: it tells of the draining until the runtime itself ends.
+            if let Err(error) = http::serve(ops, router, CancellationToken::new()).await {
+                error!(%error, "/metrics and /readyz are no longer served");
+            }
+        });
+        Ok(listener)
+    }
+
+    /// The name that the process was started with.
+    pub fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// The process's tasks and its end.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+
+    /// What must be true before the process is given work.
+    pub fn readiness(&self) -> &Readiness {
+        self.lifecycle.readiness()
+    }
+
+    /// Cancelled when the process begins to drain.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.lifecycle.shutdown()
+    }
+
+    /// Starts a task; see [`Lifecycle::spawn`].
+    pub fn spawn(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.lifecycle.spawn(name, task);
+    }
+}
+
+/// Prints the one line of standard output, by which whoever started the process learns that it is bound, and where:
+/// `{"service":"identity","listen":"127.0.0.1:1234","ops":"127.0.0.1:1235"}`.
+pub fn announce(service: &str, listen: SocketAddr, ops: SocketAddr) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, r#"{{"service":"{service}","listen":"{listen}","ops":"{ops}"}}"#)
+        .and_then(|()| out.flush())
+        .context("print the addresses")
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
+}

@@ -1,0 +1,92 @@
+//! The settings that several services share, as pieces that a service flattens into its own with clap.
+//!
+//! ```
+//! #[derive(clap::Parser)]
+//! struct Config {
+//!     #[command(flatten)]
+//!     telemetry: process::TelemetrySettings,
+//!     #[command(flatten)]
+//!     listen: process::ListenSettings,
+//! }
+//! ```
+
+use std::net::SocketAddr;
+
+use clap::{Args, ValueEnum};
+
+use crate::Secret;
+
+/// What the process tells about itself while it runs.
+#[derive(Args, Clone, Debug)]
+pub struct TelemetrySettings {
+    /// What is logged: a level (error, warn, info, debug, trace), or a filter such as `info,sqlx=warn`.
+    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+
+    /// How it is logged, on standard error.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+
+    /// Where OTLP traces go (gRPC), such as `http://127.0.0.1:4317`. Without it none are made.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self { log_level: "info".to_owned(), log_format: LogFormat::Json, otlp_endpoint: None }
+    }
+}
+
+/// How log lines look.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Where the service's data is.
+#[derive(Args, Clone, Debug)]
+pub struct DatabaseSettings {
+    /// URL of the database, as the role that may change rows but no tables.
+    #[arg(long = "database-url", env = "DATABASE_URL", hide_env_values = true)]
+    pub url: Secret,
+
+    /// Most connections of each of the two pools, the reading and the writing one.
+    #[arg(long = "database-pool-size", env = "DATABASE_POOL_SIZE", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub pool_size: u32,
+}
+
+/// Who may change the tables; only the `migrate` command needs it.
+#[derive(Args, Clone, Debug)]
+pub struct MigrateSettings {
+    /// URL of the database, as the role that owns the schema.
+    #[arg(long = "migrate-database-url", env = "MIGRATE_DATABASE_URL", hide_env_values = true)]
+    pub url: Secret,
+}
+
+/// Where the process listens. Port 0 takes a free one; [`crate::announce`] tells which.
+#[derive(Args, Clone, Debug)]
+pub struct ListenSettings {
+    /// Address of the service itself.
+    #[arg(long, env = "LISTEN_ADDR", default_value = "127.0.0.1:0")]
+    pub listen_addr: SocketAddr,
+
+    /// Address of `/metrics`, `/healthz` and `/readyz` (HTTP); not for the public.
+    #[arg(long, env = "OPS_ADDR", default_value = "127.0.0.1:0")]
+    pub ops_addr: SocketAddr,
+}
+
+/// Where events travel.
+#[derive(Args, Clone, Debug)]
+pub struct EventsSettings {
+    /// URL of NATS, or several with commas between them.
+    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222", hide_env_values = true)]
+    pub nats_url: Secret,
+
+    /// What subjects and the stream's name begin with, so that several deployments can share a server.
+    #[arg(long = "events-prefix", env = "EVENTS_PREFIX", default_value = "salespipeline")]
+    pub prefix: String,
+}
