@@ -25,6 +25,9 @@ const SCALARS: [(&str, &str); 3] = [
 /// Packages whose services are for services alone; their messages get a JSON form only where another package uses them.
 const INTERNAL: [&str; 1] = ["salespipeline.events.v1"];
 
+/// How the names of rpcs begin whose request may come in a query string.
+const QUERY_VERBS: [&str; 6] = ["Get", "List", "Search", "Count", "Export", "Delete"];
+
 fn main() -> Outcome {
     println!("cargo:rerun-if-changed=salespipeline");
     println!("cargo:rerun-if-changed=build.rs");
@@ -63,15 +66,18 @@ fn find(folder: &Path, sources: &mut Vec<PathBuf>) -> Outcome {
     Ok(())
 }
 
-/// `pub mod identity { pub mod v1 { … } }` for every package.
+/// `pub mod identity { pub mod v1 { … } }` for every package but that of the scalars, which are written by hand.
 fn modules(pool: &DescriptorPool) -> String {
     let packages: BTreeSet<String> = pool.files().map(|file| file.package_name().into()).collect();
     let mut text = String::new();
     for package in packages {
         let Some(path) = package.strip_prefix("salespipeline.") else { continue };
+        if path.starts_with("type.") {
+            continue;
+        }
         let (open, close): (Vec<_>, Vec<_>) = path
             .split('.')
-            .map(|name| (format!("/// `{package}`.\npub mod r#{name} {{\n"), "}\n"))
+            .map(|name| (format!("/// `{package}`.\npub mod {name} {{\n"), "}\n"))
             .unzip();
         let include = format!("include!(concat!(env!(\"OUT_DIR\"), \"/{package}.rs\"));\n");
         text += &(open.concat() + &include + &close.concat());
@@ -111,16 +117,15 @@ impl Rest {
             enums: BTreeMap::new(),
         };
         for method in rest.methods.clone() {
-            let writes = ["Create", "Update", "Import"];
-            let query = !writes.iter().any(|verb| method.name().starts_with(verb))
-                && rest.visible(&method.input()).next().is_some()
-                && rest.visible(&method.input()).all(|field| is_flat(&field));
+            let query = QUERY_VERBS.iter().any(|verb| method.name().starts_with(verb))
+                && !rest.visible(&method.input()).is_empty()
+                && rest.visible(&method.input()).iter().all(is_flat);
             if query {
                 rest.queries.insert(method.input().full_name().into(), method.input());
             }
             let (mut requests, mut answers) = (BTreeMap::new(), BTreeMap::new());
-            rest.reach(method.input(), &mut requests);
-            rest.reach(method.output(), &mut answers);
+            rest.reach(&method.input(), &mut requests);
+            rest.reach(&method.output(), &mut answers);
             rest.requests.extend(requests);
             rest.answers.extend(answers);
         }
@@ -140,16 +145,16 @@ impl Rest {
         all.into_values().cloned().collect()
     }
 
-    fn reach(&self, message: MessageDescriptor, found: &mut BTreeMap<String, MessageDescriptor>) {
+    fn reach(&self, message: &MessageDescriptor, found: &mut BTreeMap<String, MessageDescriptor>) {
         let name = message.full_name().to_owned();
-        if scalar(&message).is_some() || found.contains_key(&name) {
+        if scalar(message).is_some() || found.contains_key(&name) {
             return;
         }
         found.insert(name, message.clone());
-        for field in self.visible(&message) {
+        for field in self.visible(message) {
             let kind = if field.is_map() { map_value(&field) } else { field.kind() };
             if let Kind::Message(part) = kind {
-                self.reach(part, found);
+                self.reach(&part, found);
             }
         }
     }
@@ -172,17 +177,16 @@ impl Rest {
         let options = field.options();
         let rest = options.get_extension(&self.option);
         let rest = rest.as_message()?;
-        rest.has_field_by_name(name).then(|| rest.get_field_by_name(name).map(|v| v.into_owned()))?
+        rest.has_field_by_name(name)
+            .then(|| rest.get_field_by_name(name).map(std::borrow::Cow::into_owned))?
     }
 
     fn is(&self, field: &FieldDescriptor, name: &str) -> bool {
         self.option(field, name).and_then(|value| value.as_bool()).unwrap_or(false)
     }
 
-    fn visible(&self, message: &MessageDescriptor) -> impl Iterator<Item = FieldDescriptor> {
-        let fields: Vec<_> =
-            message.fields().filter(|field| !self.is(field, "hidden")).collect();
-        fields.into_iter()
+    fn visible(&self, message: &MessageDescriptor) -> Vec<FieldDescriptor> {
+        message.fields().filter(|field| !self.is(field, "hidden")).collect()
     }
 
     fn annotate(&self, mut build: Builder) -> Outcome<Builder> {
@@ -192,7 +196,8 @@ impl Rest {
         for message in self.messages() {
             let name = message.full_name();
             let request = self.requests.contains_key(name);
-            build = build.message_attribute(name, derives(request, self.answers.contains_key(name)));
+            build =
+                build.message_attribute(name, derives(request, self.answers.contains_key(name)));
             if request {
                 build = build.message_attribute(name, "#[serde(deny_unknown_fields)]");
             }
@@ -230,7 +235,7 @@ impl Rest {
                 return Err(format!("{}: wrap it in a message", field.full_name()).into());
             }
             let check = match field.kind() {
-                Kind::String if request => ", deserialize_with = \"crate::json::text\"",
+                Kind::String if request => ", deserialize_with = \"crate::field::text\"",
                 _ => "",
             };
             let attribute = format!("#[serde(rename = {:?}{check})]", field.name());
@@ -251,9 +256,9 @@ impl Rest {
 
         let mut text = String::new();
         if let Kind::Enum(kind) = field.kind() {
-            write!(text, "#[serde(with = \"crate::json::Enum::<{}>\")]", rust(kind.full_name()))?;
+            write!(text, "#[serde(with = \"crate::field::Enum::<{}>\")]", rust(kind.full_name()))?;
         } else if let Some(read) = read.filter(|_| request) {
-            write!(text, "#[serde(deserialize_with = \"crate::json::{read}\")]")?;
+            write!(text, "#[serde(deserialize_with = \"crate::field::{read}\")]")?;
         }
         if request {
             text += "#[serde(default)]";
@@ -295,12 +300,16 @@ impl Rest {
                 writeln!(text, "    \"/{}/{}\",", service.full_name(), method.name())?;
             }
         }
-        writeln!(text, "];\n\n/// The rpcs whose request a query string can hold: path of the rpc,")?;
+        writeln!(
+            text,
+            "];\n\n/// The rpcs whose request a query string can hold: path of the rpc,"
+        )?;
         writeln!(text, "/// name of the request, names of its parameters.")?;
         writeln!(text, "pub const QUERIES: &[(&str, &str, &[&str])] = &[")?;
         for method in &self.methods {
             let Some(query) = self.queries.get(method.input().full_name()) else { continue };
-            let names: Vec<_> = self.visible(query).map(|field| field.name().to_owned()).collect();
+            let names: Vec<_> =
+                self.visible(query).iter().map(|field| field.name().to_owned()).collect();
             let service = method.parent_service();
             let rpc = format!("/{}/{}", service.full_name(), method.name());
             writeln!(text, "    (\"{rpc}\", \"{}\", &{names:?}),", query.name())?;
@@ -325,7 +334,10 @@ impl Rest {
                     _ => "Number",
                 };
                 let (name, repeated) = (field.name(), field.is_list());
-                writeln!(text, "        query::Parameter {{ name: {name:?}, repeated: {repeated}, form: query::Form::{form} }},")?;
+                writeln!(
+                    text,
+                    "        query::Parameter {{ name: {name:?}, repeated: {repeated}, form: query::Form::{form} }},"
+                )?;
             }
             writeln!(text, "    ];\n}}\n")?;
         }
@@ -358,7 +370,7 @@ fn annotate_enum(mut build: Builder, kind: &EnumDescriptor) -> Builder {
     build
 }
 
-/// The function of `json` that reads a field, where serde's own does not do, and the type its schema is made from.
+/// The function of `field` that reads a field, where serde's own does not do, and the type its schema is made from.
 fn form(field: &FieldDescriptor) -> Outcome<(Option<&'static str>, String)> {
     let nullable = field.field_descriptor_proto().proto3_optional();
     let kind = if field.is_map() { map_value(field) } else { field.kind() };
@@ -375,7 +387,9 @@ fn form(field: &FieldDescriptor) -> Outcome<(Option<&'static str>, String)> {
             Some(rust) if field.is_map() => (None, rust.into()),
             Some(rust) if nullable || field.is_list() => (None, rust.into()),
             Some(rust) => (Some("present"), rust.into()),
-            None if field.is_map() => (Some("object_map"), rust(message.full_name())),
+            None if field.is_map() => {
+                return Err(format!("{}: no maps of messages", field.full_name()).into());
+            }
             None => (Some(pick("object", "optional_object", "objects")), rust(message.full_name())),
         },
         Kind::Bytes => return Err(format!("{}: bytes have no JSON", field.full_name()).into()),
@@ -425,8 +439,7 @@ fn path(field: &FieldDescriptor) -> String {
 /// `salespipeline.identity.v1.User` → `crate::identity::v1::User`.
 fn rust(name: &str) -> String {
     let path = name.strip_prefix("salespipeline.").unwrap_or(name);
-    let parts: Vec<_> = path.split('.').map(|part| format!("r#{part}")).collect();
-    format!("crate::{}", parts.join("::"))
+    format!("crate::{}", path.replace('.', "::"))
 }
 
 /// `OpportunityStatus` → `opportunity_status`.

@@ -8,7 +8,9 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::json::{Code, Text, fault};
+use crate::Code;
+use crate::error::fault;
+use crate::field::Text;
 
 /// `salespipeline.type.v1.Date`: a day; in JSON `YYYY-MM-DD`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message)]
@@ -68,7 +70,8 @@ impl<'de> Deserialize<'de> for Date {
 
 /// Chrono alone would take `2025-1-5` and `+12025-01-05` too.
 fn parse(text: &str) -> Option<NaiveDate> {
-    let digits = |range| text.get(range).filter(|part: &&str| part.bytes().all(|b| b.is_ascii_digit()));
+    let digits =
+        |range| text.get(range).filter(|part: &&str| part.bytes().all(|b| b.is_ascii_digit()));
     if text.len() != 10 || text.get(4..5) != Some("-") || text.get(7..8) != Some("-") {
         return None;
     }
@@ -99,8 +102,18 @@ mod tests {
     #[test]
     fn only_a_day_that_exists_is_a_date() {
         for text in [
-            "2025-02-29", "2025-13-01", "2025-1-05", "25-01-05", "0000-01-01", "2025-01-05T00:00:00Z",
-            "2025/01/05", " 2025-01-05", "+025-01-05", "2025-01-0五", "五2025-0105", "",
+            "2025-02-29",
+            "2025-13-01",
+            "2025-1-05",
+            "25-01-05",
+            "0000-01-01",
+            "2025-01-05T00:00:00Z",
+            "2025/01/05",
+            " 2025-01-05",
+            "+025-01-05",
+            "2025-01-0五",
+            "五2025-0105",
+            "",
         ] {
             let error = serde_json::from_value::<Date>(text.into()).unwrap_err().to_string();
             assert!(error.contains("invalid_date"), "{text}: {error}");

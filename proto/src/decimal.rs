@@ -15,7 +15,8 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::json::{Code, fault};
+use crate::Code;
+use crate::error::fault;
 
 /// `salespipeline.type.v1.Decimal`: an exact amount with two decimals; in JSON a number in its shortest form.
 ///
@@ -161,7 +162,9 @@ impl PartialSchema for Decimal {
         ObjectBuilder::new()
             .schema_type(Type::Number)
             .format(Some(SchemaFormat::Custom("decimal".into())))
-            .description(Some("An exact amount with at most two decimals, answered in its shortest form."))
+            .description(Some(
+                "An exact amount with at most two decimals, answered in its shortest form.",
+            ))
             .examples([serde_json::json!(2_500_000)])
             .into()
     }

@@ -8,7 +8,9 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::json::{Code, Text, fault};
+use crate::Code;
+use crate::error::fault;
+use crate::field::Text;
 
 /// `google.protobuf.Timestamp`: an instant; in JSON RFC 3339, answered in UTC with `Z` and no more decimals than it
 /// has, six at most.
@@ -116,8 +118,14 @@ mod tests {
     #[test]
     fn an_instant_without_offset_or_outside_of_the_calendar_is_refused() {
         for text in [
-            "2025-10-31T09:30:00", "2025-10-31", "2025-10-31 09:30:00Z", "2025-02-30T00:00:00Z",
-            "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+01:00", "1761903000", "",
+            "2025-10-31T09:30:00",
+            "2025-10-31",
+            "2025-10-31 09:30:00Z",
+            "2025-02-30T00:00:00Z",
+            "9999-12-31T23:59:59-14:00",
+            "0001-01-01T00:00:00+01:00",
+            "1761903000",
+            "",
         ] {
             assert!(answer(text).unwrap_err().contains("invalid_timestamp"), "{text}");
         }
