@@ -11,7 +11,7 @@ use crate::error::explain;
 use crate::{Code, FieldError, Refusal};
 
 /// The most bad fields that are named at once.
-const MOST_ERRORS: usize = 100;
+pub(crate) const MOST_ERRORS: usize = 100;
 
 /// Reads a request from a JSON body. Where that fails, every bad field at the top of the body is named, each with
 /// the first thing that is wrong inside it.

@@ -1,6 +1,6 @@
 //! Requests in a query string: a flat JSON object written another way, read by the same rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -44,6 +44,9 @@ pub fn decode<T: Query>(query: &str) -> Result<T, Refusal> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (plain(name)?, plain(value)?);
+        if errors.len() == json::MOST_ERRORS {
+            break;
+        }
         let Some(field) = T::FIELDS.iter().find(|field| field.name == name) else {
             errors.push(FieldError::new(
                 &name,
@@ -77,6 +80,15 @@ pub fn decode<T: Query>(query: &str) -> Result<T, Refusal> {
         }
         Err(malformed) => Err(malformed),
     }
+}
+
+/// The names that a query string gives, each once; at most as many as errors are named.
+pub fn names(query: &str) -> Result<BTreeSet<String>, Refusal> {
+    let names = query.split('&').filter(|pair| !pair.is_empty());
+    names
+        .map(|pair| plain(pair.split('=').next().unwrap_or(pair)))
+        .take(json::MOST_ERRORS)
+        .collect()
 }
 
 fn plain(text: &str) -> Result<String, Refusal> {
