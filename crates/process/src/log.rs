@@ -138,6 +138,10 @@ impl Line {
 impl Fields {
     fn set(&mut self, field: &Field, value: Value) {
         let name = field.name();
+        // Addressed to the exporter of traces, not to readers of logs.
+        if name.starts_with("otel.") {
+            return;
+        }
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = value,
             None => self.0.push((name, value)),

@@ -1,1 +1,20 @@
-//! Placeholder.
+//! How services speak with each other: one [`Error`] and its form on the wire, the [`Server`] and the [`client`], deadlines,
+//! and what travels with a request.
+
+pub mod client;
+mod context;
+mod deadline;
+mod error;
+mod invalid;
+mod postgres;
+pub mod reason;
+pub mod server;
+mod status;
+mod write;
+
+pub use context::{RequestContext, context};
+pub use error::{Error, FieldError, Reason};
+pub use invalid::Invalid;
+pub use postgres::OnConstraint;
+pub use server::Server;
+pub use write::write;

@@ -1,0 +1,236 @@
+//! Calling another service.
+
+use std::{future::Future, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::time::Instant;
+use tonic::{
+    Request, Response, Status,
+    metadata::MetadataMap,
+    transport::{Channel, Endpoint},
+};
+
+use crate::{
+    Error,
+    context::{IDEMPOTENCY_KEY, REQUEST_ID, TRACEPARENT, new_request_id},
+    deadline, reason,
+};
+
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// How long a call may take that belongs to no request.
+const USUAL: Duration = Duration::from_secs(10);
+
+/// A channel to a service, by the URLs of its replicas with commas between them (`http://10.0.0.1:7001,http://10.0.0.2:7001`).
+///
+/// Calls are spread over the replicas. It connects when first used and again after a connection was lost, so that services can start in
+/// any order. To be called inside a tokio runtime. Fails only when the URLs make no sense.
+pub fn connect_lazy(urls: &str) -> anyhow::Result<Channel> {
+    let endpoints = urls
+        .split(',')
+        .map(str::trim)
+        .filter(|url| !url.is_empty())
+        .map(endpoint)
+        .collect::<Result<Vec<_>, _>>()?;
+    ensure!(!endpoints.is_empty(), "the URL of a service is missing");
+    match &endpoints[..] {
+        [only] => Ok(only.connect_lazy()),
+        _ => Ok(Channel::balance_list(endpoints.into_iter())),
+    }
+}
+
+fn endpoint(url: &str) -> anyhow::Result<Endpoint> {
+    let endpoint =
+        Endpoint::from_shared(url.to_owned()).with_context(|| format!("`{url}` is no URL"))?;
+    ensure!(endpoint.uri().scheme_str() == Some("http"), "`{url}` does not begin with http://");
+    Ok(endpoint
+        .connect_timeout(Duration::from_secs(2))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(1024 * 1024)
+        .initial_connection_window_size(8 * 1024 * 1024))
+}
+
+/// What to send along with a call. [`crate::RequestContext::outgoing`] makes one for calls on behalf of a request;
+/// the default is for calls that a process makes of its own accord.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) request_id: Option<HeaderValue>,
+    pub(crate) traceparent: Option<HeaderValue>,
+    pub(crate) idempotency_key: Option<HeaderValue>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Context {
+    /// With this `Authorization` (`Bearer …`), in place of any other.
+    #[must_use]
+    pub fn with_authorization(mut self, value: HeaderValue) -> Self {
+        self.authorization = Some(value);
+        self
+    }
+
+    /// With this request id. Without one, each call makes its own.
+    #[must_use]
+    pub fn with_request_id(mut self, value: HeaderValue) -> Self {
+        self.request_id = Some(value);
+        self
+    }
+
+    /// As part of this trace, where this process exports none itself.
+    #[must_use]
+    pub fn with_traceparent(mut self, value: HeaderValue) -> Self {
+        self.traceparent = Some(value);
+        self
+    }
+
+    /// With this idempotency key.
+    #[must_use]
+    pub fn with_idempotency_key(mut self, value: HeaderValue) -> Self {
+        self.idempotency_key = Some(value);
+        self
+    }
+
+    /// To be answered by then. Without a deadline, a call may take ten seconds from when it is made.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// A request with `message` and all of this.
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        let left = self.deadline.map_or(USUAL, |it| it.saturating_duration_since(Instant::now()));
+        let mut request = self.stream(message);
+        // Headers and metadata are the same map.
+        let mut headers = std::mem::take(request.metadata_mut()).into_headers();
+        headers.insert(GRPC_TIMEOUT, deadline::header(left));
+        *request.metadata_mut() = MetadataMap::from_headers(headers);
+        request
+    }
+
+    /// The same without a deadline: for a stream, which has none as a whole.
+    pub fn stream<T>(&self, message: T) -> Request<T> {
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(REQUEST_ID, self.request_id.clone().unwrap_or_else(new_request_id));
+        let own =
+            process::telemetry::current_traceparent().and_then(|it| HeaderValue::try_from(it).ok());
+        if let Some(traceparent) = own.or_else(|| self.traceparent.clone()) {
+            headers.insert(TRACEPARENT, traceparent);
+        }
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        if let Some(key) = &self.idempotency_key {
+            headers.insert(IDEMPOTENCY_KEY, key.clone());
+        }
+        Request::from_parts(MetadataMap::from_headers(headers), http::Extensions::new(), message)
+    }
+}
+
+/// Calls a method that changes nothing, and once again if the service could not be reached: the connection may have been closed by a
+/// replica that stops. A replica that is overloaded, or too slow, is not asked again.
+///
+/// `call` makes a new request each time: `read(|| client.clone().get_user(context.request(GetUserRequest { id })))`, with a client
+/// that is cheap to clone.
+pub async fn read<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
+    match call().await.map_err(Error::from) {
+        Err(Error::Unavailable { reason, .. })
+            if reason == reason::UNAVAILABLE || reason == reason::CONNECTION_LOST =>
+        {
+            call().await.map(Response::into_inner).map_err(Error::from)
+        }
+        answer => answer.map(Response::into_inner),
+    }
+}
+
+/// Calls a method that changes something, once. If the answer is lost or late, that is [`Error::OutcomeUnknown`].
+pub async fn write<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
+    match call.await.map_err(Error::from) {
+        Err(Error::Unavailable { reason, .. })
+            if reason == reason::CONNECTION_LOST || reason == reason::DEADLINE_EXCEEDED =>
+        {
+            Err(Error::OutcomeUnknown)
+        }
+        answer => answer.map(Response::into_inner),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::ready;
+
+    #[tokio::test]
+    async fn urls_are_checked_before_anything_is_called() {
+        assert!(connect_lazy("http://127.0.0.1:1").is_ok());
+        assert!(connect_lazy("http://127.0.0.1:1, http://127.0.0.1:2,").is_ok());
+        for bad in ["", " , ", "127.0.0.1:1", "https://127.0.0.1:1", "http://a b"] {
+            assert!(connect_lazy(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_is_tried_once_more_when_the_service_could_not_be_reached() {
+        let mut calls = 0;
+        let answer = read(|| {
+            calls += 1;
+            ready(if calls == 1 {
+                Err(Status::unavailable("gone"))
+            } else {
+                Ok(Response::new(calls))
+            })
+        });
+        assert_eq!(answer.await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_was_refused_is_not_tried_again() {
+        let overloaded = || {
+            Status::from(Error::Unavailable {
+                reason: reason::OVERLOADED.into(),
+                source: anyhow::anyhow!("full"),
+            })
+        };
+        for refused in
+            [overloaded, || Status::not_found("no"), || Status::deadline_exceeded("late")]
+        {
+            let mut calls = 0;
+            let answer = read(|| {
+                calls += 1;
+                ready(Err::<Response<()>, _>(refused()))
+            });
+            answer.await.unwrap_err();
+            assert_eq!(calls, 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_answer_is_lost_has_an_unknown_outcome() {
+        let lost = Status::from_error("broken pipe".into());
+        assert!(matches!(
+            write(ready(Err::<Response<()>, _>(lost))).await,
+            Err(Error::OutcomeUnknown)
+        ));
+        let never_sent = Status::from_error(Box::new(tonic::ConnectError("refused".into())));
+        assert!(matches!(
+            write(ready(Err::<Response<()>, _>(never_sent))).await,
+            Err(Error::Unavailable { .. })
+        ));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_tells_how_much_time_is_left() {
+        let context = Context::default().with_deadline(Instant::now() + Duration::from_millis(700));
+        tokio::time::advance(Duration::from_millis(200)).await;
+        let request = context.request(());
+        assert_eq!(request.metadata().get("grpc-timeout").unwrap(), "500m");
+        assert!(context.stream(()).metadata().get("grpc-timeout").is_none());
+    }
+}

@@ -1,0 +1,232 @@
+//! A gRPC server with everything that each service needs around its own methods.
+
+mod edge;
+mod front;
+mod methods;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use http::{Request, Response};
+use process::Readiness;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    body::Body,
+    server::NamedService,
+    service::{Routes, RoutesBuilder},
+    transport::server::TcpIncoming,
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::{Layer, Service, layer::util::Identity};
+use tracing::warn;
+
+use edge::Edge;
+use front::Front;
+use methods::Methods;
+
+/// Largest message that a server takes unless a service says otherwise (`XServer::new(..).max_decoding_message_size(..)`), in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Largest message of a service that takes bulk work, in bytes.
+pub const MAX_BULK_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
+
+/// Paths that need no token on any server: health, and reflection, which tells no more than the contract. Each is the beginning of a path.
+pub const OPEN_TO_ALL: [&str; 3] = [
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.v1.ServerReflection/",
+    "/grpc.reflection.v1alpha.ServerReflection/",
+];
+
+/// The longest that a process which drains waits for streams to end.
+const STREAMS_END_WITHIN: Duration = Duration::from_secs(6);
+
+/// A server being assembled: gRPC, and gRPC-web with CORS, on one port, with health and reflection.
+///
+/// Around each method: a request id (taken over or new) and a span that joins the caller's trace; the caller's deadline, at most 15 s
+/// for one that is no stream; a bound on how many run at once, past which requests are refused at once (`UNAVAILABLE`, reason
+/// `OVERLOADED`); a panic becomes `INTERNAL`; `rpc_requests_total{method,code}` and `rpc_request_duration_seconds{method}`.
+///
+/// ```no_run
+/// # async fn main(process: process::Context, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
+/// let server = rpc::Server::builder("identity").readiness(process.readiness());
+/// // .auth(auth::Layer::new(..)).add(UserServiceServer::new(..))
+/// server.serve(listener, process.shutdown()).await
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a server does nothing until it serves"]
+pub struct Server<A = Identity> {
+    name: &'static str,
+    routes: RoutesBuilder,
+    services: Vec<&'static str>,
+    auth: A,
+    readiness: Readiness,
+    limits: Limits,
+}
+
+/// What a server allows.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    deadline: Duration,
+    in_flight: usize,
+    connection_age: Option<Duration>,
+}
+
+impl Server {
+    /// A server without methods, that lets everybody in and is always ready.
+    pub fn builder(name: &'static str) -> Self {
+        Self {
+            name,
+            routes: RoutesBuilder::default(),
+            services: Vec::new(),
+            auth: Identity::new(),
+            readiness: Readiness::default(),
+            limits: Limits {
+                deadline: Duration::from_secs(15),
+                in_flight: 1_024,
+                connection_age: None,
+            },
+        }
+    }
+}
+
+impl<A> Server<A> {
+    /// Adds a service's methods (`UserServiceServer::new(..)`).
+    pub fn add<S>(mut self, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.services.push(S::NAME);
+        self.routes.add_service(service);
+        self
+    }
+
+    /// Puts a layer before all methods, health and reflection included, that looks at who calls.
+    pub fn auth<B>(self, layer: B) -> Server<B> {
+        let Self { name, routes, services, auth: _, readiness, limits } = self;
+        Server { name, routes, services, auth: layer, readiness, limits }
+    }
+
+    /// Health follows this: SERVING while the process is ready.
+    pub fn readiness(mut self, readiness: &Readiness) -> Self {
+        self.readiness = readiness.clone();
+        self
+    }
+
+    /// The longest that a request may take which is no stream, whatever its caller allows. 15 s unless said.
+    pub fn longest(mut self, deadline: Duration) -> Self {
+        self.limits.deadline = deadline;
+        self
+    }
+
+    /// How many requests may run at once. 1,024 unless said.
+    pub fn most_at_once(mut self, requests: usize) -> Self {
+        self.limits.in_flight = requests;
+        self
+    }
+
+    /// Asks a client to connect anew after this long, so that new replicas get their share. Never unless said.
+    pub fn connections_live(mut self, age: Duration) -> Self {
+        self.limits.connection_age = Some(age);
+        self
+    }
+
+    /// Serves until `shutdown` is cancelled; then finishes the requests and the writes ([`crate::write`]) that run, and returns.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()>
+    where
+        A: Layer<Routes>,
+        A::Service: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        <A::Service as Service<Request<Body>>>::Future: Send + 'static,
+    {
+        let Self { name, mut routes, services, auth, readiness, limits } = self;
+        let (health, health_server) = tonic_health::server::health_reporter();
+        routes.add_service(health_server);
+        routes.add_service(reflection().build_v1().context("prepare reflection")?);
+        routes.add_service(reflection().build_v1alpha().context("prepare reflection")?);
+        let methods = Methods::of(proto::DESCRIPTORS).context("read the contract")?;
+        let edge = Edge::new(
+            auth.layer(routes.routes().prepare()),
+            Arc::new(methods),
+            limits.deadline,
+            limits.in_flight,
+        );
+        let reporting = tokio::spawn(report_health(health, services, readiness));
+
+        let stopped = shutdown.clone();
+        let serving = builder(limits).serve_with_incoming_shutdown(
+            Front::new(edge),
+            TcpIncoming::from(listener)
+                .with_nodelay(Some(true))
+                .with_keepalive(Some(Duration::from_secs(60))),
+            async move { stopped.cancelled().await },
+        );
+        let out_of_patience = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(STREAMS_END_WITHIN).await;
+        };
+        let served = tokio::select! {
+            served = serving => served.context("serve gRPC"),
+            () = out_of_patience => {
+                warn!(server = name, "some streams did not end in time");
+                Ok(())
+            }
+        };
+        crate::write::all_done().await;
+        reporting.abort();
+        served
+    }
+}
+
+fn builder(limits: Limits) -> tonic::transport::Server {
+    let builder = tonic::transport::Server::builder()
+        .accept_http1(true)
+        .max_concurrent_streams(1_024)
+        .initial_stream_window_size(1024 * 1024)
+        .initial_connection_window_size(8 * 1024 * 1024)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .http2_max_header_list_size(32 * 1024);
+    match limits.connection_age {
+        Some(age) => builder.max_connection_age(age),
+        None => builder,
+    }
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// Keeps the health of the whole server (no name) and of each service at what readiness says.
+async fn report_health(health: HealthReporter, services: Vec<&'static str>, readiness: Readiness) {
+    let mut ready = readiness.watch();
+    loop {
+        let status = if *ready.borrow_and_update() {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        health.set_service_status("", status).await;
+        for service in &services {
+            health.set_service_status(service, status).await;
+        }
+        if ready.changed().await.is_err() {
+            return;
+        }
+    }
+}
