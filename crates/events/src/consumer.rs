@@ -1,0 +1,82 @@
+//! A consumer of the apply kind: one task of a deriving service that applies every event of a source once and in order.
+
+mod apply;
+mod feed;
+
+use std::time::Duration;
+
+use async_nats::Client;
+use process::Secret;
+use sqlx::PgConnection;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+pub use apply::{ApplyError, Applying};
+
+use crate::{ChangeSource, Event, lock, stream};
+
+/// How often a replica that stands by tries to take over.
+const STAND_BY: Duration = Duration::from_secs(1);
+
+/// What a consumer needs.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    /// The deriving service, or the part of it that applies: `analytics`.
+    pub name: String,
+    /// The owning service whose changes are applied: `identity`.
+    pub source: String,
+    /// The deriving service's database, as the role that may change rows.
+    pub database_url: Secret,
+    /// From [`stream::connect`].
+    pub nats: Client,
+    /// The stream that the owner publishes to.
+    pub stream: stream::Settings,
+    /// Where it asks for what the broker did not bring.
+    pub owner: ChangeSource,
+    /// How long without a message before it asks there; 5 s is usual.
+    pub poll_every: Duration,
+    /// Told the position after each transaction.
+    pub position: Option<watch::Sender<i64>>,
+}
+
+/// The key of the advisory lock that the one active applier of a consumer holds on its source.
+pub fn lock_key(name: &str, source: &str) -> i64 {
+    lock::key(name, source)
+}
+
+/// Runs until `shutdown`, whatever happens to database, broker and owner. Every replica of a service runs one; one of them applies and
+/// the others stand by.
+///
+/// `apply` is given new events only, in the order of their positions, and works in the transaction that it is given: it neither commits nor
+/// rolls back. It may be given events again whose transaction did not commit. Its error says whether the event is to blame ([`ApplyError`]).
+///
+/// Whoever moves the row of `inbox`, as a rebuild does, is noticed at the next transaction: nothing is applied from the old position.
+pub async fn run<A>(consumer: Consumer, apply: A, shutdown: CancellationToken) -> anyhow::Result<()>
+where
+    A: for<'a> Fn(&'a mut PgConnection, &'a [Event]) -> Applying<'a> + Send + Sync,
+{
+    // Dropping the work at any point loses nothing: a transaction that did not commit is applied again.
+    let _ = shutdown.run_until_cancelled(take_turns(&consumer, &apply)).await;
+    Ok(())
+}
+
+async fn take_turns<A>(consumer: &Consumer, apply: &A)
+where
+    A: for<'a> Fn(&'a mut PgConnection, &'a [Event]) -> Applying<'a> + Send + Sync,
+{
+    let (name, source) = (&*consumer.name, &*consumer.source);
+    loop {
+        match lock::try_hold(consumer.database_url.expose(), lock_key(name, source)).await {
+            Ok(Some(connection)) => {
+                info!(name, source, "applying");
+                let Err(error) = feed::follow(connection, consumer, apply).await;
+                warn!(name, source, error = format!("{error:#}"), "no longer applying");
+            }
+            Ok(None) => {}
+            Err(error) => warn!(name, source, %error, "consumer has no database"),
+        }
+        sleep(STAND_BY).await;
+    }
+}

@@ -1,0 +1,92 @@
+//! What a consumer remembers in its own database: the last position applied of each source, and the events it could not apply.
+
+use chrono::{DateTime, Utc};
+use prost::Message as _;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::Event;
+
+/// The last position applied, 0 before the first event.
+pub async fn position(
+    connection: &mut PgConnection,
+    consumer: &str,
+    source: &str,
+) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "select coalesce(max(position), 0) from inbox where consumer = $1 and source = $2",
+    )
+    .bind(consumer)
+    .bind(source)
+    .fetch_one(connection)
+    .await
+}
+
+/// Makes the row of a source that was never heard of, at position 0.
+pub async fn begin(
+    connection: &mut PgConnection,
+    consumer: &str,
+    source: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into inbox (consumer, source, position, applied_at) values ($1, $2, 0, $3)
+        on conflict (consumer, source) do nothing",
+    )
+    .bind(consumer)
+    .bind(source)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Moves the position on, from exactly `from`; false if it stands elsewhere, because a rebuild moved it. Comes first in the transaction
+/// that applies: the row stays locked until it ends.
+pub async fn advance(
+    transaction: &mut PgConnection,
+    consumer: &str,
+    source: &str,
+    (from, to): (i64, i64),
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let moved = sqlx::query(
+        "update inbox set position = $4, applied_at = $5 where consumer = $1 and source = $2 and position = $3",
+    )
+    .bind(consumer)
+    .bind(source)
+    .bind(from)
+    .bind(to)
+    .bind(now)
+    .execute(transaction)
+    .await?;
+    Ok(moved.rows_affected() == 1)
+}
+
+/// Puts an event aside that could not be applied, with what was wrong and how often it was tried.
+pub async fn dead_letter(
+    transaction: &mut PgConnection,
+    consumer: &str,
+    source: &str,
+    event: &Event,
+    (error, attempts): (&str, i32),
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into dead_letter (consumer, source, position, event_id, payload, error, attempts, failed_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        on conflict on constraint dead_letter_position_key
+        do update set error = excluded.error, attempts = dead_letter.attempts + excluded.attempts, failed_at = excluded.failed_at",
+    )
+    .bind(consumer)
+    .bind(source)
+    .bind(event.position)
+    .bind(Uuid::parse_str(&event.event_id).unwrap_or_default())
+    .bind(event.encode_to_vec())
+    .bind(error)
+    .bind(attempts)
+    .bind(now)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
