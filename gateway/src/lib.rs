@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The gateway: the REST API in front of the services.
+
+pub mod http;

@@ -1,0 +1,187 @@
+//! JSON bodies, in and out.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ResponsesBuilder};
+use utoipa::{IntoResponses, ToSchema};
+
+use super::Problem;
+
+/// The longest JSON body that is read: 1 MiB.
+pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// A message as the body of a request or, with status 200, of an answer.
+///
+/// As a request: 415 unless it is `application/json`, 413 beyond [`BODY_LIMIT_BYTES`], 400 where it is no JSON, 422 with every bad field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Json<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        check_media_type(&parts.headers)?;
+        let body = read(body, BODY_LIMIT_BYTES).await?;
+        Ok(Self(proto::json::decode(&body)?))
+    }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let refuse = |detail: &'static str| {
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    };
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
+    let media_type = text(CONTENT_TYPE).unwrap_or_default();
+    let mut parts = media_type.split(';').map(str::trim);
+    let is_json = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/json"));
+    let is_utf8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    if !(is_json && is_utf8) {
+        return Err(refuse("the body has to be application/json in UTF-8"));
+    }
+    match text(CONTENT_ENCODING) {
+        None | Some("identity") => Ok(()),
+        Some(_) => Err(refuse("the body must not be compressed")),
+    }
+}
+
+async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
+    match Limited::new(body, limit_bytes).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if is_too_long(&*error) => Err(Problem::of(StatusCode::PAYLOAD_TOO_LARGE)),
+        Err(_) => Err(Problem::malformed("the body broke off")),
+    }
+}
+
+fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => {
+                let content = HeaderValue::from_static("application/json");
+                ([(CONTENT_TYPE, content)], body).into_response()
+            }
+            Err(error) => {
+                tracing::error!(%error, "an answer has no JSON");
+                Problem::internal().into_response()
+            }
+        }
+    }
+}
+
+impl<T: ToSchema> IntoResponses for Json<T> {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let response = described::<T>("The answer.");
+        ResponsesBuilder::new().response("200", response).build().into()
+    }
+}
+
+/// The documentation of an answer with that body.
+pub(super) fn described<T: ToSchema>(description: &str) -> ResponseBuilder {
+    let schema = Ref::from_schema_name(T::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new().description(description).content("application/json", content)
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::opportunities::v1::CreateOpportunityRequest;
+
+    use super::*;
+
+    async fn decode(
+        media_type: &str,
+        body: impl Into<Body>,
+    ) -> Result<CreateOpportunityRequest, (u16, String)> {
+        let request = http::Request::builder().header(CONTENT_TYPE, media_type);
+        let request = request.body(body.into()).unwrap();
+        let result = Json::from_request(request, &()).await;
+        result
+            .map(|Json(message)| message)
+            .map_err(|problem| (problem.status().as_u16(), problem.code().to_owned()))
+    }
+
+    #[tokio::test]
+    async fn a_json_body_becomes_the_message() {
+        for media_type in [
+            "application/json",
+            "application/json; charset=utf-8",
+            "Application/JSON;charset=\"UTF-8\"",
+        ] {
+            let message = decode(media_type, r#"{"opportunity_name":"A"}"#).await.unwrap();
+            assert_eq!(message.opportunity_name, "A");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_of_another_kind_is_an_unsupported_media_type() {
+        for media_type in [
+            "",
+            "text/plain",
+            "application/jsonp",
+            "application/merge-patch+json",
+            "application/json; charset=big5",
+            "application/x-www-form-urlencoded",
+        ] {
+            let refused = decode(media_type, "{}").await.unwrap_err();
+            assert_eq!(refused, (415, "unsupported_media_type".into()), "{media_type}");
+        }
+        let request = http::Request::builder()
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_ENCODING, "gzip")
+            .body(Body::from("{}"))
+            .unwrap();
+        let refused =
+            Json::<CreateOpportunityRequest>::from_request(request, &()).await.unwrap_err();
+        assert_eq!(refused.status(), 415);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_one_mebibyte() {
+        let body = |length: usize| format!("{{\"notes\":\"{}\"}}", "x".repeat(length - 12));
+        assert!(decode("application/json", body(BODY_LIMIT_BYTES)).await.is_ok());
+        let refused = decode("application/json", body(BODY_LIMIT_BYTES + 1)).await.unwrap_err();
+        assert_eq!(refused, (413, "too_large".into()));
+    }
+
+    #[tokio::test]
+    async fn broken_json_is_malformed_and_bad_fields_are_invalid() {
+        let refused = decode("application/json", "{").await.unwrap_err();
+        assert_eq!(refused, (400, "malformed".into()));
+        let refused = decode("application/json", r#"{"amount":0.001}"#).await.unwrap_err();
+        assert_eq!(refused, (422, "invalid".into()));
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_json_is_a_fault_of_ours() {
+        let impossible = proto::Date { year: 2025, month: 2, day: 30 };
+        assert_eq!(Json(impossible).into_response().status(), 500);
+        let response = Json(proto::Decimal::from_hundredths(10)).into_response();
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "0.1");
+    }
+}

@@ -1,0 +1,74 @@
+//! Changes that are made only to the version that the caller has seen.
+
+use axum::extract::FromRequestParts;
+use http::StatusCode;
+use http::header::IF_MATCH;
+use http::request::Parts;
+
+use super::Problem;
+
+/// The version in `If-Match`; none where there is no such header or it is `*`.
+///
+/// 412 where it is no tag of ours: nothing can match it then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IfMatch(pub Option<i64>);
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all(IF_MATCH).iter();
+        let Some(value) = values.next() else { return Ok(Self(None)) };
+        if value == "*" {
+            return Ok(Self(None));
+        }
+        let text = value.to_str().unwrap_or_default();
+        if values.next().is_some() || text.contains(',') {
+            return Err(Problem::malformed("If-Match has to name one version"));
+        }
+        let version = text.strip_prefix("\"v").and_then(|text| text.strip_suffix('"'));
+        let digits = version.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        match digits.and_then(|text| text.parse().ok()) {
+            Some(version) => Ok(Self(Some(version))),
+            None => Err(Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "stale",
+                "If-Match does not name the present version",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn version(values: &[&str]) -> Result<Option<i64>, u16> {
+        let request = values
+            .iter()
+            .fold(http::Request::builder(), |request, value| request.header(IF_MATCH, *value));
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let result = IfMatch::from_request_parts(&mut parts, &()).await;
+        result.map(|IfMatch(version)| version).map_err(|problem| problem.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn only_a_tag_of_ours_can_match() {
+        assert_eq!(version(&[]).await, Ok(None));
+        assert_eq!(version(&["*"]).await, Ok(None));
+        assert_eq!(version(&["\"v12\""]).await, Ok(Some(12)));
+        for tag in [
+            "W/\"v12\"",
+            "v12",
+            "\"12\"",
+            "\"v-1\"",
+            "\"v+1\"",
+            "\"v\"",
+            "\"v99999999999999999999\"",
+        ] {
+            assert_eq!(version(&[tag]).await, Err(412), "{tag}");
+        }
+        assert_eq!(version(&["\"v1\", \"v2\""]).await, Err(400));
+        assert_eq!(version(&["\"v1\"", "\"v2\""]).await, Err(400));
+    }
+}
