@@ -6,5 +6,9 @@ begin
     execute format('grant usage on schema identity to %I', service);
     execute format('alter default privileges in schema identity grant select, insert, update, delete on tables to %I', service);
     execute format('alter default privileges in schema identity grant usage, select on sequences to %I', service);
+    -- Made by the migrator before this: from it the service knows whether its schema is new enough.
+    if to_regclass('identity._sqlx_migrations') is not null then
+        execute format('grant select on identity._sqlx_migrations to %I', service);
+    end if;
 end
 $$;
