@@ -155,11 +155,11 @@ fn connect_options(url: &Secret, service: &'static str) -> anyhow::Result<PgConn
 }
 
 fn parse(url: &Secret) -> anyhow::Result<PgConnectOptions> {
+    let url = url.expose();
+    let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
     // The parser's own message is dropped: it may repeat a part of the URL, and that may be the password.
-    url.expose()
-        .parse()
-        .ok()
-        .context("the database URL is not of the form postgres://user:password@host:port/database")
+    let options = if is_postgres { url.parse().ok() } else { None };
+    options.context("the database URL is not of the form postgres://user:password@host:port/database")
 }
 
 #[cfg(test)]

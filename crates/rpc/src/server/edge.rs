@@ -156,6 +156,7 @@ fn span(request: &Request<Body>, context: &RequestContext) -> Span {
         method = path,
         request_id = context.request_id(),
         trace_id = field::Empty,
+        user_id = field::Empty,
     );
     if process::telemetry::exports_traces() {
         // Before the span is entered: afterwards it has a trace of its own.

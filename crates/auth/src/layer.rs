@@ -1,0 +1,147 @@
+//! The tower layer that finds out who calls before a method is reached.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::future::{BoxFuture, Either, Ready, ready};
+use http::{HeaderMap, Request, Response, header};
+use rpc::{Error, reason};
+use tonic::{Status, body::Body};
+use tower::Service;
+
+use crate::{Caller, Verifier};
+
+/// Lets a request through with the [`Caller`] that its token tells of, or answers for it: `UNAUTHENTICATED` with reason
+/// `TOKEN_MISSING`, `TOKEN_INVALID`, `TOKEN_EXPIRED` or `TOKEN_REVOKED`.
+///
+/// Methods that need no token are told the caller too if a good one came, and let through whatever came.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    verifier: Arc<Verifier>,
+    open: Arc<[&'static str]>,
+}
+
+impl Layer {
+    /// `open` are the methods that need no token, as paths (`/salespipeline.identity.v1.KeyService/ListKeys`), or as the beginning of
+    /// several, up to a slash (`/salespipeline.identity.v1.TokenService/`). Health and reflection are always open.
+    pub fn new(verifier: Arc<Verifier>, open: &[&'static str]) -> Self {
+        Self { verifier, open: open.iter().chain(&rpc::server::OPEN_TO_ALL).copied().collect() }
+    }
+
+    fn is_open(&self, path: &str) -> bool {
+        self.open
+            .iter()
+            .any(|open| if open.ends_with('/') { path.starts_with(open) } else { path == *open })
+    }
+}
+
+impl<S> tower::Layer<S> for Layer {
+    type Service = Authenticated<S>;
+
+    fn layer(&self, inner: S) -> Authenticated<S> {
+        Authenticated { inner, layer: self.clone() }
+    }
+}
+
+/// The methods behind a [`Layer`].
+#[derive(Debug, Clone)]
+pub struct Authenticated<S> {
+    inner: S,
+    layer: Layer,
+}
+
+type Answer = Result<Response<Body>, Infallible>;
+
+impl<S> Service<Request<Body>> for Authenticated<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    /// Of a token that is remembered, of one that is refused, of one to be verified.
+    type Future = Either<S::Future, Either<Ready<Answer>, BoxFuture<'static, Answer>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let now = process::now();
+        let known = match bearer(request.headers()) {
+            Ok(token) => match self.layer.verifier.remembered(token, now) {
+                Some(known) => known,
+                None => {
+                    let token = token.to_owned();
+                    let verifier = self.layer.verifier.clone();
+                    let open = self.layer.is_open(request.uri().path());
+                    let mut inner = self.inner.clone();
+                    return Either::Right(Either::Right(Box::pin(async move {
+                        match verifier.verify(&token, now).await {
+                            Ok(caller) => admit(&mut request, caller),
+                            Err(_) if open => {}
+                            Err(error) => return refuse(error),
+                        }
+                        inner.call(request).await
+                    })));
+                }
+            },
+            Err(error) => Err(error),
+        };
+        match known {
+            Ok(caller) => admit(&mut request, caller),
+            Err(_) if self.layer.is_open(request.uri().path()) => {}
+            Err(error) => return Either::Right(Either::Left(ready(refuse(error)))),
+        }
+        Either::Left(self.inner.call(request))
+    }
+}
+
+fn admit(request: &mut Request<Body>, caller: Caller) {
+    if let Some(user_id) = caller.user() {
+        tracing::Span::current().record("user_id", user_id);
+    }
+    request.extensions_mut().insert(caller);
+}
+
+fn refuse(error: Error) -> Answer {
+    Ok(Status::from(error).into_http())
+}
+
+/// The token in `Authorization: Bearer <token>`.
+fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+    let missing = || Error::unauthenticated(reason::TOKEN_MISSING, "an access token is needed");
+    let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
+    let token = value.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    });
+    token.ok_or_else(|| {
+        Error::unauthenticated(reason::TOKEN_INVALID, "authorization is not `Bearer <token>`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn of(value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn the_token_follows_the_word_bearer() {
+        assert_eq!(bearer(&of("Bearer a.b.c")).unwrap(), "a.b.c");
+        assert_eq!(bearer(&of("bearer a.b.c")).unwrap(), "a.b.c");
+        assert_eq!(bearer(&of("Basic eDp5")).unwrap_err().reason(), reason::TOKEN_INVALID);
+        assert_eq!(bearer(&of("a.b.c")).unwrap_err().reason(), reason::TOKEN_INVALID);
+        assert_eq!(bearer(&HeaderMap::new()).unwrap_err().reason(), reason::TOKEN_MISSING);
+    }
+}
