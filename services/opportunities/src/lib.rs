@@ -1,1 +1,25 @@
-//! Placeholder.
+//! The opportunities service: the book of pipelines, customers, opportunities and their stage history.
+//!
+//! In reading order: [`pipeline`] (stages), [`customer`], [`opportunity`] (the rules, lists, history), [`directory`] (what it knows of
+//! people and settings), [`grpc`] (the wire), [`consumer`] (identity's events), [`demo`] and [`seed`] (data to look at and to measure with).
+
+pub mod config;
+pub mod consumer;
+pub mod currency;
+pub mod customer;
+pub mod demo;
+pub mod directory;
+pub mod grpc;
+pub mod identity;
+pub mod meta;
+pub mod opportunity;
+pub mod pipeline;
+pub mod seed;
+pub mod serve;
+pub mod state;
+pub mod text;
+
+pub use state::State;
+
+/// The schema of this service.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/opportunities");

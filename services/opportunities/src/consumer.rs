@@ -1,0 +1,59 @@
+//! Which events this service applies: identity's people, teams and settings, into what it remembers of them.
+
+use events::consumer::Applying;
+use events::{ApplyError, Event, Record};
+use futures::FutureExt as _;
+use sqlx::PgConnection;
+
+use crate::directory::model::Person;
+use crate::directory::store::{self, SettingsRow, Team};
+
+/// Applies events of identity. Each record is kept as of its latest version, so applying twice changes nothing.
+pub fn apply<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Applying<'a> {
+    async move {
+        for event in events {
+            apply_one(tx, event).await?;
+        }
+        Ok(())
+    }
+    .boxed()
+}
+
+async fn apply_one(tx: &mut PgConnection, event: &Event) -> Result<(), ApplyError> {
+    match &event.record {
+        Some(Record::User(user)) => {
+            let person = Person {
+                user_id: user.id,
+                username: user.username.clone(),
+                email: user.email.clone(),
+                role: user.role.clone(),
+                team_id: user.team_id,
+                is_active: user.is_active,
+            };
+            store::upsert_person(tx, &person, event.version).await?;
+        }
+        Some(Record::Team(team)) => {
+            let team = Team {
+                team_id: team.id,
+                name: &team.name,
+                manager_id: team.manager_id,
+                parent_id: team.parent_id,
+                is_deleted: team.deleted_at.is_some(),
+                version: event.version,
+            };
+            store::upsert_team(tx, &team).await?;
+        }
+        Some(Record::Settings(settings)) => {
+            let row = SettingsRow {
+                time_zone: &settings.time_zone,
+                default_currency: &settings.default_currency,
+                visibility: &settings.visibility,
+                fiscal_year_start: settings.fiscal_year_start,
+                version: event.version,
+            };
+            store::upsert_settings(tx, &row).await?;
+        }
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! From what the use cases give to answers.
+
+use chrono::{DateTime, Utc};
+use proto::opportunities::v1 as pb;
+
+use crate::directory::model::Settings;
+use crate::opportunity::model::day;
+use crate::opportunity::{Detail, HistoryRow};
+use crate::pipeline::model::{Kind, Pipeline, Pipelines, Stage};
+
+/// An opportunity as of an instant.
+pub(super) fn opportunity(
+    detail: Detail,
+    pipelines: &Pipelines,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> pb::Opportunity {
+    let Detail { opportunity: it, contact_name, contact_email, owner_name } = detail;
+    let today = day(now, settings.zone);
+    let stage = pipelines.stage(it.pipeline_id, &it.stage_key);
+    pb::Opportunity {
+        stage: stage.map(|stage| stage.name.clone()).unwrap_or_default(),
+        stale: stage.is_some_and(|stage| it.is_stale(stage, today, settings.zone)),
+        days_in_stage: it.days_in_stage(today, settings.zone),
+        status: status(it.status).into(),
+        weighted_value: it.weighted_value().map(Into::into),
+        id: it.id,
+        opportunity_name: it.opportunity_name,
+        customer_id: it.customer_id,
+        customer_name: it.customer_name,
+        contact_id: it.contact_id,
+        contact_name,
+        contact_email,
+        pipeline_id: it.pipeline_id,
+        stage_key: it.stage_key,
+        amount: it.amount.map(Into::into),
+        currency: it.currency,
+        probability: it.probability,
+        expected_close_date: it.expected_close_date.map(Into::into),
+        actual_close_date: it.actual_close_date.map(Into::into),
+        lost_reason: it.lost_reason,
+        owner_id: it.owner_id,
+        owner_name,
+        team_id: it.team_id,
+        products: it.products,
+        notes: it.notes,
+        source: it.source,
+        external_id: it.external_id,
+        tags: it.tags,
+        waiting_until: it.waiting_until.map(Into::into),
+        created_at: Some(it.created_at.into()),
+        updated_at: Some(it.updated_at.into()),
+        version: it.version,
+    }
+}
+
+fn status(kind: Kind) -> pb::Status {
+    match kind {
+        Kind::Open => pb::Status::Open,
+        Kind::Won => pb::Status::Won,
+        Kind::Lost => pb::Status::Lost,
+    }
+}
+
+pub(super) fn history(row: HistoryRow) -> pb::StageHistory {
+    pb::StageHistory {
+        id: row.id,
+        from_stage: row.from_stage,
+        from_stage_key: row.from_stage_key,
+        to_stage: row.to_stage,
+        to_stage_key: row.to_stage_key,
+        changed_by: row.changed_by,
+        changed_by_name: row.changed_by_name,
+        notes: row.notes,
+        probability: row.probability,
+        changed_at: Some(row.changed_at.into()),
+        seconds_in_from_stage: row.seconds_in_from_stage,
+    }
+}
+
+pub(super) fn pipeline(pipeline: &Pipeline) -> pb::Pipeline {
+    pb::Pipeline {
+        id: pipeline.id,
+        name: pipeline.name.clone(),
+        is_default: pipeline.is_default,
+        stages: pipeline.stages.iter().map(stage).collect(),
+        version: pipeline.version,
+    }
+}
+
+pub(super) fn stage(stage: &Stage) -> pb::Stage {
+    let kind = match stage.kind {
+        Kind::Open => pb::StageKind::Open,
+        Kind::Won => pb::StageKind::Won,
+        Kind::Lost => pb::StageKind::Lost,
+    };
+    pb::Stage {
+        key: stage.key.clone(),
+        name: stage.name.clone(),
+        kind: kind.into(),
+        default_probability: stage.default_probability,
+        rotting_days: stage.rotting_days,
+        required_fields: stage.required_fields.clone(),
+    }
+}

@@ -1,0 +1,34 @@
+//! Transport: proto in, one call, proto out.
+
+mod answer;
+mod opportunity;
+mod pipeline;
+mod request;
+
+pub use opportunity::Opportunities;
+pub use pipeline::PipelinesGrpc;
+
+use auth::Caller;
+use events::{Actor, Origin};
+use rpc::Error;
+use tonic::Request;
+
+use crate::meta::Meta;
+
+/// Who calls, and what the change log is to keep of the request.
+fn caller_and_meta<T>(request: &Request<T>) -> Result<(Caller, Meta), Error> {
+    let caller = auth::caller(request)?;
+    let context = rpc::context(request);
+    let actor = match &caller.service {
+        Some(service) => Actor::Service(service.clone()),
+        None => Actor::User(caller.user_id),
+    };
+    let meta = Meta {
+        actor,
+        origin: Origin::User,
+        recorded_at: process::now(),
+        request_id: context.request_id().to_owned(),
+        traceparent: context.traceparent().unwrap_or_default(),
+    };
+    Ok((caller, meta))
+}

@@ -1,0 +1,166 @@
+//! OpportunityService.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use prost::Message;
+use proto::opportunities::v1 as pb;
+use proto::opportunities::v1::opportunity_service_server::OpportunityService;
+use rpc::{Error, Invalid};
+use sha2::{Digest, Sha256};
+use tonic::{Request, Response, Status};
+
+use super::{answer, caller_and_meta, request};
+use crate::State;
+use crate::opportunity::list::{self, Ask, Sort};
+use crate::opportunity::{self, Answer, Detail, MoveWish, Once, past};
+
+/// Serves opportunities.
+pub struct Opportunities(pub State);
+
+impl Opportunities {
+    fn shown(&self, detail: Detail) -> Result<pb::Opportunity, Error> {
+        let (pipelines, settings) = (self.0.pipelines.get()?, self.0.settings.get()?);
+        Ok(answer::opportunity(detail, &pipelines, &settings, process::now()))
+    }
+}
+
+/// The answer to a creation, to be kept for its idempotency key.
+fn encode(state: &State, detail: &Detail) -> Vec<u8> {
+    match (state.pipelines.get(), state.settings.get()) {
+        (Ok(pipelines), Ok(settings)) => {
+            let at = detail.opportunity.created_at;
+            let opportunity = answer::opportunity(detail.clone(), &pipelines, &settings, at);
+            pb::CreateOpportunityResponse { opportunity: Some(opportunity) }.encode_to_vec()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[tonic::async_trait]
+impl OpportunityService for Opportunities {
+    async fn create_opportunity(
+        &self,
+        request: Request<pb::CreateOpportunityRequest>,
+    ) -> Result<Response<pb::CreateOpportunityResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let key = rpc::context(&request).idempotency_key().map(str::to_owned);
+        let message = request.into_inner();
+        let once = key.map(|key| {
+            let request_hash = Sha256::digest(message.encode_to_vec()).to_vec();
+            Once { key, request_hash, encode }
+        });
+        let mut invalid = Invalid::default();
+        let wish = request::wish(&mut invalid, message);
+        invalid.into_result()?;
+        match opportunity::create(&self.0, &caller, wish, once, meta).await? {
+            Answer::New(detail) => {
+                let opportunity = Some(self.shown(*detail)?);
+                Ok(Response::new(pb::CreateOpportunityResponse { opportunity }))
+            }
+            Answer::Replay(bytes) => {
+                let kept = pb::CreateOpportunityResponse::decode(&*bytes);
+                Ok(Response::new(kept.map_err(|error| Error::Internal(error.into()))?))
+            }
+        }
+    }
+
+    async fn get_opportunity(
+        &self,
+        request: Request<pb::GetOpportunityRequest>,
+    ) -> Result<Response<pb::GetOpportunityResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let detail = opportunity::get(&self.0, &caller, request.into_inner().id).await?;
+        let opportunity = Some(self.shown(detail)?);
+        Ok(Response::new(pb::GetOpportunityResponse { opportunity }))
+    }
+
+    async fn list_opportunities(
+        &self,
+        request: Request<pb::ListOpportunitiesRequest>,
+    ) -> Result<Response<pb::ListOpportunitiesResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let message = request.into_inner();
+        let (pipelines, settings) = (self.0.pipelines.get()?, self.0.settings.get()?);
+        let mut invalid = Invalid::default();
+        let filter = request::filter(&mut invalid, &message, &pipelines, &settings);
+        let sort =
+            Sort::parse(&mut invalid, message.sort_by.as_deref(), message.order.as_deref());
+        let limit = list::limit(&mut invalid, message.limit);
+        invalid.into_result()?;
+        let ask = Ask {
+            filter: &filter,
+            sort,
+            limit,
+            cursor: message.cursor.as_deref(),
+            include_total: message.include_total.unwrap_or(false),
+        };
+        let page = opportunity::list(&self.0, &caller, &ask).await?;
+        let now = process::now();
+        let shown = |it| answer::opportunity(it, &pipelines, &settings, now);
+        Ok(Response::new(pb::ListOpportunitiesResponse {
+            items: page.items.into_iter().map(shown).collect(),
+            next_cursor: page.next_cursor,
+            total_count: page.total,
+        }))
+    }
+
+    async fn change_opportunity_stage(
+        &self,
+        request: Request<pb::ChangeOpportunityStageRequest>,
+    ) -> Result<Response<pb::ChangeOpportunityStageResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let it = request.into_inner();
+        let step = request::step(it.probability, it.notes, it.lost_reason, it.actual_close_date)?;
+        let wish = MoveWish { stage: it.stage, step, expected_version: it.expected_version };
+        let detail = opportunity::change_stage(&self.0, &caller, it.id, wish, meta).await?;
+        let opportunity = Some(self.shown(detail)?);
+        Ok(Response::new(pb::ChangeOpportunityStageResponse { opportunity }))
+    }
+
+    async fn list_stage_history(
+        &self,
+        request: Request<pb::ListStageHistoryRequest>,
+    ) -> Result<Response<pb::ListStageHistoryResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let message = request.into_inner();
+        let mut invalid = Invalid::default();
+        let limit = list::limit(&mut invalid, message.limit);
+        invalid.into_result()?;
+        let after = message.cursor.as_deref().map(read_cursor).transpose()?;
+        let (rows, more) =
+            opportunity::history(&self.0, &caller, message.id, after, limit).await?;
+        let next_cursor =
+            rows.last().filter(|_| more).map(|last| write_cursor(last.changed_at));
+        let items = rows.into_iter().map(answer::history).collect();
+        Ok(Response::new(pb::ListStageHistoryResponse { items, next_cursor }))
+    }
+
+    async fn import_history(
+        &self,
+        request: Request<pb::ImportHistoryRequest>,
+    ) -> Result<Response<pb::ImportHistoryResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let message = request.into_inner();
+        let pasts = request::pasts(message.opportunities)?;
+        let imported = past::import(&self.0, &caller, pasts, meta, message.seed).await?;
+        Ok(Response::new(pb::ImportHistoryResponse {
+            created: imported.created,
+            skipped: imported.skipped,
+            ids: imported.ids,
+        }))
+    }
+}
+
+/// A history page's cursor: when its last row was written, in microseconds.
+fn write_cursor(at: DateTime<Utc>) -> String {
+    URL_SAFE_NO_PAD.encode(at.timestamp_micros().to_be_bytes())
+}
+
+fn read_cursor(text: &str) -> Result<DateTime<Utc>, Error> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+    bytes
+        .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())
+        .and_then(|bytes| DateTime::from_timestamp_micros(i64::from_be_bytes(bytes)))
+        .ok_or_else(list::wrong_cursor)
+}

@@ -1,0 +1,144 @@
+//! From requests to what the use cases take.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use money::Money;
+use proto::opportunities::v1 as pb;
+use rpc::{Error, Invalid};
+
+use crate::opportunity::draft::Wish;
+use crate::opportunity::list::{Filter, span};
+use crate::opportunity::model::Step;
+use crate::opportunity::past::{Past, PastMove};
+use crate::pipeline::model::{Kind, Pipelines};
+use crate::{directory, pipeline};
+
+/// A day of a message, or a bad field.
+fn day(invalid: &mut Invalid, field: &str, date: Option<proto::Date>) -> Option<NaiveDate> {
+    let day = date.map(NaiveDate::try_from).transpose();
+    day.unwrap_or_else(|_| {
+        invalid.add(field, "invalid_date", "is not a day of the calendar");
+        None
+    })
+}
+
+pub(super) fn wish(invalid: &mut Invalid, it: pb::CreateOpportunityRequest) -> Wish {
+    Wish {
+        expected_close_date: day(invalid, "expected_close_date", it.expected_close_date),
+        waiting_until: day(invalid, "waiting_until", it.waiting_until),
+        customer_name: it.customer_name,
+        customer_id: it.customer_id,
+        contact_name: it.contact_name,
+        contact_email: it.contact_email,
+        opportunity_name: it.opportunity_name,
+        stage: it.stage,
+        amount: it.amount.map(Money::from),
+        probability: it.probability,
+        products: it.products,
+        notes: it.notes,
+        owner_id: it.owner_id,
+        external_id: it.external_id,
+        currency: it.currency,
+        pipeline_id: it.pipeline_id,
+        source: it.source,
+        tags: it.tags,
+    }
+}
+
+pub(super) fn step(
+    probability: Option<i32>,
+    notes: Option<String>,
+    lost_reason: Option<String>,
+    closed_on: Option<proto::Date>,
+) -> Result<Step, Error> {
+    let mut invalid = Invalid::default();
+    let actual_close_date = day(&mut invalid, "actual_close_date", closed_on);
+    invalid.into_result()?;
+    Ok(Step { probability, notes, lost_reason, actual_close_date })
+}
+
+/// The filters of a list. Whatever is wrong is noted.
+pub(super) fn filter(
+    invalid: &mut Invalid,
+    it: &pb::ListOpportunitiesRequest,
+    pipelines: &Pipelines,
+    settings: &directory::model::Settings,
+) -> Filter {
+    let statuses = it.status().filter_map(|status| match status {
+        pb::Status::Open => Some(Kind::Open),
+        pb::Status::Won => Some(Kind::Won),
+        pb::Status::Lost => Some(Kind::Lost),
+        pb::Status::Unspecified => None,
+    });
+    let statuses = statuses.collect();
+    for (field, text) in [
+        ("product", &it.product),
+        ("tag", &it.tag),
+        ("source", &it.source),
+        ("lost_reason", &it.lost_reason),
+    ] {
+        if text.as_ref().is_some_and(|text| text.contains('\0')) {
+            invalid.add(field, "invalid_character", "contains a NUL character");
+        }
+    }
+    let zone = settings.zone;
+    let created = (it.created_from.as_deref(), it.created_to.as_deref());
+    let updated = (it.updated_from.as_deref(), it.updated_to.as_deref());
+    Filter {
+        stages: pipeline::stages_called(pipelines, &it.stage, it.pipeline_id, invalid),
+        statuses,
+        owner_id: it.owner_id,
+        team_id: it.team_id,
+        customer_id: it.customer_id,
+        pipeline_id: it.pipeline_id,
+        product: it.product.clone(),
+        tag: it.tag.clone(),
+        source: it.source.clone(),
+        lost_reason: it.lost_reason.clone(),
+        min_amount: it.min_amount.map(Money::from),
+        max_amount: it.max_amount.map(Money::from),
+        expected_close: (
+            day(invalid, "expected_close_from", it.expected_close_from),
+            day(invalid, "expected_close_to", it.expected_close_to),
+        ),
+        closed: (
+            day(invalid, "closed_from", it.closed_from),
+            day(invalid, "closed_to", it.closed_to),
+        ),
+        created: span(invalid, "created", created, zone),
+        updated: span(invalid, "updated", updated, zone),
+    }
+}
+
+/// Opportunities with their past.
+pub(super) fn pasts(asked: Vec<pb::HistoricalOpportunity>) -> Result<Vec<Past>, Error> {
+    let mut invalid = Invalid::default();
+    let pasts = asked.into_iter().enumerate().map(|(index, it)| {
+        let mut wrong = Invalid::default();
+        let created_at = instant(&mut wrong, "created_at", it.created_at);
+        let wish = wish(&mut wrong, it.opportunity.unwrap_or_default());
+        let moves = it.moves.into_iter().enumerate().map(|(index, it)| {
+            let at = instant(&mut wrong, &format!("moves[{index}].changed_at"), it.changed_at);
+            let field = format!("moves[{index}].actual_close_date");
+            let actual_close_date = day(&mut wrong, &field, it.actual_close_date);
+            let (probability, notes, lost_reason) = (it.probability, it.notes, it.lost_reason);
+            let step = Step { probability, notes, lost_reason, actual_close_date };
+            PastMove { stage: it.stage, at, by: it.changed_by, step }
+        });
+        let past = Past { wish, created_at, moves: moves.collect() };
+        invalid.extend(wrong.within(&format!("opportunities[{index}]")));
+        past
+    });
+    let pasts = pasts.collect();
+    invalid.into_result()?;
+    Ok(pasts)
+}
+
+fn instant(invalid: &mut Invalid, field: &str, at: Option<proto::Timestamp>) -> DateTime<Utc> {
+    match at {
+        Some(at) => at.into(),
+        None => {
+            invalid.add(field, "required", "is required");
+            DateTime::UNIX_EPOCH
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! A new opportunity as it is asked for, read into types that are valid by construction.
+
+use chrono::NaiveDate;
+use money::Money;
+use rpc::Invalid;
+
+use crate::customer::model::ContactWish;
+use crate::pipeline::model::{Pipelines, Stage};
+use crate::{currency, text};
+
+/// What somebody asks for, as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// The customer by name.
+    pub customer_name: Option<String>,
+    /// The customer by id.
+    pub customer_id: Option<i64>,
+    /// The contact's name.
+    pub contact_name: Option<String>,
+    /// The contact's address.
+    pub contact_email: Option<String>,
+    /// What is to be sold.
+    pub opportunity_name: String,
+    /// Name or key of the stage.
+    pub stage: Option<String>,
+    /// For how much.
+    pub amount: Option<Money>,
+    /// Percent.
+    pub probability: Option<i32>,
+    /// The day it is expected to close.
+    pub expected_close_date: Option<NaiveDate>,
+    /// Names of products.
+    pub products: Vec<String>,
+    /// Free text.
+    pub notes: Option<String>,
+    /// Whose it is to be.
+    pub owner_id: Option<i64>,
+    /// Its id in another system.
+    pub external_id: Option<String>,
+    /// ISO 4217.
+    pub currency: Option<String>,
+    /// The pipeline.
+    pub pipeline_id: Option<i64>,
+    /// Where it came from.
+    pub source: Option<String>,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// Not stale before this day.
+    pub waiting_until: Option<NaiveDate>,
+}
+
+/// Whose purchase it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CustomerWish {
+    /// The customer of that id.
+    Id(i64),
+    /// The customer of that name, or a new one.
+    Name(String),
+}
+
+/// A wish that can be granted as far as it says itself: every text fits, every number is in range, the stage is there.
+#[derive(Clone, Debug)]
+pub struct Draft<'a> {
+    /// Whose purchase it is.
+    pub customer: CustomerWish,
+    /// The person asked.
+    pub contact: Option<ContactWish>,
+    /// What is to be sold.
+    pub opportunity_name: String,
+    /// The pipeline.
+    pub pipeline_id: i64,
+    /// The stage.
+    pub stage: &'a Stage,
+    /// Percent, if named.
+    pub probability: Option<i32>,
+    /// For how much.
+    pub amount: Option<Money>,
+    /// ISO 4217.
+    pub currency: String,
+    /// The day it is expected to close.
+    pub expected_close_date: Option<NaiveDate>,
+    /// Names of products.
+    pub products: Vec<String>,
+    /// Free text.
+    pub notes: Option<String>,
+    /// Whose it is to be, if named.
+    pub owner_id: Option<i64>,
+    /// Its id in another system.
+    pub external_id: Option<String>,
+    /// Where it came from.
+    pub source: Option<String>,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// Not stale before this day.
+    pub waiting_until: Option<NaiveDate>,
+}
+
+impl<'a> Draft<'a> {
+    /// Reads a wish. Whatever is wrong with it is told at once.
+    pub fn parse(
+        wish: &Wish,
+        pipelines: &'a Pipelines,
+        default_currency: &str,
+    ) -> Result<Self, Invalid> {
+        let mut invalid = Invalid::default();
+        let it = &mut invalid;
+        let opportunity_name =
+            text::name(it, "opportunity_name", Some(&wish.opportunity_name), 255);
+        if opportunity_name.is_none() && wish.opportunity_name.trim().is_empty() {
+            it.add("opportunity_name", "required", "is required");
+        }
+        let customer = customer(it, wish);
+        let contact_name = text::name(it, "contact_name", wish.contact_name.as_deref(), 255);
+        let contact_email = email(it, "contact_email", wish.contact_email.as_deref());
+        let pipeline = pipelines.get(wish.pipeline_id);
+        if pipeline.is_none() {
+            it.add("pipeline_id", "unknown_pipeline", "there is no such pipeline");
+        }
+        let stage = pipeline.and_then(|pipeline| match &wish.stage {
+            None => pipeline.first(),
+            Some(called) => {
+                let stage = pipeline.find(called);
+                if stage.is_none() {
+                    it.add("stage", "unknown_stage", "there is no such stage in the pipeline");
+                }
+                stage
+            }
+        });
+        if wish.probability.is_some_and(|percent| !(0..=100).contains(&percent)) {
+            it.add("probability", "out_of_range", "is not between 0 and 100");
+        }
+        amount(it, "amount", wish.amount);
+        let currency = wish.currency.as_deref().unwrap_or(default_currency);
+        if !currency::is_known(currency) {
+            it.add("currency", "unknown_currency", "is not an ISO 4217 code");
+        }
+        let draft = (|it: &mut Invalid| {
+            Some(Self {
+                contact: ContactWish::new(contact_name, contact_email),
+                expected_close_date: wish.expected_close_date,
+                products: text::names(it, "products", &wish.products),
+                notes: text::free(it, "notes", wish.notes.as_deref(), 20_000),
+                external_id: text::name(it, "external_id", wish.external_id.as_deref(), 255),
+                source: text::name(it, "source", wish.source.as_deref(), 255),
+                tags: text::names(it, "tags", &wish.tags),
+                customer: customer?,
+                opportunity_name: opportunity_name?,
+                pipeline_id: pipeline?.id,
+                stage: stage?,
+                probability: wish.probability,
+                amount: wish.amount,
+                currency: currency.to_owned(),
+                owner_id: wish.owner_id,
+                waiting_until: wish.waiting_until,
+            })
+        })(it);
+        match draft {
+            Some(draft) if invalid.is_empty() => Ok(draft),
+            _ => Err(invalid),
+        }
+    }
+}
+
+fn customer(invalid: &mut Invalid, wish: &Wish) -> Option<CustomerWish> {
+    let name = text::name(invalid, "customer_name", wish.customer_name.as_deref(), 255);
+    match (wish.customer_id, name) {
+        (Some(_), Some(_)) => {
+            invalid.add("customer_name", "ambiguous", "cannot be given beside customer_id");
+            None
+        }
+        (Some(id), None) => Some(CustomerWish::Id(id)),
+        (None, Some(name)) => Some(CustomerWish::Name(name)),
+        (None, None) => {
+            if wish.customer_name.as_deref().is_none_or(|name| name.trim().is_empty()) {
+                invalid.add("customer_name", "required", "customer_name or customer_id is required");
+            }
+            None
+        }
+    }
+}
+
+/// An amount of one opportunity.
+pub(crate) fn amount(invalid: &mut Invalid, field: &str, amount: Option<Money>) {
+    if amount.is_some_and(|amount| amount < Money::ZERO || amount > Money::MAX_AMOUNT) {
+        invalid.add(field, "out_of_range", "is not between 0 and 9999999999999.99");
+    }
+}
+
+/// An e-mail address: something, an @, something, and no space.
+fn email(invalid: &mut Invalid, field: &str, value: Option<&str>) -> Option<String> {
+    let email = text::name(invalid, field, value, 320)?;
+    let parts = email.rsplit_once('@');
+    let sound = parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    if !sound || email.chars().any(|it| it.is_whitespace() || it.is_control()) {
+        invalid.add(field, "invalid_email", "is not an e-mail address");
+        return None;
+    }
+    Some(email)
+}

@@ -1,0 +1,119 @@
+//! What others learn of an opportunity: its public record, what changed in it, and the name of what happened.
+
+use proto::events::v1::{FieldChange, OpportunityRecord, StageMove, event::Record};
+use serde::Serialize;
+
+use super::model::{Moved, Opportunity};
+use crate::pipeline::model::Kind;
+
+/// The record as others may know it.
+pub(crate) fn record(opportunity: &Opportunity) -> Record {
+    Record::Opportunity(OpportunityRecord {
+        id: opportunity.id,
+        opportunity_name: opportunity.opportunity_name.clone(),
+        customer_id: opportunity.customer_id,
+        customer_name: opportunity.customer_name.clone(),
+        contact_id: opportunity.contact_id,
+        pipeline_id: opportunity.pipeline_id,
+        stage_key: opportunity.stage_key.clone(),
+        status: opportunity.status.as_str().to_owned(),
+        amount: opportunity.amount.map(Into::into),
+        currency: opportunity.currency.clone(),
+        closed_amount: opportunity.closed_amount.map(Into::into),
+        probability: opportunity.probability,
+        expected_close_date: opportunity.expected_close_date.map(Into::into),
+        actual_close_date: opportunity.actual_close_date.map(Into::into),
+        lost_reason: opportunity.lost_reason.clone(),
+        owner_id: opportunity.owner_id,
+        team_id: opportunity.team_id,
+        products: opportunity.products.clone(),
+        source: opportunity.source.clone(),
+        external_id: opportunity.external_id.clone(),
+        tags: opportunity.tags.clone(),
+        waiting_until: opportunity.waiting_until.map(Into::into),
+        created_at: Some(opportunity.created_at.into()),
+        updated_at: Some(opportunity.updated_at.into()),
+        stage_entered_at: Some(opportunity.stage_entered_at.into()),
+        deleted_at: opportunity.deleted_at.map(Into::into),
+        version: opportunity.version,
+        notes: opportunity.notes.clone(),
+    })
+}
+
+/// The history row as others may know it.
+pub(crate) fn stage_move(moved: &Moved) -> StageMove {
+    StageMove {
+        history_id: moved.id,
+        from_stage_key: moved.from.as_ref().map(|(key, _)| key.clone()),
+        from_stage: moved.from.as_ref().map(|(_, name)| name.clone()),
+        to_stage_key: moved.to.0.clone(),
+        to_stage: moved.to.1.clone(),
+        probability: moved.probability,
+        changed_by: moved.changed_by,
+        changed_at: Some(moved.changed_at.into()),
+        notes: moved.notes.clone(),
+    }
+}
+
+/// What happened, by name.
+pub(crate) fn kind(before: Option<&Opportunity>, after: &Opportunity) -> &'static str {
+    match before {
+        None => "opportunity.created",
+        Some(before) if before.stage_key != after.stage_key => match (before.status, after.status) {
+            (_, Kind::Won) => "opportunity.won",
+            (_, Kind::Lost) => "opportunity.lost",
+            (Kind::Open, Kind::Open) => "opportunity.stage_changed",
+            (_, Kind::Open) => "opportunity.reopened",
+        },
+        Some(before) if before.owner_id != after.owner_id => "opportunity.assigned",
+        Some(_) => "opportunity.updated",
+    }
+}
+
+/// The fields that differ, with both values as JSON text; for a new record every field that has a value.
+pub(crate) fn changes(before: Option<&Opportunity>, after: &Opportunity) -> Vec<FieldChange> {
+    let old = before.map(fields);
+    fields(after)
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, (field, new))| {
+            let old = old.as_ref().map_or("null", |old| &old[index].1);
+            (*old != *new).then(|| FieldChange {
+                field: field.to_owned(),
+                old: old.to_owned(),
+                new: new.clone(),
+            })
+        })
+        .collect()
+}
+
+/// The fields that people and rules change, in the order of the record, as JSON text. Amounts are exact.
+fn fields(it: &Opportunity) -> [(&'static str, String); 21] {
+    [
+        ("opportunity_name", json(&it.opportunity_name)),
+        ("customer_id", json(&it.customer_id)),
+        ("customer_name", json(&it.customer_name)),
+        ("contact_id", json(&it.contact_id)),
+        ("pipeline_id", json(&it.pipeline_id)),
+        ("stage_key", json(&it.stage_key)),
+        ("status", json(&it.status.as_str())),
+        ("amount", it.amount.map_or_else(|| "null".to_owned(), |amount| amount.to_string())),
+        ("currency", json(&it.currency)),
+        ("probability", json(&it.probability)),
+        ("expected_close_date", json(&it.expected_close_date.map(|it| it.to_string()))),
+        ("actual_close_date", json(&it.actual_close_date.map(|it| it.to_string()))),
+        ("lost_reason", json(&it.lost_reason)),
+        ("owner_id", json(&it.owner_id)),
+        ("team_id", json(&it.team_id)),
+        ("products", json(&Some(&it.products).filter(|names| !names.is_empty()))),
+        ("notes", json(&it.notes)),
+        ("source", json(&it.source)),
+        ("external_id", json(&it.external_id)),
+        ("tags", json(&Some(&it.tags).filter(|names| !names.is_empty()))),
+        ("waiting_until", json(&it.waiting_until.map(|it| it.to_string()))),
+    ]
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}

@@ -1,0 +1,381 @@
+//! Lists of opportunities: what may be asked, and the pages by key that answer it.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use money::Money;
+use rpc::{Error, Invalid};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgPool, Postgres, QueryBuilder};
+
+use super::Detail;
+use super::store::{COLUMNS, detail};
+use crate::directory::model::Sight;
+use crate::pipeline::model::Kind;
+
+/// What a list may be narrowed to. All that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// In any of these stages, as pipeline id and key; none means any.
+    pub stages: Option<Vec<(i64, String)>>,
+    /// Any of these.
+    pub statuses: Vec<Kind>,
+    /// Of this owner.
+    pub owner_id: Option<i64>,
+    /// Of this team.
+    pub team_id: Option<i64>,
+    /// Of this customer.
+    pub customer_id: Option<i64>,
+    /// In this pipeline.
+    pub pipeline_id: Option<i64>,
+    /// With this product.
+    pub product: Option<String>,
+    /// With this label.
+    pub tag: Option<String>,
+    /// From this source.
+    pub source: Option<String>,
+    /// Lost for this reason.
+    pub lost_reason: Option<String>,
+    /// At least this.
+    pub min_amount: Option<Money>,
+    /// At most this.
+    pub max_amount: Option<Money>,
+    /// Expected to close on these days.
+    pub expected_close: (Option<NaiveDate>, Option<NaiveDate>),
+    /// Closed on these days.
+    pub closed: (Option<NaiveDate>, Option<NaiveDate>),
+    /// Made from this instant until before that one.
+    pub created: Span,
+    /// Last changed from this instant until before that one.
+    pub updated: Span,
+}
+
+/// From an instant, included, until another, not included.
+pub type Span = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
+/// By what a list is sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sort {
+    key: &'static Key,
+    descending: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Key {
+    name: &'static str,
+    column: &'static str,
+    /// The SQL type by which a cursor's text is read back.
+    cast: &'static str,
+    nullable: bool,
+    descending: bool,
+}
+
+const fn key(name: &'static str, column: &'static str, cast: &'static str, nullable: bool) -> Key {
+    Key { name, column, cast, nullable, descending: true }
+}
+
+static KEYS: [Key; 8] = [
+    key("created_at", "o.created_at", "timestamptz", false),
+    key("amount", "o.amount", "numeric", true),
+    key("probability", "o.probability", "integer", false),
+    key("weighted_value", "o.weighted_value", "numeric", true),
+    key("expected_close_date", "o.expected_close_date", "date", true),
+    key("updated_at", "o.updated_at", "timestamptz", false),
+    Key { descending: false, ..key("opportunity_name", "o.opportunity_name", "text", false) },
+    Key { descending: false, ..key("customer_name", "o.customer_name", "text", false) },
+];
+
+impl Sort {
+    /// Reads `sort_by` and `order`; what is unknown is told by field.
+    pub fn parse(invalid: &mut Invalid, sort_by: Option<&str>, order: Option<&str>) -> Self {
+        let name = sort_by.unwrap_or("created_at");
+        let key = KEYS.iter().find(|key| key.name == name).unwrap_or_else(|| {
+            let known = KEYS.each_ref().map(|key| key.name).join(", ");
+            invalid.add("sort_by", "unknown_value", format!("is none of {known}"));
+            &KEYS[0]
+        });
+        let descending = match order {
+            None => key.descending,
+            Some("asc") => false,
+            Some("desc") => true,
+            Some(_) => {
+                invalid.add("order", "unknown_value", "is neither asc nor desc");
+                key.descending
+            }
+        };
+        Self { key, descending }
+    }
+}
+
+/// How many rows a page may have: 1 to 200, 50 by default.
+pub fn limit(invalid: &mut Invalid, limit: Option<i32>) -> usize {
+    match limit.unwrap_or(50) {
+        limit @ 1..=200 => usize::try_from(limit).unwrap_or(50),
+        _ => {
+            invalid.add("limit", "out_of_range", "is not between 1 and 200");
+            50
+        }
+    }
+}
+
+/// Reads the two ends of a range, each a whole day of the organisation's zone or an instant. A day's end is the start of the next.
+pub fn span(
+    invalid: &mut Invalid,
+    name: &str,
+    (from, to): (Option<&str>, Option<&str>),
+    zone: Tz,
+) -> Span {
+    let mut read = |end: &str, text: Option<&str>, is_last: bool| {
+        let text = text?;
+        if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+            // Both ends are included, and the clock ticks in microseconds.
+            let instant = instant.with_timezone(&Utc);
+            return Some(if is_last { instant + TimeDelta::microseconds(1) } else { instant });
+        }
+        let day = NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            .ok()
+            .filter(|_| text.len() == 10)
+            .and_then(|day| if is_last { day.succ_opt() } else { Some(day) });
+        if day.is_none() {
+            invalid.add(format!("{name}_{end}"), "invalid_date", "is neither YYYY-MM-DD nor an RFC 3339 instant");
+        }
+        Some(start_of(day?, zone))
+    };
+    (read("from", from, false), read("to", to, true))
+}
+
+/// The first instant of a day in a zone, also where the clocks skip midnight.
+pub(crate) fn start_of(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
+    let mut local: NaiveDateTime = day.and_time(chrono::NaiveTime::MIN);
+    loop {
+        if let Some(instant) = zone.from_local_datetime(&local).earliest() {
+            return instant.with_timezone(&Utc);
+        }
+        local += TimeDelta::minutes(15);
+    }
+}
+
+/// Where a page ended.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    /// Hash of the filters and the order, so that a cursor continues only its own listing.
+    l: u64,
+    /// The last row's sort key as text; none in the range of those without one.
+    k: Option<String>,
+    /// Its id; 0 where the range of those without a key begins.
+    i: i64,
+}
+
+/// A page of a list.
+pub struct Page {
+    /// The rows.
+    pub items: Vec<Detail>,
+    /// Continues after the last of them.
+    pub next_cursor: Option<String>,
+    /// How many there are in all, if asked.
+    pub total: Option<i64>,
+}
+
+/// What a caller asks of a list.
+pub struct Ask<'a> {
+    /// Which rows.
+    pub filter: &'a Filter,
+    /// In which order.
+    pub sort: Sort,
+    /// How many.
+    pub limit: usize,
+    /// After which.
+    pub cursor: Option<&'a str>,
+    /// Whether to count them all.
+    pub include_total: bool,
+}
+
+/// A page of the rows in sight.
+pub(super) async fn page(pool: &PgPool, sight: &Sight, ask: &Ask<'_>) -> Result<Page, Error> {
+    let listing = listing(ask);
+    let cursor = ask.cursor.map(|text| parse(text, listing)).transpose()?;
+    // Those with a key come first in both orders; those without are a range of their own.
+    let in_keys = cursor.as_ref().is_none_or(|cursor| cursor.k.is_some());
+    let wanted = ask.limit + 1;
+    let mut rows: Vec<(Detail, Option<String>)> = Vec::with_capacity(wanted);
+    if in_keys {
+        rows = range(pool, sight, ask, cursor.as_ref(), true, wanted).await?;
+    }
+    if ask.sort.key.nullable && rows.len() < wanted {
+        let after = if in_keys { None } else { cursor.as_ref() };
+        let missing = wanted - rows.len();
+        rows.extend(range(pool, sight, ask, after, false, missing).await?);
+    }
+    let next_cursor = (rows.len() > ask.limit).then(|| {
+        rows.truncate(ask.limit);
+        let (last, key) = &rows[ask.limit - 1];
+        write(&Cursor { l: listing, k: key.clone(), i: last.opportunity.id })
+    });
+    let total = if ask.include_total { Some(count(pool, sight, ask.filter).await?) } else { None };
+    Ok(Page { items: rows.into_iter().map(|(row, _)| row).collect(), next_cursor, total })
+}
+
+async fn range(
+    pool: &PgPool,
+    sight: &Sight,
+    ask: &Ask<'_>,
+    after: Option<&Cursor>,
+    keyed: bool,
+    limit: usize,
+) -> Result<Vec<(Detail, Option<String>)>, Error> {
+    let Sort { key, descending } = ask.sort;
+    let Key { column, cast, .. } = key;
+    let (direction, beyond) = if descending { ("desc", "<") } else { ("asc", ">") };
+    let order = if keyed {
+        format!("{column} {direction}, o.id {direction}")
+    } else {
+        format!("o.id {direction}")
+    };
+    // The joins see only the page's rows. Text is compared by code point: the columns are collate "C".
+    let mut sql = QueryBuilder::<Postgres>::new(format!(
+        "select {COLUMNS}, {column}::text from (select * from opportunities o where o.deleted_at is null"
+    ));
+    narrow(&mut sql, sight, ask.filter);
+    if key.nullable {
+        sql.push(format!(" and {column} is {}", if keyed { "not null" } else { "null" }));
+    }
+    if let Some(after) = after {
+        if keyed {
+            sql.push(format!(" and ({column}, o.id) {beyond} ("));
+            sql.push_bind(after.k.clone()).push(format!("::{cast}, ")).push_bind(after.i).push(")");
+        } else {
+            sql.push(format!(" and o.id {beyond} ")).push_bind(after.i);
+        }
+    }
+    // A literal: as a bind parameter PostgreSQL would plan anew at every call.
+    sql.push(format!(
+        " order by {order} limit {limit}) o
+         left join contacts c on c.id = o.contact_id
+         left join people p on p.user_id = o.owner_id
+         order by {order}"
+    ));
+    let rows = sql.build().fetch_all(pool).await.map_err(|error| wrong_key(error, after))?;
+    let mut page = Vec::with_capacity(rows.len());
+    for row in &rows {
+        page.push((detail(row)?, sqlx::Row::try_get(row, 32)?));
+    }
+    Ok(page)
+}
+
+/// How many rows are in sight.
+async fn count(pool: &PgPool, sight: &Sight, filter: &Filter) -> Result<i64, Error> {
+    let mut sql = QueryBuilder::<Postgres>::new(
+        "select count(*) from opportunities o where o.deleted_at is null",
+    );
+    narrow(&mut sql, sight, filter);
+    Ok(sql.build_query_scalar().fetch_one(pool).await?)
+}
+
+fn narrow(sql: &mut QueryBuilder<Postgres>, sight: &Sight, it: &Filter) {
+    match sight {
+        Sight::All => {}
+        Sight::Nothing => {
+            sql.push(" and false");
+        }
+        Sight::Of { owner_id, team_ids } => {
+            sql.push(" and (o.owner_id = ").push_bind(*owner_id);
+            sql.push(" or o.team_id = any(").push_bind(team_ids.clone()).push("))");
+        }
+    }
+    match it.stages.as_deref() {
+        None => {}
+        Some([]) => {
+            sql.push(" and false");
+        }
+        Some([(pipeline_id, key)]) => {
+            sql.push(" and o.stage_key = ").push_bind(key.clone());
+            sql.push(" and o.pipeline_id = ").push_bind(*pipeline_id);
+        }
+        Some(stages) => {
+            let (pipelines, keys): (Vec<i64>, Vec<String>) = stages.iter().cloned().unzip();
+            sql.push(" and (o.pipeline_id, o.stage_key) in (select * from unnest(");
+            sql.push_bind(pipelines).push(", ").push_bind(keys).push("::text[]))");
+        }
+    }
+    if !it.statuses.is_empty() {
+        let statuses: Vec<_> = it.statuses.iter().map(|status| status.as_str()).collect();
+        sql.push(" and o.status = any(").push_bind(statuses).push(")");
+    }
+    equal(sql, "o.owner_id", it.owner_id);
+    equal(sql, "o.team_id", it.team_id);
+    equal(sql, "o.customer_id", it.customer_id);
+    equal(sql, "o.pipeline_id", it.pipeline_id);
+    equal(sql, "o.source", it.source.clone());
+    equal(sql, "o.lost_reason", it.lost_reason.clone());
+    contains(sql, "o.products", it.product.clone());
+    contains(sql, "o.tags", it.tag.clone());
+    compare(sql, "o.amount >= ", it.min_amount);
+    compare(sql, "o.amount <= ", it.max_amount);
+    compare(sql, "o.expected_close_date >= ", it.expected_close.0);
+    compare(sql, "o.expected_close_date <= ", it.expected_close.1);
+    compare(sql, "o.actual_close_date >= ", it.closed.0);
+    compare(sql, "o.actual_close_date <= ", it.closed.1);
+    compare(sql, "o.created_at >= ", it.created.0);
+    compare(sql, "o.created_at < ", it.created.1);
+    compare(sql, "o.updated_at >= ", it.updated.0);
+    compare(sql, "o.updated_at < ", it.updated.1);
+}
+
+fn compare<T>(sql: &mut QueryBuilder<Postgres>, condition: &str, value: Option<T>)
+where
+    T: 'static + Send + sqlx::Encode<'static, Postgres> + sqlx::Type<Postgres>,
+{
+    if let Some(value) = value {
+        sql.push(" and ").push(condition).push_bind(value);
+    }
+}
+
+fn equal<T>(sql: &mut QueryBuilder<Postgres>, column: &str, value: Option<T>)
+where
+    T: 'static + Send + sqlx::Encode<'static, Postgres> + sqlx::Type<Postgres>,
+{
+    compare(sql, &format!("{column} = "), value);
+}
+
+fn contains(sql: &mut QueryBuilder<Postgres>, column: &str, value: Option<String>) {
+    if let Some(value) = value {
+        sql.push(format!(" and {column} @> array[")).push_bind(value).push("]");
+    }
+}
+
+/// A number that stays the same for the same filters and order, in every replica and version of the product.
+fn listing(ask: &Ask<'_>) -> u64 {
+    use sha2::{Digest, Sha256};
+    let what = format!("{:?} {} {}", ask.filter, ask.sort.key.name, ask.sort.descending);
+    let digest = Sha256::digest(what.as_bytes());
+    digest.iter().take(6).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn write(cursor: &Cursor) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor).unwrap_or_default())
+}
+
+fn parse(text: &str, listing: u64) -> Result<Cursor, Error> {
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Cursor>(&bytes).ok())
+        .filter(|cursor| cursor.l == listing)
+        .ok_or_else(wrong_cursor)
+}
+
+/// A key that PostgreSQL cannot read came from a cursor that was tampered with.
+fn wrong_key(error: sqlx::Error, after: Option<&Cursor>) -> Error {
+    let is_data = |error: &sqlx::Error| {
+        error.as_database_error().and_then(|it| it.code()).is_some_and(|code| code.starts_with("22"))
+    };
+    if after.is_some() && is_data(&error) { wrong_cursor() } else { error.into() }
+}
+
+pub(crate) fn wrong_cursor() -> Error {
+    Error::Malformed {
+        reason: "CURSOR_INVALID".into(),
+        message: "the cursor is not from this listing".to_owned(),
+    }
+}

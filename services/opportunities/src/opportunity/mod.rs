@@ -1,0 +1,416 @@
+//! Opportunities: making them, moving them through their stages, listing them, and the history of it all.
+
+pub mod draft;
+pub(crate) mod event;
+pub mod list;
+pub mod model;
+pub mod past;
+pub(crate) mod store;
+
+use chrono::{DateTime, Utc};
+use rpc::{Error, Invalid};
+
+use crate::State;
+use crate::customer;
+use crate::directory::model::{Person, Sight};
+use crate::directory;
+use crate::meta::Meta;
+use crate::pipeline::model::Stage;
+use crate::text::fold;
+use draft::{CustomerWish, Draft, Wish};
+use list::{Ask, Page};
+use model::{Moment, Opportunity, Outcome, Step};
+
+/// An opportunity with the names that go with it.
+#[derive(Clone, Debug)]
+pub struct Detail {
+    /// The record.
+    pub opportunity: Opportunity,
+    /// Its contact's name.
+    pub contact_name: Option<String>,
+    /// Its contact's address.
+    pub contact_email: Option<String>,
+    /// Its owner's name.
+    pub owner_name: String,
+}
+
+/// One row of the history, with the name of who moved it.
+#[derive(Clone, Debug)]
+pub struct HistoryRow {
+    /// Its id.
+    pub id: i64,
+    /// Name of the stage before.
+    pub from_stage: Option<String>,
+    /// Key of the stage before.
+    pub from_stage_key: Option<String>,
+    /// Name of the stage after.
+    pub to_stage: String,
+    /// Key of the stage after.
+    pub to_stage_key: String,
+    /// Who moved it.
+    pub changed_by: i64,
+    /// That user's name.
+    pub changed_by_name: String,
+    /// What was noted.
+    pub notes: Option<String>,
+    /// Probability after the move.
+    pub probability: i32,
+    /// When.
+    pub changed_at: DateTime<Utc>,
+    /// How long it stood in the stage before.
+    pub seconds_in_from_stage: Option<i64>,
+}
+
+/// A request that is to have its effect once, however often it is sent.
+pub struct Once {
+    /// The caller's key.
+    pub key: String,
+    /// SHA-256 of the request.
+    pub request_hash: Vec<u8>,
+    /// Writes the answer down.
+    pub encode: fn(&State, &Detail) -> Vec<u8>,
+}
+
+/// What a request with an idempotency key is answered.
+pub enum Answer {
+    /// It had its effect now.
+    New(Box<Detail>),
+    /// It had its effect before; this was the answer.
+    Replay(Vec<u8>),
+}
+
+const CREATE: &str = "CreateOpportunity";
+
+/// The reason of a conflict over an `external_id`.
+pub(crate) const EXTERNAL_ID_TAKEN: &str = "EXTERNAL_ID_TAKEN";
+
+/// Makes an opportunity, its customer and contact where they are new, and the first row of its history.
+pub async fn create(
+    state: &State,
+    caller: &auth::Caller,
+    wish: Wish,
+    once: Option<Once>,
+    meta: Meta,
+) -> Result<Answer, Error> {
+    caller.require_write()?;
+    caller.require_role(&[auth::Role::Admin, auth::Role::Manager, auth::Role::Rep])?;
+    let pipelines = state.pipelines.get()?;
+    let settings = state.settings.get()?;
+    let draft = Draft::parse(&wish, &pipelines, &settings.default_currency)?;
+    let owner_id = draft.owner_id.unwrap_or(caller.user_id);
+    if caller.role == auth::Role::Rep && owner_id != caller.user_id {
+        return Err(denied("OWNER_NOT_SELF", "a rep creates for themselves only"));
+    }
+    let sight = directory::sight(&state.reads, caller, &settings).await?;
+    let (customer_id, folded) = match &draft.customer {
+        CustomerWish::Id(id) => (Some(*id), None),
+        CustomerWish::Name(name) => (None, Some(fold(name))),
+    };
+    let by = caller.user_id;
+    let found =
+        store::prepare(&state.reads, owner_id, customer_id, folded.as_deref(), &sight, by).await?;
+    let owner = match found.owner {
+        Some(owner) => Some(owner),
+        None => directory::person(state, owner_id).await?,
+    };
+    let owner = owner_of(state, caller, owner).await?;
+    if customer_id.is_some() && found.customer.is_none() {
+        return Err(Invalid::default()
+            .field("customer_id", "unknown_customer", "there is no such customer")
+            .into());
+    }
+    let moment = Moment {
+        at: meta.recorded_at,
+        by,
+        zone: settings.zone,
+        currency: &settings.default_currency,
+    };
+    let mut opportunity = blank(&draft, found.opportunity_id, &owner, by);
+    // What the stage asks for of the contact is met by a contact that will be made.
+    opportunity.contact_id = draft.contact.as_ref().map(|_| 0);
+    let moved =
+        model::begin(&mut opportunity, draft.stage, draft.probability, found.history_id, &moment)?;
+
+    let contact = draft.contact.clone();
+    let new_customer = match draft.customer {
+        CustomerWish::Name(name) if found.customer.is_none() => Some(name),
+        _ => None,
+    };
+    if let Some((id, name)) = found.customer {
+        (opportunity.customer_id, opportunity.customer_name) = (id, name);
+    }
+    let external_id = opportunity.external_id.clone();
+    let (pool, wake, writer) = (state.writes.clone(), state.wake.clone(), state.clone());
+    let seen = sight.clone();
+    let answer = rpc::write(async move {
+        let mut tx = pool.begin().await?;
+        if let Some(once) = &once {
+            let (hash, at) = (&once.request_hash, meta.recorded_at);
+            let kept = store::take_key(&mut tx, by, CREATE, &once.key, hash, at).await;
+            match kept.map_err(twin_is_running)? {
+                store::Kept::Nothing => {}
+                store::Kept::Answer { request_hash, response } if request_hash == *hash => {
+                    return Ok(Answer::Replay(response));
+                }
+                store::Kept::Answer { .. } => {
+                    return Err(Invalid::default()
+                        .field("Idempotency-Key", "idempotency_key_reused", "was used for another request")
+                        .into());
+                }
+            }
+        }
+        let mut changes = Vec::new();
+        if let Some(name) = new_customer {
+            let at = meta.recorded_at;
+            let customer =
+                customer::find_or_create(&mut tx, &name, &sight, by, at, &meta, &mut changes).await?;
+            (opportunity.customer_id, opportunity.customer_name) = (customer.id, customer.name);
+        }
+        let contact = match contact {
+            None => None,
+            Some(wish) => {
+                let (id, at) = (opportunity.customer_id, meta.recorded_at);
+                let contact =
+                    customer::find_or_create_contact(&mut tx, id, &wish, at, &meta, &mut changes)
+                        .await?;
+                Some(contact)
+            }
+        };
+        opportunity.contact_id = contact.as_ref().map(|contact| contact.id);
+        if !changes.is_empty() {
+            events::outbox::append(&mut tx, &changes).await?;
+        }
+        let change = meta.moved(None, &opportunity, Some(&moved));
+        store::insert(&mut tx, &opportunity, &moved, &events::encode(&change)).await?;
+        let detail = Detail {
+            opportunity,
+            contact_name: contact.as_ref().map(|contact| contact.name.clone()),
+            contact_email: contact.and_then(|contact| contact.email),
+            owner_name: owner.username,
+        };
+        if let Some(once) = &once {
+            let response = (once.encode)(&writer, &detail);
+            store::keep_answer(&mut tx, by, CREATE, &once.key, &response).await?;
+        }
+        tx.commit().await?;
+        wake.wake();
+        Ok(Answer::New(Box::new(detail)))
+    })
+    .await;
+    match (answer, external_id) {
+        (Err(error), Some(taken)) if error.reason() == EXTERNAL_ID_TAKEN => {
+            Err(name_the_taker(state, error, &taken, &seen).await)
+        }
+        (answer, _) => answer,
+    }
+}
+
+/// An `external_id` is unique, deleted ones included; who may see the opportunity that has it is told which it is.
+async fn name_the_taker(state: &State, error: Error, taken: &str, sight: &Sight) -> Error {
+    match store::find_external(&state.reads, taken).await {
+        Ok(Some((id, owner, team))) if sight.covers(owner, team) => {
+            error.about("opportunity_id", id)
+        }
+        _ => error,
+    }
+}
+
+/// The person to own a new opportunity: there, active, and within the caller's reach.
+async fn owner_of(
+    state: &State,
+    caller: &auth::Caller,
+    owner: Option<Person>,
+) -> Result<Person, Error> {
+    let invalid = |code, message| Invalid::default().field("owner_id", code, message).into();
+    let Some(owner) = owner else {
+        return Err(invalid("unknown_user", "there is no such user"));
+    };
+    if !owner.is_active {
+        return Err(invalid("inactive_user", "this user is not active"));
+    }
+    if owner.user_id != caller.user_id && caller.role == auth::Role::Manager {
+        let reach = directory::reach(&state.reads, caller).await?;
+        if !reach.covers(owner.user_id, owner.team_id) {
+            return Err(denied("OWNER_OUT_OF_REACH", "this user is not in the caller's teams"));
+        }
+    }
+    Ok(owner)
+}
+
+/// All of a new opportunity but what its stage decides.
+fn blank(draft: &Draft<'_>, id: i64, owner: &Person, by: i64) -> Opportunity {
+    Opportunity {
+        id,
+        opportunity_name: draft.opportunity_name.clone(),
+        customer_id: 0,
+        customer_name: String::new(),
+        contact_id: None,
+        pipeline_id: draft.pipeline_id,
+        stage_key: String::new(),
+        status: draft.stage.kind,
+        amount: draft.amount,
+        currency: draft.currency.clone(),
+        closed_amount: None,
+        probability: 0,
+        expected_close_date: draft.expected_close_date,
+        actual_close_date: None,
+        lost_reason: None,
+        owner_id: owner.user_id,
+        team_id: owner.team_id,
+        products: draft.products.clone(),
+        notes: draft.notes.clone(),
+        source: draft.source.clone(),
+        external_id: draft.external_id.clone(),
+        tags: draft.tags.clone(),
+        waiting_until: draft.waiting_until,
+        created_by: by,
+        created_at: DateTime::<Utc>::MIN_UTC,
+        updated_at: DateTime::<Utc>::MIN_UTC,
+        stage_entered_at: DateTime::<Utc>::MIN_UTC,
+        deleted_at: None,
+        version: 0,
+    }
+}
+
+fn twin_is_running(error: sqlx::Error) -> Error {
+    let lock_timed_out = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == "55P03");
+    if lock_timed_out {
+        Error::conflict("IDEMPOTENCY_KEY_IN_USE", "a request with this key is still running")
+            .retry_after(std::time::Duration::from_secs(1))
+    } else {
+        error.into()
+    }
+}
+
+/// An opportunity that the caller may see.
+pub async fn get(state: &State, caller: &auth::Caller, id: i64) -> Result<Detail, Error> {
+    let detail = store::find(&state.reads, id).await?;
+    visible(state, caller, detail, id).await
+}
+
+async fn visible(
+    state: &State,
+    caller: &auth::Caller,
+    detail: Option<Detail>,
+    id: i64,
+) -> Result<Detail, Error> {
+    let settings = state.settings.get()?;
+    let sight = directory::sight(&state.reads, caller, &settings).await?;
+    detail
+        .filter(|it| sight.covers(it.opportunity.owner_id, it.opportunity.team_id))
+        .ok_or_else(|| not_found(id))
+}
+
+pub(crate) fn denied(reason: &'static str, message: &str) -> Error {
+    Error::Denied { reason: reason.into(), message: message.to_owned() }
+}
+
+fn not_found(id: i64) -> Error {
+    Error::not_found("opportunity", id)
+}
+
+/// A page of the opportunities that the caller may see.
+pub async fn list(state: &State, caller: &auth::Caller, ask: &Ask<'_>) -> Result<Page, Error> {
+    let settings = state.settings.get()?;
+    let sight = directory::sight(&state.reads, caller, &settings).await?;
+    list::page(&state.reads, &sight, ask).await
+}
+
+/// A move as it is asked for.
+pub struct MoveWish {
+    /// Name or key of the stage.
+    pub stage: String,
+    /// What else is said.
+    pub step: Step,
+    /// Only if this is the version.
+    pub expected_version: Option<i64>,
+}
+
+/// Moves an opportunity to a stage.
+pub async fn change_stage(
+    state: &State,
+    caller: &auth::Caller,
+    id: i64,
+    wish: MoveWish,
+    meta: Meta,
+) -> Result<Detail, Error> {
+    let pipelines = state.pipelines.get()?;
+    let settings = state.settings.get()?;
+    let step = tidy(wish.step, &wish.stage)?;
+    let sight = directory::sight(&state.reads, caller, &settings).await?;
+    let reach = directory::reach(&state.reads, caller).await?;
+    let (pool, wake, by) = (state.writes.clone(), state.wake.clone(), caller.user_id);
+    rpc::write(async move {
+        let mut tx = pool.begin().await?;
+        let (mut detail, history_id) =
+            store::find_for_update(&mut tx, id).await?.ok_or_else(|| not_found(id))?;
+        let opportunity = &mut detail.opportunity;
+        if !sight.covers(opportunity.owner_id, opportunity.team_id) {
+            return Err(not_found(id));
+        }
+        if !reach.covers(opportunity.owner_id, opportunity.team_id) {
+            return Err(denied("NOT_YOURS", "the caller may not change this opportunity"));
+        }
+        if wish.expected_version.is_some_and(|version| version != opportunity.version) {
+            return Err(Error::Stale { current: Some(opportunity.version) });
+        }
+        let pipeline = pipelines.get(Some(opportunity.pipeline_id)).ok_or_else(|| not_found(id))?;
+        let stage: &Stage = pipeline.find(&wish.stage).ok_or_else(|| {
+            Invalid::default().field("stage", "unknown_stage", "there is no such stage in the pipeline")
+        })?;
+        let (at, zone, currency) = (meta.recorded_at, settings.zone, &*settings.default_currency);
+        let moment = Moment { at, by, zone, currency };
+        let before = opportunity.clone();
+        let moved = match model::advance(opportunity, pipeline, stage, step, history_id, &moment)? {
+            Outcome::Unchanged => return Ok(detail),
+            Outcome::Adjusted => None,
+            Outcome::Moved(moved) => Some(moved),
+        };
+        let change = meta.moved(Some(&before), opportunity, moved.as_ref());
+        store::update_stage(&mut tx, opportunity, moved.as_ref(), &events::encode(&change)).await?;
+        tx.commit().await?;
+        wake.wake();
+        Ok(detail)
+    })
+    .await
+}
+
+/// A step whose texts fit.
+fn tidy(mut step: Step, stage: &str) -> Result<Step, Invalid> {
+    let mut invalid = Invalid::default();
+    if stage.trim().is_empty() {
+        invalid.add("stage", "required", "is required");
+    }
+    if step.probability.is_some_and(|percent| !(0..=100).contains(&percent)) {
+        invalid.add("probability", "out_of_range", "is not between 0 and 100");
+    }
+    step.notes = crate::text::free(&mut invalid, "notes", step.notes.as_deref(), 20_000);
+    step.lost_reason =
+        crate::text::name(&mut invalid, "lost_reason", step.lost_reason.as_deref(), 255);
+    if invalid.is_empty() { Ok(step) } else { Err(invalid) }
+}
+
+/// A page of the history of an opportunity that the caller may see, oldest first.
+pub async fn history(
+    state: &State,
+    caller: &auth::Caller,
+    id: i64,
+    after: Option<DateTime<Utc>>,
+    limit: usize,
+) -> Result<(Vec<HistoryRow>, bool), Error> {
+    let settings = state.settings.get()?;
+    let sight = directory::sight(&state.reads, caller, &settings).await?;
+    let (owner_id, team_id) = store::owner(&state.reads, id).await?.ok_or_else(|| not_found(id))?;
+    if !sight.covers(owner_id, team_id) {
+        return Err(not_found(id));
+    }
+    let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let after = after.unwrap_or(DateTime::<Utc>::UNIX_EPOCH - chrono::TimeDelta::days(365_000));
+    let mut rows = store::history(&state.reads, id, after, wanted).await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    Ok((rows, more))
+}

@@ -1,0 +1,262 @@
+//! Opportunities with their past: the same rules, applied at the times when things happened.
+
+use chrono::{DateTime, Utc};
+use events::{Change, Origin};
+use rpc::{Error, Invalid};
+
+use super::draft::{CustomerWish, Draft, Wish};
+use super::model::{self, Moment, Moved, Opportunity, Outcome, Step};
+use super::{blank, store};
+use crate::customer;
+use crate::directory::model::{Person, Settings, Sight};
+use crate::meta::Meta;
+use crate::pipeline::model::{Pipeline, Pipelines, Stage};
+use crate::{State, directory};
+
+/// An opportunity as it began, and what happened to it since.
+pub struct Past {
+    /// What it was when it was made.
+    pub wish: Wish,
+    /// When that was.
+    pub created_at: DateTime<Utc>,
+    /// Its moves in order of time.
+    pub moves: Vec<PastMove>,
+}
+
+/// One move of the past.
+pub struct PastMove {
+    /// Name or key of the stage.
+    pub stage: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who moved it; its owner where absent.
+    pub by: Option<i64>,
+    /// What else was said.
+    pub step: Step,
+}
+
+/// Everything that an opportunity with its past leaves behind.
+pub struct Story {
+    /// What it is now.
+    pub opportunity: Opportunity,
+    /// Its whole history, the creation first.
+    pub history: Vec<Moved>,
+    /// Its changes, in order.
+    pub changes: Vec<Change>,
+}
+
+/// A move whose stage is known.
+pub struct Turn<'a> {
+    /// The stage.
+    pub stage: &'a Stage,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who moved it.
+    pub by: i64,
+    /// What else was said.
+    pub step: Step,
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is a part of the past")]
+/// Lives an opportunity's past again. `beginning` holds all but what its first stage decides; `history_ids` has one id for the creation and one for each turn.
+pub fn relive(
+    mut beginning: Opportunity,
+    pipeline: &Pipeline,
+    first: &Stage,
+    probability: Option<i32>,
+    turns: Vec<Turn<'_>>,
+    history_ids: &[i64],
+    moment: &Moment<'_>,
+    meta: &Meta,
+) -> Result<Story, Invalid> {
+    let mut ids = history_ids.iter().copied();
+    let mut next_id = || ids.next().unwrap_or_default();
+    let moved = model::begin(&mut beginning, first, probability, next_id(), moment)?;
+    let mut changes = vec![meta.moved(None, &beginning, Some(&moved))];
+    let mut history = vec![moved];
+    let mut opportunity = beginning;
+    for (index, turn) in turns.into_iter().enumerate() {
+        let moment = Moment { at: turn.at, by: turn.by, ..*moment };
+        let before = opportunity.clone();
+        let outcome =
+            model::advance(&mut opportunity, pipeline, turn.stage, turn.step, next_id(), &moment)
+                .map_err(|invalid| invalid.within(&format!("moves[{index}]")))?;
+        let moved = match outcome {
+            Outcome::Unchanged => continue,
+            Outcome::Adjusted => None,
+            Outcome::Moved(moved) => Some(moved),
+        };
+        changes.push(meta.moved(Some(&before), &opportunity, moved.as_ref()));
+        history.extend(moved);
+    }
+    Ok(Story { opportunity, history, changes })
+}
+
+/// What became of an import.
+#[derive(Debug, Default)]
+pub struct Imported {
+    /// How many were made.
+    pub created: i32,
+    /// How many were there already.
+    pub skipped: i32,
+    /// Their ids in the order asked.
+    pub ids: Vec<i64>,
+}
+
+/// Brings opportunities with their past; for admins. One whose `external_id` is known is left as it is.
+pub async fn import(
+    state: &State,
+    caller: &auth::Caller,
+    pasts: Vec<Past>,
+    mut meta: Meta,
+    seed: bool,
+) -> Result<Imported, Error> {
+    if caller.role != auth::Role::Admin {
+        return Err(super::denied("ADMIN_ONLY", "only an admin may bring history"));
+    }
+    if pasts.len() > 500 {
+        return Err(Invalid::default().field("opportunities", "too_many", "are more than 500").into());
+    }
+    meta.origin = if seed { Origin::Seed } else { Origin::Import };
+    let pipelines = state.pipelines.get()?;
+    let settings = state.settings.get()?;
+    let mut invalid = Invalid::default();
+    for (index, past) in pasts.iter().enumerate() {
+        if let Err(wrong) = read(past, &pipelines, &settings, meta.recorded_at) {
+            invalid.extend(wrong.within(&format!("opportunities[{index}]")));
+        }
+    }
+    if !invalid.is_empty() {
+        return Err(invalid.into());
+    }
+    let mut imported = Imported::default();
+    for past in pasts {
+        let (id, is_new) =
+            rpc::write(one(state.clone(), caller.user_id, past, meta.clone())).await?;
+        imported.ids.push(id);
+        *(if is_new { &mut imported.created } else { &mut imported.skipped }) += 1;
+    }
+    state.wake.wake();
+    Ok(imported)
+}
+
+type Ready<'a> = (Draft<'a>, &'a Pipeline, Vec<Turn<'a>>);
+
+/// A past that can be lived again as far as it says itself.
+fn read<'a>(
+    past: &Past,
+    pipelines: &'a Pipelines,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Result<Ready<'a>, Invalid> {
+    let mut invalid = Invalid::default();
+    let draft = match Draft::parse(&past.wish, pipelines, &settings.default_currency) {
+        Ok(draft) => Some(draft),
+        Err(wrong) => {
+            invalid.extend(wrong.within("opportunity"));
+            None
+        }
+    };
+    for (field, missing) in [
+        ("opportunity.owner_id", past.wish.owner_id.is_none()),
+        ("opportunity.external_id", past.wish.external_id.is_none()),
+    ] {
+        if missing {
+            invalid.add(field, "required", "is required");
+        }
+    }
+    if past.created_at > now {
+        invalid.add("created_at", "in_the_future", "is in the future");
+    }
+    let pipeline = draft.as_ref().and_then(|draft| pipelines.get(Some(draft.pipeline_id)));
+    let mut turns = Vec::with_capacity(past.moves.len());
+    let mut last = past.created_at;
+    for (index, it) in past.moves.iter().enumerate() {
+        if it.at <= last {
+            invalid.add(format!("moves[{index}].changed_at"), "not_in_order", "is not after what was before");
+        } else if it.at > now {
+            invalid.add(format!("moves[{index}].changed_at"), "in_the_future", "is in the future");
+        }
+        last = it.at;
+        let by = it.by.or(past.wish.owner_id).unwrap_or_default();
+        match pipeline.map(|pipeline| pipeline.find(&it.stage)) {
+            Some(Some(stage)) => turns.push(Turn { stage, at: it.at, by, step: it.step.clone() }),
+            Some(None) => invalid.add(
+                format!("moves[{index}].stage"),
+                "unknown_stage",
+                "there is no such stage in the pipeline",
+            ),
+            None => {}
+        }
+    }
+    match (draft, pipeline) {
+        (Some(draft), Some(pipeline)) if invalid.is_empty() => Ok((draft, pipeline, turns)),
+        _ => Err(invalid),
+    }
+}
+
+/// Brings one in, in one transaction; its id, and whether it is new.
+async fn one(state: State, by: i64, past: Past, meta: Meta) -> Result<(i64, bool), Error> {
+    let external_id = past.wish.external_id.as_deref().unwrap_or_default().trim();
+    if let Some((id, ..)) = store::find_external(&state.reads, external_id).await? {
+        return Ok((id, false));
+    }
+    let pipelines = state.pipelines.get()?;
+    let settings = state.settings.get()?;
+    let (draft, pipeline, turns) = read(&past, &pipelines, &settings, meta.recorded_at)?;
+    let owner = owner(&state, draft.owner_id).await?;
+    let customer_id = match &draft.customer {
+        CustomerWish::Id(id) => Some(*id),
+        CustomerWish::Name(_) => None,
+    };
+    let found =
+        store::prepare(&state.reads, owner.user_id, customer_id, None, &Sight::All, by).await?;
+    let mut history_ids = vec![found.history_id];
+    let more = i64::try_from(turns.len()).unwrap_or_default();
+    history_ids.extend(store::history_ids(&state.reads, more).await?);
+    let at = past.created_at;
+    let moment =
+        Moment { at, by: owner.user_id, zone: settings.zone, currency: &settings.default_currency };
+    let id = found.opportunity_id;
+    let mut beginning = blank(&draft, id, &owner, owner.user_id);
+    beginning.created_at = at;
+
+    let mut tx = state.writes.begin().await?;
+    let mut changes = Vec::new();
+    (beginning.customer_id, beginning.customer_name) = match (&draft.customer, found.customer) {
+        (CustomerWish::Id(_), None) => {
+            let field = "opportunity.customer_id";
+            return Err(Invalid::default().field(field, "unknown_customer", "there is no such customer").into());
+        }
+        (CustomerWish::Id(_), Some(customer)) => customer,
+        (CustomerWish::Name(name), _) => {
+            let all = Sight::All;
+            let customer =
+                customer::find_or_create(&mut tx, name, &all, by, at, &meta, &mut changes).await?;
+            (customer.id, customer.name)
+        }
+    };
+    if let Some(wish) = &draft.contact {
+        let customer_id = beginning.customer_id;
+        let contact =
+            customer::find_or_create_contact(&mut tx, customer_id, wish, at, &meta, &mut changes);
+        beginning.contact_id = Some(contact.await?.id);
+    }
+    let (stage, probability) = (draft.stage, draft.probability);
+    let story = relive(beginning, pipeline, stage, probability, turns, &history_ids, &moment, &meta)?;
+    let Story { opportunity, history, changes: lived } = story;
+    events::outbox::append(&mut tx, &changes).await?;
+    // The row as it is now; its changes tell how it came to be.
+    store::insert(&mut tx, &opportunity, &history[0], &events::encode(&lived[0])).await?;
+    store::insert_history(&mut tx, id, &history[1..]).await?;
+    events::outbox::append(&mut tx, &lived[1..]).await?;
+    tx.commit().await?;
+    Ok((id, true))
+}
+
+async fn owner(state: &State, owner_id: Option<i64>) -> Result<Person, Error> {
+    let unknown =
+        || Invalid::default().field("opportunity.owner_id", "unknown_user", "there is no such user");
+    let owner_id = owner_id.ok_or_else(unknown)?;
+    Ok(directory::person(state, owner_id).await?.ok_or_else(unknown)?)
+}

@@ -1,0 +1,392 @@
+//! All SQL about opportunities and their history, but for lists.
+
+use chrono::{DateTime, Utc};
+use events::Encoded;
+use rpc::{Error, OnConstraint};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool, Row};
+
+use super::model::{Moved, Opportunity};
+use super::{Detail, HistoryRow};
+use crate::directory::model::{Person, Sight};
+use crate::pipeline::model::Kind;
+
+/// The columns of a record as [`detail`] reads them, of `o`, with its contact `c` and its owner `p`.
+pub(super) const COLUMNS: &str = "o.id, o.opportunity_name, o.customer_id, o.customer_name, o.contact_id, o.pipeline_id, o.stage_key, o.status, \
+o.amount, o.currency, o.closed_amount, o.probability, o.expected_close_date, o.actual_close_date, o.lost_reason, o.owner_id, o.team_id, \
+o.products, o.notes, o.source, o.external_id, o.tags, o.waiting_until, o.created_by, o.created_at, o.updated_at, o.stage_entered_at, \
+o.deleted_at, o.version, c.name, c.email, p.username";
+
+/// Reads a row of [`COLUMNS`].
+pub(super) fn detail(row: &PgRow) -> sqlx::Result<Detail> {
+    let status: &str = row.try_get(7)?;
+    let opportunity = Opportunity {
+        id: row.try_get(0)?,
+        opportunity_name: row.try_get(1)?,
+        customer_id: row.try_get(2)?,
+        customer_name: row.try_get(3)?,
+        contact_id: row.try_get(4)?,
+        pipeline_id: row.try_get(5)?,
+        stage_key: row.try_get(6)?,
+        status: Kind::parse(status)
+            .ok_or_else(|| sqlx::Error::Decode("opportunities.status".into()))?,
+        amount: row.try_get(8)?,
+        currency: row.try_get(9)?,
+        closed_amount: row.try_get(10)?,
+        probability: row.try_get(11)?,
+        expected_close_date: row.try_get(12)?,
+        actual_close_date: row.try_get(13)?,
+        lost_reason: row.try_get(14)?,
+        owner_id: row.try_get(15)?,
+        team_id: row.try_get(16)?,
+        products: row.try_get(17)?,
+        notes: row.try_get(18)?,
+        source: row.try_get(19)?,
+        external_id: row.try_get(20)?,
+        tags: row.try_get(21)?,
+        waiting_until: row.try_get(22)?,
+        created_by: row.try_get(23)?,
+        created_at: row.try_get(24)?,
+        updated_at: row.try_get(25)?,
+        stage_entered_at: row.try_get(26)?,
+        deleted_at: row.try_get(27)?,
+        version: row.try_get(28)?,
+    };
+    Ok(Detail {
+        opportunity,
+        contact_name: row.try_get(29)?,
+        contact_email: row.try_get(30)?,
+        owner_name: row.try_get::<Option<String>, _>(31)?.unwrap_or_default(),
+    })
+}
+
+/// A living opportunity.
+pub(super) async fn find(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<Option<Detail>> {
+    let sql = format!(
+        "select {COLUMNS} from opportunities o
+         left join contacts c on c.id = o.contact_id
+         left join people p on p.user_id = o.owner_id
+         where o.id = $1 and o.deleted_at is null"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(db).await?;
+    row.as_ref().map(detail).transpose()
+}
+
+/// A living opportunity, which nobody else changes until this transaction ends, and an id for its next history row.
+pub(super) async fn find_for_update(
+    tx: &mut PgConnection,
+    id: i64,
+) -> sqlx::Result<Option<(Detail, i64)>> {
+    let sql = format!(
+        "select {COLUMNS}, nextval('stage_history_id_seq') from opportunities o
+         left join contacts c on c.id = o.contact_id
+         left join people p on p.user_id = o.owner_id
+         where o.id = $1 and o.deleted_at is null
+         for update of o"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(tx).await?;
+    row.as_ref().map(|row| Ok((detail(row)?, row.try_get(32)?))).transpose()
+}
+
+/// What a creation needs to know before its transaction begins, in one look.
+pub(super) struct Prepared {
+    pub(super) opportunity_id: i64,
+    pub(super) history_id: i64,
+    pub(super) owner: Option<Person>,
+    /// The customer of that id, or the oldest of that name, among those in sight.
+    pub(super) customer: Option<(i64, String)>,
+}
+
+/// Ids for a new opportunity and its first history row, its owner, and its customer by id or folded name.
+pub(super) async fn prepare(
+    pool: &PgPool,
+    owner_id: i64,
+    customer_id: Option<i64>,
+    folded_name: Option<&str>,
+    sight: &Sight,
+    by: i64,
+) -> sqlx::Result<Prepared> {
+    let (all, sight_owner, sight_teams) = sight.parts();
+    let row = sqlx::query!(
+        r#"select nextval('opportunities_id_seq') as "opportunity_id!", nextval('stage_history_id_seq') as "history_id!",
+                  p.user_id as "user_id?", p.username as "username?", p.email as "email?", p.role as "role?", p.team_id, p.is_active as "is_active?",
+                  c.id as "customer_id?", c.name as "customer_name?"
+           from (select 1) as one
+           left join people p on p.user_id = $1
+           left join lateral (
+             select c.id, c.name from customers c
+             where (c.id = $2 or c.folded_name = $3) and c.deleted_at is null
+               and ($4 or c.created_by = $5 or exists (
+                 select 1 from opportunities o
+                 where o.customer_id = c.id and o.deleted_at is null and (o.owner_id = $6 or o.team_id = any($7))))
+             order by c.id limit 1
+           ) c on true"#,
+        owner_id,
+        customer_id,
+        folded_name,
+        all,
+        by,
+        sight_owner,
+        sight_teams
+    )
+    .fetch_one(pool)
+    .await?;
+    let owner = (|| {
+        Some(Person {
+            user_id: row.user_id?,
+            username: row.username?,
+            email: row.email?,
+            role: row.role?,
+            team_id: row.team_id,
+            is_active: row.is_active?,
+        })
+    })();
+    Ok(Prepared {
+        opportunity_id: row.opportunity_id,
+        history_id: row.history_id,
+        owner,
+        customer: row.customer_id.zip(row.customer_name),
+    })
+}
+
+/// Adds an opportunity with its first history row, its change and what the broker is to be told, in one statement.
+pub(super) async fn insert(
+    tx: &mut PgConnection,
+    it: &Opportunity,
+    moved: &Moved,
+    change: &Encoded,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "with o as (
+           insert into opportunities (id, opportunity_name, customer_id, customer_name, contact_id, pipeline_id, stage_key, status, amount, currency,
+             closed_amount, probability, weighted_value, expected_close_date, actual_close_date, lost_reason, owner_id, team_id, products, notes, source,
+             external_id, tags, waiting_until, created_by, created_at, updated_at, stage_entered_at, version)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $10, $11::numeric, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
+         ), h as (
+           insert into stage_history (id, opportunity_id, to_stage_key, to_stage, probability, notes, changed_by, changed_at)
+           values ($30, $1, $31, $32, $33, $34, $35, $36)
+         ), c as (
+           insert into change (event_id, aggregate, aggregate_id, version, type, occurred_at, recorded_at, actor_user_id, actor_service, origin, request_id, payload)
+           values ($37, 'opportunity', $1, $46, $38, $39, $40, $41, $42, $43, $44, $45) returning change_id
+         )
+         insert into outbox (change_id) select change_id from c",
+        it.id, it.opportunity_name, it.customer_id, it.customer_name, it.contact_id, it.pipeline_id, it.stage_key, it.status.as_str(),
+        it.amount as _, it.currency, it.closed_amount as _, it.probability, it.weighted_value() as _, it.expected_close_date,
+        it.actual_close_date, it.lost_reason, it.owner_id, it.team_id, &it.products, it.notes, it.source, it.external_id, &it.tags,
+        it.waiting_until, it.created_by, it.created_at, it.updated_at, it.stage_entered_at, it.version,
+        moved.id, moved.to.0, moved.to.1, moved.probability, moved.notes, moved.changed_by, moved.changed_at,
+        change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
+        change.request_id, change.payload, change.version
+    )
+    .execute(tx)
+    .await
+    .on_constraint("opportunities_external_id_key", || {
+        Error::conflict(super::EXTERNAL_ID_TAKEN, "an opportunity with this external_id exists")
+    })?;
+    Ok(())
+}
+
+/// Writes what a move changed, its history row where it came into another stage, its change and what the broker is to be told, in one statement.
+pub(super) async fn update_stage(
+    tx: &mut PgConnection,
+    it: &Opportunity,
+    moved: Option<&Moved>,
+    change: &Encoded,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "with o as (
+           update opportunities
+           set stage_key = $2, status = $3, probability = $4, weighted_value = $5::numeric, actual_close_date = $6, closed_amount = $7::numeric,
+               lost_reason = $8, stage_entered_at = $9, updated_at = $10, version = $11
+           where id = $1
+         ), h as (
+           insert into stage_history (id, opportunity_id, from_stage_key, from_stage, to_stage_key, to_stage, probability, notes, changed_by, changed_at, seconds_in_from_stage)
+           select $12, $1, $13, $14, $15, $16, $17, $18, $19, $20, $21 where $12::bigint is not null
+         ), c as (
+           insert into change (event_id, aggregate, aggregate_id, version, type, occurred_at, recorded_at, actor_user_id, actor_service, origin, request_id, payload)
+           values ($22, 'opportunity', $1, $11, $23, $24, $25, $26, $27, $28, $29, $30) returning change_id
+         )
+         insert into outbox (change_id) select change_id from c",
+        it.id, it.stage_key, it.status.as_str(), it.probability, it.weighted_value() as _, it.actual_close_date, it.closed_amount as _,
+        it.lost_reason, it.stage_entered_at, it.updated_at, it.version,
+        moved.map(|it| it.id),
+        moved.and_then(|it| it.from.as_ref()).map(|from| &*from.0),
+        moved.and_then(|it| it.from.as_ref()).map(|from| &*from.1),
+        moved.map(|it| &*it.to.0),
+        moved.map(|it| &*it.to.1),
+        moved.map(|it| it.probability),
+        moved.and_then(|it| it.notes.as_deref()),
+        moved.map(|it| it.changed_by),
+        moved.map(|it| it.changed_at),
+        moved.and_then(|it| it.seconds_in_from_stage),
+        change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
+        change.request_id, change.payload
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Adds further rows to the history of an opportunity that is made with its past.
+pub(super) async fn insert_history(
+    tx: &mut PgConnection,
+    opportunity_id: i64,
+    moves: &[Moved],
+) -> sqlx::Result<()> {
+    for moved in moves {
+        let Some((from_key, from_name)) = &moved.from else { continue };
+        sqlx::query!(
+            "insert into stage_history (id, opportunity_id, from_stage_key, from_stage, to_stage_key, to_stage, probability, notes, changed_by, changed_at, seconds_in_from_stage)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            moved.id,
+            opportunity_id,
+            from_key,
+            from_name,
+            moved.to.0,
+            moved.to.1,
+            moved.probability,
+            moved.notes,
+            moved.changed_by,
+            moved.changed_at,
+            moved.seconds_in_from_stage
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// A page of an opportunity's history, oldest first, after an instant.
+pub(super) async fn history(
+    pool: &PgPool,
+    opportunity_id: i64,
+    after: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<HistoryRow>> {
+    sqlx::query_as!(
+        HistoryRow,
+        r#"select h.id, h.from_stage, h.from_stage_key, h.to_stage, h.to_stage_key, h.changed_by, coalesce(p.username, '') as "changed_by_name!",
+                  h.notes, h.probability, h.changed_at, h.seconds_in_from_stage
+           from stage_history h left join people p on p.user_id = h.changed_by
+           where h.opportunity_id = $1 and h.changed_at > $2
+           order by h.changed_at limit $3"#,
+        opportunity_id,
+        after,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The owner and team of a living opportunity.
+pub(super) async fn owner(pool: &PgPool, id: i64) -> sqlx::Result<Option<(i64, Option<i64>)>> {
+    let row = sqlx::query!(
+        "select owner_id, team_id from opportunities where id = $1 and deleted_at is null",
+        id
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| (row.owner_id, row.team_id)))
+}
+
+/// The opportunity with an id of another system, deleted ones too, as id, owner and team.
+pub(super) async fn find_external(
+    pool: &PgPool,
+    external_id: &str,
+) -> sqlx::Result<Option<(i64, i64, Option<i64>)>> {
+    let row = sqlx::query!(
+        "select id, owner_id, team_id from opportunities where external_id = $1",
+        external_id
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| (row.id, row.owner_id, row.team_id)))
+}
+
+/// That many ids for history rows, rising.
+pub(super) async fn history_ids(pool: &PgPool, count: i64) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        r#"select nextval('stage_history_id_seq') as "id!" from generate_series(1, $1::bigint)"#,
+        count
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// What was answered to an idempotency key.
+pub(super) enum Kept {
+    /// Nothing yet: this transaction holds the key now.
+    Nothing,
+    /// This, to the request of this hash.
+    Answer {
+        request_hash: Vec<u8>,
+        response: Vec<u8>,
+    },
+}
+
+/// Takes an idempotency key, waiting for a twin that has it; a key older than a day is as good as new.
+pub(super) async fn take_key(
+    tx: &mut PgConnection,
+    user_id: i64,
+    operation: &str,
+    key: &str,
+    request_hash: &[u8],
+    now: DateTime<Utc>,
+) -> sqlx::Result<Kept> {
+    let taken = sqlx::query_scalar!(
+        "insert into idempotency as i (user_id, operation, key, request_hash, created_at) values ($1, $2, $3, $4, $5)
+         on conflict (user_id, operation, key) do update set request_hash = excluded.request_hash, response = null, created_at = excluded.created_at
+         where i.created_at < excluded.created_at - interval '24 hours'
+         returning user_id",
+        user_id,
+        operation,
+        key,
+        request_hash,
+        now
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if taken.is_some() {
+        return Ok(Kept::Nothing);
+    }
+    let row = sqlx::query!(
+        r#"select request_hash, response as "response!" from idempotency where user_id = $1 and operation = $2 and key = $3"#,
+        user_id,
+        operation,
+        key
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(Kept::Answer { request_hash: row.request_hash, response: row.response })
+}
+
+/// Keeps the answer to a key that this transaction took.
+pub(super) async fn keep_answer(
+    tx: &mut PgConnection,
+    user_id: i64,
+    operation: &str,
+    key: &str,
+    response: &[u8],
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update idempotency set response = $4 where user_id = $1 and operation = $2 and key = $3",
+        user_id,
+        operation,
+        key,
+        response
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Forgets answers that were kept for a day.
+pub(crate) async fn forget_keys(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "delete from idempotency where created_at < $1::timestamptz - interval '24 hours'",
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,126 @@
+//! Serving: connections, tasks and the gRPC server of this service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use auth::{Keys, Revocations, ServiceToken, Verifier};
+use events::{ChangeLog, ChangeSource, Consumer, Relay, Wake, stream};
+use process::{Context, postgres};
+use proto::events::v1::change_service_server::ChangeServiceServer;
+use proto::opportunities::v1::opportunity_service_server::OpportunityServiceServer;
+use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
+use rpc::client;
+use tracing::warn;
+
+use crate::config::Config;
+use crate::grpc::{Opportunities, PipelinesGrpc};
+use crate::identity::Identity;
+use crate::state::Known;
+use crate::{MIGRATOR, State, consumer, opportunity};
+
+/// Who signs access tokens.
+const ISSUER: &str = "salespipeline";
+/// How often a consumer asks the owner when no message comes.
+const POLL: Duration = Duration::from_secs(5);
+/// How often answers kept for idempotency keys are forgotten.
+const FORGET: Duration = Duration::from_secs(600);
+
+/// Binds, connects, and starts every task of the service.
+pub async fn serve(process: &Context, config: Config) -> Result<()> {
+    let listener = process.listen(&config.listen).await?;
+    let (database, migrated, known) = (
+        process.readiness().latch("database"),
+        process.readiness().latch("schema"),
+        process.readiness().latch("settings"),
+    );
+    let reads = postgres::read_pool(&config.database.url, config.database.pool_size, "opportunities")?;
+    let writes =
+        postgres::write_pool(&config.database.url, config.database.pool_size, "opportunities")?;
+    let channel = client::connect_lazy(&config.identity_url)?;
+    let secret = config.service_secret.clone();
+    let token = Arc::new(ServiceToken::new(channel.clone(), "opportunities", secret));
+    let state = State {
+        reads: reads.clone(),
+        writes: writes.clone(),
+        wake: Wake::default(),
+        pipelines: Known::default(),
+        settings: Known::default(),
+        identity: Identity::new(channel.clone(), token.clone()),
+    };
+    let nats = stream::connect(config.events.nats_url.expose(), "opportunities").await?;
+    let stream = stream::Settings::new(config.events.prefix.clone());
+
+    let shutdown = process.shutdown();
+    process.spawn("load", {
+        let (state, shutdown) = (state.clone(), shutdown.clone());
+        async move {
+            let pool = state.reads.clone();
+            let Some(usable) =
+                shutdown.run_until_cancelled(postgres::wait_until_usable(&pool, &MIGRATOR)).await
+            else {
+                return Ok(());
+            };
+            usable?;
+            database.set();
+            migrated.set();
+            while let Err(error) = state.load().await {
+                warn!(error = format!("{:#}", anyhow::Error::from(error)), "settings are not known yet");
+                if shutdown.run_until_cancelled(tokio::time::sleep(Duration::from_millis(200))).await.is_none() {
+                    return Ok(());
+                }
+            }
+            known.set();
+            state.keep_fresh(shutdown).await;
+            Ok(())
+        }
+    });
+    process.spawn("relay", {
+        let relay = Relay {
+            source: "opportunities".to_owned(),
+            database_url: config.database.url.clone(),
+            nats: nats.clone(),
+            stream: stream.clone(),
+            wake: state.wake.clone(),
+        };
+        events::relay::run(relay, shutdown.clone())
+    });
+    process.spawn("people", {
+        let consumer = Consumer {
+            name: "opportunities".to_owned(),
+            source: "identity".to_owned(),
+            database_url: config.database.url.clone(),
+            nats,
+            stream,
+            owner: ChangeSource::of_service(channel.clone(), token),
+            poll_every: POLL,
+            position: None,
+        };
+        events::consumer::run(consumer, consumer::apply, shutdown.clone())
+    });
+    process.spawn("forget", {
+        let (pool, shutdown) = (writes, shutdown.clone());
+        async move {
+            while shutdown.run_until_cancelled(tokio::time::sleep(FORGET)).await.is_some() {
+                let (pool, now) = (pool.clone(), process::now());
+                if let Err(error) = opportunity::store::forget_keys(&pool, now).await {
+                    warn!(%error, "old idempotency keys were not forgotten");
+                }
+            }
+            Ok(())
+        }
+    });
+    let verifier =
+        Verifier::new(ISSUER, Keys::from_identity(channel), Arc::new(Revocations::default()));
+    let server = rpc::Server::builder("opportunities")
+        .readiness(process.readiness())
+        .auth(auth::Layer::new(Arc::new(verifier), &[]))
+        .add(
+            OpportunityServiceServer::new(Opportunities(state.clone()))
+                .max_decoding_message_size(rpc::server::MAX_BULK_MESSAGE_BYTES),
+        )
+        .add(PipelineServiceServer::new(PipelinesGrpc(state)))
+        .add(ChangeServiceServer::new(ChangeLog { pool: reads }));
+    process.spawn("grpc", server.serve(listener, shutdown));
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! What every request needs: pools, what is remembered of settings and pipelines, and the way to identity.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use events::Wake;
+use rpc::Error;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::directory::{self, model::Settings};
+use crate::identity::Identity;
+use crate::pipeline::{self, model::Pipelines};
+
+/// How long a change of settings or stages may go unnoticed in another replica.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// Cheap to clone: everything in it is shared.
+#[derive(Clone)]
+pub struct State {
+    /// Connections that never begin a transaction.
+    pub reads: PgPool,
+    /// Connections for transactions.
+    pub writes: PgPool,
+    /// Wakes the relay after a commit.
+    pub wake: Wake,
+    /// All pipelines.
+    pub pipelines: Known<Pipelines>,
+    /// The organisation's settings.
+    pub settings: Known<Settings>,
+    /// The way to identity.
+    pub identity: Identity,
+}
+
+/// The latest known value of something that changes rarely.
+pub struct Known<T>(Arc<RwLock<Option<Arc<T>>>>);
+
+impl<T> Clone for Known<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Known<T> {
+    /// The value. Unavailable until it is known for the first time.
+    pub fn get(&self) -> Result<Arc<T>, Error> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.clone().ok_or_else(|| Error::unavailable(anyhow::anyhow!("not loaded yet")))
+    }
+
+    /// From now on this.
+    pub fn set(&self, value: T) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(value));
+    }
+}
+
+impl State {
+    /// Reads settings and pipelines anew. Settings that no event has brought yet are asked of identity.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        self.pipelines.set(pipeline::all(&self.reads).await?);
+        if let Some(settings) = directory::store::settings(&self.reads).await? {
+            self.settings.set(settings);
+        } else {
+            self.identity.fetch_settings(&self.writes).await?;
+            if let Some(settings) = directory::store::settings(&self.reads).await? {
+                self.settings.set(settings);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refreshes until everything is known: what a service waits for before it is ready.
+    pub async fn load(&self) -> Result<(), Error> {
+        self.refresh().await?;
+        self.settings.get()?;
+        Ok(())
+    }
+
+    /// Refreshes for ever.
+    pub async fn keep_fresh(self, shutdown: CancellationToken) {
+        while shutdown.run_until_cancelled(tokio::time::sleep(REFRESH)).await.is_some() {
+            if let Err(error) = self.refresh().await {
+                warn!(error = format!("{:#}", anyhow::Error::from(error)), "settings and pipelines were not refreshed");
+            }
+        }
+    }
+}

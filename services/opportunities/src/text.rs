@@ -1,0 +1,76 @@
+//! Text that people type: how it is trimmed, compared and refused.
+
+use caseless::Caseless;
+use rpc::Invalid;
+use unicode_normalization::UnicodeNormalization;
+
+/// The form by which two texts are the same to a person: NFKC, casefolded, spaces collapsed.
+pub fn fold(text: &str) -> String {
+    let folded: String = text.nfkc().default_case_fold().nfkc().collect();
+    folded.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A name without the space around it; blank is missing. Too long, or with a NUL, is refused.
+pub fn name(invalid: &mut Invalid, field: &str, value: Option<&str>, longest: usize) -> Option<String> {
+    let value = value?.trim();
+    (!value.is_empty() && fits(invalid, field, value, longest)).then(|| value.to_owned())
+}
+
+/// A free text as it is; empty is missing. Too long, or with a NUL, is refused.
+pub fn free(invalid: &mut Invalid, field: &str, value: Option<&str>, longest: usize) -> Option<String> {
+    let value = value?;
+    (!value.trim().is_empty() && fits(invalid, field, value, longest)).then(|| value.to_owned())
+}
+
+/// Up to 50 names, each trimmed; blank ones are refused.
+pub fn names(invalid: &mut Invalid, field: &str, values: &[String]) -> Vec<String> {
+    if values.len() > 50 {
+        invalid.add(field, "too_many", "has more than 50 entries");
+        return Vec::new();
+    }
+    let mut names = Vec::with_capacity(values.len());
+    for (index, value) in values.iter().enumerate() {
+        let field = format!("{field}[{index}]");
+        match name(invalid, &field, Some(value), 255) {
+            Some(name) => names.push(name),
+            None if value.trim().is_empty() => invalid.add(field, "required", "is blank"),
+            None => {}
+        }
+    }
+    names
+}
+
+fn fits(invalid: &mut Invalid, field: &str, value: &str, longest: usize) -> bool {
+    if value.contains('\0') {
+        invalid.add(field, "invalid_character", "contains a NUL character");
+        return false;
+    }
+    if value.chars().count() > longest {
+        invalid.add(field, "too_long", format!("is longer than {longest} characters"));
+        return false;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_width_and_space_make_no_difference() {
+        assert_eq!(fold("  ＸＹＺ　公司 "), fold("xyz 公司"));
+        assert_eq!(fold("Straße GmbH"), fold("STRASSE  gmbh"));
+        assert_ne!(fold("XYZ"), fold("XY Z"));
+    }
+
+    #[test]
+    fn a_blank_name_is_missing_and_a_long_one_is_refused() {
+        let mut invalid = Invalid::default();
+        assert_eq!(name(&mut invalid, "a", Some("  "), 3), None);
+        assert_eq!(name(&mut invalid, "a", Some(" 公司名 "), 3), Some("公司名".into()));
+        assert!(invalid.is_empty());
+        assert_eq!(name(&mut invalid, "a", Some("four"), 3), None);
+        assert_eq!(name(&mut invalid, "b", Some("a\0b"), 9), None);
+        assert!(!invalid.is_empty());
+    }
+}
