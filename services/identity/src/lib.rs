@@ -1,1 +1,151 @@
-//! Placeholder.
+//! identity: who uses the product, what they may do, and the tokens by which every other service knows them.
+//!
+//! In reading order: [`user`], [`team`], [`settings`] and [`token`] are the nouns; [`first_start`] is what an empty database gets;
+//! [`grpc`] is the edge. [`app`] is what use cases work with, [`cause`] what the change log says of who made a change.
+
+pub mod app;
+pub mod cause;
+pub mod config;
+pub mod first_start;
+pub mod grpc;
+pub mod page;
+pub mod password;
+pub mod settings;
+pub mod team;
+pub mod text;
+pub mod token;
+pub mod user;
+
+use std::{sync::Arc, thread::available_parallelism};
+
+use anyhow::Context as _;
+use auth::{Keys, Revocations, Verifier, token::Signer};
+use events::{ChangeLog, Relay, Wake, stream};
+use process::{DatabaseSettings, Latch, Secret, postgres};
+use proto::{
+    events::v1::change_service_server::ChangeServiceServer,
+    identity::v1::{
+        key_service_server::KeyServiceServer, settings_service_server::SettingsServiceServer,
+        team_service_server::TeamServiceServer, token_service_server::TokenServiceServer,
+        user_service_server::UserServiceServer,
+    },
+};
+use rpc::Server;
+
+use crate::{
+    app::App,
+    config::{Config, CreateAdmin, Tokens},
+    password::Gate,
+    token::Issuer,
+};
+
+/// The service's name, as in tokens, events and roles of the database.
+pub const SERVICE: &str = "identity";
+
+/// The schema, from its beginning.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/identity");
+
+/// Binds, connects and spawns what the service does; returns at once. It is ready when its schema is there and the first start is done.
+pub async fn serve(config: Config, process: &process::Context) -> anyhow::Result<()> {
+    let latch = process.readiness().latch("database");
+    let issuer = issuer(&config.tokens)?;
+    let app = connect(&config.database)?;
+    let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
+        .await
+        .context("NATS_URL makes no sense")?;
+    let listener = process.listen(&config.listen).await?;
+
+    let relay = Relay {
+        source: SERVICE.to_owned(),
+        database_url: config.database.url.clone(),
+        nats,
+        stream: stream::Settings::new(config.events.prefix.clone()),
+        wake: app.wake.clone(),
+    };
+    process.spawn("relay", events::relay::run(relay, process.shutdown()));
+
+    let verifier =
+        Verifier::new(&issuer.name, Keys::fixed(issuer.keys()), Arc::<Revocations>::default());
+    let secrets = config.tokens.service_secrets.clone();
+    let server = Server::builder(SERVICE)
+        .readiness(process.readiness())
+        .auth(auth::Layer::new(Arc::new(verifier), &grpc::OPEN))
+        .add(TokenServiceServer::new(grpc::token::Tokens {
+            app: app.clone(),
+            issuer: issuer.clone(),
+            secrets,
+        }))
+        .add(KeyServiceServer::new(grpc::key::Keys { issuer }))
+        .add(UserServiceServer::new(grpc::user::Users { app: app.clone() }))
+        .add(TeamServiceServer::new(grpc::team::Teams { app: app.clone() }))
+        .add(SettingsServiceServer::new(grpc::settings::Settings { app: app.clone() }))
+        .add(ChangeServiceServer::new(ChangeLog { pool: app.read.clone() }));
+    process.spawn("grpc", server.serve(listener, process.shutdown()));
+
+    let shutdown = process.shutdown();
+    process.spawn("first start", async move {
+        shutdown.run_until_cancelled(first_start(app, config, latch)).await.unwrap_or(Ok(()))
+    });
+    Ok(())
+}
+
+/// Waits for the schema and gives an empty database what it needs.
+async fn first_start(app: App, config: Config, latch: Latch) -> anyhow::Result<()> {
+    postgres::wait_until_usable(&app.read, &MIGRATIONS).await?;
+    let now = process::now();
+    first_start::seed_settings(&app, &config.organisation.draft(), now)
+        .await
+        .map_err(first_start::in_words)?;
+    let given = |text: &String| !text.is_empty();
+    if let (Some(email), Some(password)) = (config.admin_email.filter(given), config.admin_password)
+    {
+        let salt = grpc::random()?;
+        first_start::seed_admin(&app, &email, &password, salt, now)
+            .await
+            .map_err(first_start::in_words)
+            .context("ADMIN_EMAIL, ADMIN_PASSWORD")?;
+    }
+    latch.set();
+    Ok(())
+}
+
+/// Brings the schema up to date, as the role that owns it.
+pub async fn migrate(url: &Secret) -> anyhow::Result<()> {
+    postgres::migrate(url, &MIGRATIONS).await
+}
+
+/// Makes an administrator.
+pub async fn create_admin(wanted: CreateAdmin) -> anyhow::Result<()> {
+    let app = connect(&wanted.database)?;
+    let now = process::now();
+    first_start::seed_settings(&app, &wanted.organisation.draft(), now)
+        .await
+        .map_err(first_start::in_words)?;
+    let user =
+        first_start::create_admin(&app, &wanted.email, &wanted.password, grpc::random()?, now)
+            .await?;
+    tracing::info!(user_id = user.id, "made an administrator");
+    Ok(())
+}
+
+fn connect(database: &DatabaseSettings) -> anyhow::Result<App> {
+    Ok(App {
+        read: postgres::read_pool(&database.url, database.pool_size, SERVICE)?,
+        write: postgres::write_pool(&database.url, database.pool_size, SERVICE)?,
+        gate: Gate::new(available_parallelism().map_or(1, usize::from)),
+        wake: Wake::default(),
+    })
+}
+
+fn issuer(tokens: &Tokens) -> anyhow::Result<Issuer> {
+    let second = tokens.secret_key_previous.as_ref().filter(|secret| !secret.expose().is_empty());
+    let second = second
+        .map(|secret| Signer::from_secret(secret).context("SECRET_KEY_PREVIOUS"))
+        .transpose()?;
+    Ok(Issuer {
+        signer: Signer::from_secret(&tokens.secret_key)?,
+        second: second.map(|signer| signer.public_key().clone()),
+        name: tokens.issuer.clone(),
+        life_s: tokens.access_token_expire_minutes * 60,
+    })
+}

@@ -1,0 +1,37 @@
+//! Every statement about the settings.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, Postgres, Transaction};
+
+use super::model::{Settings, Visibility};
+
+/// The settings; absent before the first start.
+pub async fn get(pool: &PgPool) -> sqlx::Result<Option<Settings>> {
+    sqlx::query_as!(
+        Settings,
+        r#"select time_zone, default_currency, visibility as "visibility: Visibility", fiscal_year_start, version from settings"#
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Stores the first settings; false where there are some already.
+pub async fn insert(
+    tx: &mut Transaction<'_, Postgres>,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "insert into settings (time_zone, default_currency, visibility, fiscal_year_start, version, updated_at)
+         values ($1, $2, $3, $4, $5, $6) on conflict (id) do nothing",
+        settings.time_zone,
+        settings.default_currency,
+        settings.visibility as Visibility,
+        settings.fiscal_year_start,
+        settings.version,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,54 @@
+//! What others learn of a user.
+
+use chrono::{DateTime, Utc};
+use events::{Change, FieldChange, Record, field_change};
+use proto::events::v1::UserRecord;
+
+use super::model::User;
+use crate::cause::{Cause, Subject};
+
+/// A user was made.
+pub fn created(user: &User, cause: &Cause, now: DateTime<Utc>) -> Change {
+    let subject = Subject {
+        aggregate: "user",
+        id: user.id,
+        version: user.version,
+        event_type: "user.created",
+    };
+    cause.change(subject, record(user), changes(None, user), now)
+}
+
+fn record(user: &User) -> Record {
+    Record::User(UserRecord {
+        id: user.id,
+        email: user.email.clone(),
+        username: user.username.clone(),
+        role: user.role.as_str().to_owned(),
+        team_id: user.team_id,
+        language: user.language.as_str().to_owned(),
+        time_zone: user.time_zone.clone(),
+        is_active: user.is_active,
+        rights_version: user.rights_version,
+        created_at: Some(user.created_at.into()),
+        version: user.version,
+    })
+}
+
+fn changes(old: Option<&User>, new: &User) -> Vec<FieldChange> {
+    [
+        field_change("email", old.map(|user| &user.email), Some(&new.email)),
+        field_change("username", old.map(|user| &user.username), Some(&new.username)),
+        field_change("role", old.map(|user| user.role.as_str()).as_ref(), Some(&new.role.as_str())),
+        field_change("team_id", old.and_then(|user| user.team_id.as_ref()), new.team_id.as_ref()),
+        field_change(
+            "language",
+            old.map(|user| user.language.as_str()).as_ref(),
+            Some(&new.language.as_str()),
+        ),
+        field_change("time_zone", old.map(|user| &user.time_zone), Some(&new.time_zone)),
+        field_change("is_active", old.map(|user| &user.is_active), Some(&new.is_active)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
