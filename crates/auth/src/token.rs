@@ -249,7 +249,7 @@ mod tests {
         let other = Signer::from_secret(&format!("{SECRET}!").as_str().into()).unwrap();
         assert_ne!(signer.public_key().x, other.public_key().x);
         // Sessions end when this changes: it must not by accident.
-        assert_eq!(signer.public_key().x, "PINNED");
+        assert_eq!(signer.public_key().x, "kLAYSWeRvPxo2B-YZAZi-aSAreEA515atwp2lNeIcW4");
         assert!(signer.public_key().is_usable());
     }
 

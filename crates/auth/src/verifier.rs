@@ -106,16 +106,12 @@ impl Verifier {
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
             .map_err(|_| invalid())?
             .claims;
-        if claims.jti.is_empty()
-            || claims.exp <= claims.nbf
-            || claims.exp - claims.iat > LONGEST_LIFE_SECONDS
-        {
+        let too_long = claims.exp.saturating_sub(claims.iat) > LONGEST_LIFE_SECONDS;
+        let too_early = claims.nbf > now + LEEWAY || claims.iat > now + LEEWAY;
+        if claims.jti.is_empty() || claims.exp <= claims.nbf || too_long || too_early {
             return Err(invalid());
         }
-        if claims.nbf > now + LEEWAY || claims.iat > now + LEEWAY {
-            return Err(invalid());
-        }
-        let expires_at = claims.exp + LEEWAY;
+        let expires_at = claims.exp.saturating_add(LEEWAY);
         if now >= expires_at {
             return Err(expired());
         }
