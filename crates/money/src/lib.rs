@@ -71,8 +71,8 @@ impl Money {
         }
         let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX);
         // value in hundredths = significant × 10^scale
-        let scale = i64::from(exponent) + 2 - length(fraction) + length(number)
-            - length(significant);
+        let scale =
+            i64::from(exponent) + 2 - length(fraction) + length(number) - length(significant);
         if scale < 0 {
             return Err(ParseError::TooManyDecimals);
         }

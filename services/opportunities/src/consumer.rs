@@ -34,7 +34,7 @@ async fn apply_one(tx: &mut PgConnection, event: &Event) -> Result<(), ApplyErro
         }
         Some(Record::Team(team)) => {
             let team = Team {
-                team_id: team.id,
+                id: team.id,
                 name: &team.name,
                 manager_id: team.manager_id,
                 parent_id: team.parent_id,

@@ -28,7 +28,8 @@ impl Identity {
 
     /// A user and their version; none if there is no such user.
     pub async fn user(&self, id: i64) -> Result<Option<(Person, i64)>, Error> {
-        let context = client::Context::default().with_authorization(self.token.authorization().await?);
+        let context =
+            client::Context::default().with_authorization(self.token.authorization().await?);
         let users = UserServiceClient::new(self.channel.clone());
         let answer = client::read(|| {
             let (mut users, request) = (users.clone(), context.request(GetUserRequest { id }));
@@ -59,10 +60,12 @@ impl Identity {
 
     /// Fetches the organisation's settings and keeps them.
     pub(crate) async fn fetch_settings(&self, pool: &PgPool) -> Result<(), Error> {
-        let context = client::Context::default().with_authorization(self.token.authorization().await?);
+        let context =
+            client::Context::default().with_authorization(self.token.authorization().await?);
         let settings = SettingsServiceClient::new(self.channel.clone());
         let answer = client::read(|| {
-            let (mut settings, request) = (settings.clone(), context.request(GetSettingsRequest {}));
+            let (mut settings, request) =
+                (settings.clone(), context.request(GetSettingsRequest {}));
             async move { settings.get_settings(request).await }
         })
         .await?;

@@ -6,11 +6,13 @@ use std::time::Duration;
 use anyhow::Result;
 use auth::{Keys, Revocations, ServiceToken, Verifier};
 use events::{ChangeLog, ChangeSource, Consumer, Relay, Wake, stream};
-use process::{Context, postgres};
+use process::{Context, Latch, postgres};
 use proto::events::v1::change_service_server::ChangeServiceServer;
 use proto::opportunities::v1::opportunity_service_server::OpportunityServiceServer;
 use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
 use rpc::client;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::config::Config;
@@ -23,8 +25,10 @@ use crate::{MIGRATOR, State, consumer, opportunity};
 const ISSUER: &str = "salespipeline";
 /// How often a consumer asks the owner when no message comes.
 const POLL: Duration = Duration::from_secs(5);
+/// How long until settings are asked for again while nobody knows them.
+const RETRY: Duration = Duration::from_millis(200);
 /// How often answers kept for idempotency keys are forgotten.
-const FORGET: Duration = Duration::from_secs(600);
+const FORGET: Duration = Duration::from_mins(10);
 
 /// Binds, connects, and starts every task of the service.
 pub async fn serve(process: &Context, config: Config) -> Result<()> {
@@ -34,7 +38,8 @@ pub async fn serve(process: &Context, config: Config) -> Result<()> {
         process.readiness().latch("schema"),
         process.readiness().latch("settings"),
     );
-    let reads = postgres::read_pool(&config.database.url, config.database.pool_size, "opportunities")?;
+    let reads =
+        postgres::read_pool(&config.database.url, config.database.pool_size, "opportunities")?;
     let writes =
         postgres::write_pool(&config.database.url, config.database.pool_size, "opportunities")?;
     let channel = client::connect_lazy(&config.identity_url)?;
@@ -52,29 +57,7 @@ pub async fn serve(process: &Context, config: Config) -> Result<()> {
     let stream = stream::Settings::new(config.events.prefix.clone());
 
     let shutdown = process.shutdown();
-    process.spawn("load", {
-        let (state, shutdown) = (state.clone(), shutdown.clone());
-        async move {
-            let pool = state.reads.clone();
-            let Some(usable) =
-                shutdown.run_until_cancelled(postgres::wait_until_usable(&pool, &MIGRATOR)).await
-            else {
-                return Ok(());
-            };
-            usable?;
-            database.set();
-            migrated.set();
-            while let Err(error) = state.load().await {
-                warn!(error = format!("{:#}", anyhow::Error::from(error)), "settings are not known yet");
-                if shutdown.run_until_cancelled(tokio::time::sleep(Duration::from_millis(200))).await.is_none() {
-                    return Ok(());
-                }
-            }
-            known.set();
-            state.keep_fresh(shutdown).await;
-            Ok(())
-        }
-    });
+    process.spawn("load", load(state.clone(), [database, migrated, known], shutdown.clone()));
     process.spawn("relay", {
         let relay = Relay {
             source: "opportunities".to_owned(),
@@ -98,18 +81,7 @@ pub async fn serve(process: &Context, config: Config) -> Result<()> {
         };
         events::consumer::run(consumer, consumer::apply, shutdown.clone())
     });
-    process.spawn("forget", {
-        let (pool, shutdown) = (writes, shutdown.clone());
-        async move {
-            while shutdown.run_until_cancelled(tokio::time::sleep(FORGET)).await.is_some() {
-                let (pool, now) = (pool.clone(), process::now());
-                if let Err(error) = opportunity::store::forget_keys(&pool, now).await {
-                    warn!(%error, "old idempotency keys were not forgotten");
-                }
-            }
-            Ok(())
-        }
-    });
+    process.spawn("forget", forget(writes, shutdown.clone()));
     let verifier =
         Verifier::new(ISSUER, Keys::from_identity(channel), Arc::new(Revocations::default()));
     let server = rpc::Server::builder("opportunities")
@@ -122,5 +94,39 @@ pub async fn serve(process: &Context, config: Config) -> Result<()> {
         .add(PipelineServiceServer::new(PipelinesGrpc(state)))
         .add(ChangeServiceServer::new(ChangeLog { pool: reads }));
     process.spawn("grpc", server.serve(listener, shutdown));
+    Ok(())
+}
+
+/// Waits for the database, its schema and the settings, says so, and keeps settings and pipelines fresh.
+async fn load(
+    state: State,
+    [database, schema, settings]: [Latch; 3],
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let pool = state.reads.clone();
+    let usable = shutdown.run_until_cancelled(postgres::wait_until_usable(&pool, &MIGRATOR)).await;
+    let Some(usable) = usable else { return Ok(()) };
+    usable?;
+    database.set();
+    schema.set();
+    while let Err(error) = state.load().await {
+        warn!(error = format!("{:#}", anyhow::Error::from(error)), "settings are not known yet");
+        if shutdown.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+            return Ok(());
+        }
+    }
+    settings.set();
+    state.keep_fresh(shutdown).await;
+    Ok(())
+}
+
+/// Forgets answers to idempotency keys when their day is over.
+async fn forget(pool: PgPool, shutdown: CancellationToken) -> Result<()> {
+    while shutdown.run_until_cancelled(tokio::time::sleep(FORGET)).await.is_some() {
+        let (pool, now) = (pool.clone(), process::now());
+        if let Err(error) = opportunity::store::forget_keys(&pool, now).await {
+            warn!(%error, "old idempotency keys were not forgotten");
+        }
+    }
     Ok(())
 }

@@ -87,7 +87,10 @@ impl State {
     pub async fn keep_fresh(self, shutdown: CancellationToken) {
         while shutdown.run_until_cancelled(tokio::time::sleep(REFRESH)).await.is_some() {
             if let Err(error) = self.refresh().await {
-                warn!(error = format!("{:#}", anyhow::Error::from(error)), "settings and pipelines were not refreshed");
+                warn!(
+                    error = format!("{:#}", anyhow::Error::from(error)),
+                    "settings and pipelines were not refreshed"
+                );
             }
         }
     }

@@ -11,13 +11,23 @@ pub fn fold(text: &str) -> String {
 }
 
 /// A name without the space around it; blank is missing. Too long, or with a NUL, is refused.
-pub fn name(invalid: &mut Invalid, field: &str, value: Option<&str>, longest: usize) -> Option<String> {
+pub fn name(
+    invalid: &mut Invalid,
+    field: &str,
+    value: Option<&str>,
+    longest: usize,
+) -> Option<String> {
     let value = value?.trim();
     (!value.is_empty() && fits(invalid, field, value, longest)).then(|| value.to_owned())
 }
 
 /// A free text as it is; empty is missing. Too long, or with a NUL, is refused.
-pub fn free(invalid: &mut Invalid, field: &str, value: Option<&str>, longest: usize) -> Option<String> {
+pub fn free(
+    invalid: &mut Invalid,
+    field: &str,
+    value: Option<&str>,
+    longest: usize,
+) -> Option<String> {
     let value = value?;
     (!value.trim().is_empty() && fits(invalid, field, value, longest)).then(|| value.to_owned())
 }

@@ -43,7 +43,7 @@ pub(crate) async fn upsert_person(
 
 /// A team as an event tells of it.
 pub(crate) struct Team<'a> {
-    pub(crate) team_id: i64,
+    pub(crate) id: i64,
     pub(crate) name: &'a str,
     pub(crate) manager_id: Option<i64>,
     pub(crate) parent_id: Option<i64>,
@@ -60,7 +60,7 @@ pub(crate) async fn upsert_team(tx: &mut PgConnection, team: &Team<'_>) -> sqlx:
          set name = excluded.name, manager_id = excluded.manager_id, parent_id = excluded.parent_id,
              is_deleted = excluded.is_deleted, version = excluded.version
          where t.version < excluded.version",
-        team.team_id,
+        team.id,
         team.name,
         team.manager_id,
         team.parent_id,
@@ -99,7 +99,8 @@ pub(crate) async fn settings(pool: &PgPool) -> sqlx::Result<Option<Settings>> {
     Ok(Some(Settings {
         zone: row.time_zone.parse().map_err(|_| broken("settings.time_zone"))?,
         default_currency: row.default_currency,
-        visibility: Visibility::parse(&row.visibility).ok_or_else(|| broken("settings.visibility"))?,
+        visibility: Visibility::parse(&row.visibility)
+            .ok_or_else(|| broken("settings.visibility"))?,
     }))
 }
 

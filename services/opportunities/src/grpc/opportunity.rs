@@ -84,8 +84,7 @@ impl OpportunityService for Opportunities {
         let (pipelines, settings) = (self.0.pipelines.get()?, self.0.settings.get()?);
         let mut invalid = Invalid::default();
         let filter = request::filter(&mut invalid, &message, &pipelines, &settings);
-        let sort =
-            Sort::parse(&mut invalid, message.sort_by.as_deref(), message.order.as_deref());
+        let sort = Sort::parse(&mut invalid, message.sort_by.as_deref(), message.order.as_deref());
         let limit = list::limit(&mut invalid, message.limit);
         invalid.into_result()?;
         let ask = Ask {
@@ -128,10 +127,8 @@ impl OpportunityService for Opportunities {
         let limit = list::limit(&mut invalid, message.limit);
         invalid.into_result()?;
         let after = message.cursor.as_deref().map(read_cursor).transpose()?;
-        let (rows, more) =
-            opportunity::history(&self.0, &caller, message.id, after, limit).await?;
-        let next_cursor =
-            rows.last().filter(|_| more).map(|last| write_cursor(last.changed_at));
+        let (rows, more) = opportunity::history(&self.0, &caller, message.id, after, limit).await?;
+        let next_cursor = rows.last().filter(|_| more).map(|last| write_cursor(last.changed_at));
         let items = rows.into_iter().map(answer::history).collect();
         Ok(Response::new(pb::ListStageHistoryResponse { items, next_cursor }))
     }

@@ -134,11 +134,9 @@ pub(super) fn pasts(asked: Vec<pb::HistoricalOpportunity>) -> Result<Vec<Past>, 
 }
 
 fn instant(invalid: &mut Invalid, field: &str, at: Option<proto::Timestamp>) -> DateTime<Utc> {
-    match at {
-        Some(at) => at.into(),
-        None => {
-            invalid.add(field, "required", "is required");
-            DateTime::UNIX_EPOCH
-        }
-    }
+    let Some(at) = at else {
+        invalid.add(field, "required", "is required");
+        return DateTime::UNIX_EPOCH;
+    };
+    at.into()
 }

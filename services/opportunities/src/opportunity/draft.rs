@@ -172,7 +172,11 @@ fn customer(invalid: &mut Invalid, wish: &Wish) -> Option<CustomerWish> {
         (None, Some(name)) => Some(CustomerWish::Name(name)),
         (None, None) => {
             if wish.customer_name.as_deref().is_none_or(|name| name.trim().is_empty()) {
-                invalid.add("customer_name", "required", "customer_name or customer_id is required");
+                invalid.add(
+                    "customer_name",
+                    "required",
+                    "customer_name or customer_id is required",
+                );
             }
             None
         }

@@ -59,12 +59,14 @@ pub(crate) fn stage_move(moved: &Moved) -> StageMove {
 pub(crate) fn kind(before: Option<&Opportunity>, after: &Opportunity) -> &'static str {
     match before {
         None => "opportunity.created",
-        Some(before) if before.stage_key != after.stage_key => match (before.status, after.status) {
-            (_, Kind::Won) => "opportunity.won",
-            (_, Kind::Lost) => "opportunity.lost",
-            (Kind::Open, Kind::Open) => "opportunity.stage_changed",
-            (_, Kind::Open) => "opportunity.reopened",
-        },
+        Some(before) if before.stage_key != after.stage_key => {
+            match (before.status, after.status) {
+                (_, Kind::Won) => "opportunity.won",
+                (_, Kind::Lost) => "opportunity.lost",
+                (Kind::Open, Kind::Open) => "opportunity.stage_changed",
+                (_, Kind::Open) => "opportunity.reopened",
+            }
+        }
         Some(before) if before.owner_id != after.owner_id => "opportunity.assigned",
         Some(_) => "opportunity.updated",
     }

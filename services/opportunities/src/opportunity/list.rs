@@ -110,13 +110,11 @@ impl Sort {
 
 /// How many rows a page may have: 1 to 200, 50 by default.
 pub fn limit(invalid: &mut Invalid, limit: Option<i32>) -> usize {
-    match limit.unwrap_or(50) {
-        limit @ 1..=200 => usize::try_from(limit).unwrap_or(50),
-        _ => {
-            invalid.add("limit", "out_of_range", "is not between 1 and 200");
-            50
-        }
+    let limit = limit.unwrap_or(50);
+    if !(1..=200).contains(&limit) {
+        invalid.add("limit", "out_of_range", "is not between 1 and 200");
     }
+    usize::try_from(limit).unwrap_or(50)
 }
 
 /// Reads the two ends of a range, each a whole day of the organisation's zone or an instant. A day's end is the start of the next.
@@ -138,7 +136,11 @@ pub fn span(
             .filter(|_| text.len() == 10)
             .and_then(|day| if is_last { day.succ_opt() } else { Some(day) });
         if day.is_none() {
-            invalid.add(format!("{name}_{end}"), "invalid_date", "is neither YYYY-MM-DD nor an RFC 3339 instant");
+            invalid.add(
+                format!("{name}_{end}"),
+                "invalid_date",
+                "is neither YYYY-MM-DD nor an RFC 3339 instant",
+            );
         }
         Some(start_of(day?, zone))
     };
@@ -368,7 +370,10 @@ fn parse(text: &str, listing: u64) -> Result<Cursor, Error> {
 /// A key that PostgreSQL cannot read came from a cursor that was tampered with.
 fn wrong_key(error: sqlx::Error, after: Option<&Cursor>) -> Error {
     let is_data = |error: &sqlx::Error| {
-        error.as_database_error().and_then(|it| it.code()).is_some_and(|code| code.starts_with("22"))
+        error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| code.starts_with("22"))
     };
     if after.is_some() && is_data(&error) { wrong_cursor() } else { error.into() }
 }

@@ -9,11 +9,12 @@ pub(crate) mod store;
 
 use chrono::{DateTime, Utc};
 use rpc::{Error, Invalid};
+use sqlx::PgConnection;
 
 use crate::State;
-use crate::customer;
-use crate::directory::model::{Person, Sight};
+use crate::customer::{self, model::ContactWish};
 use crate::directory;
+use crate::directory::model::{Person, Sight};
 use crate::meta::Meta;
 use crate::pipeline::model::Stage;
 use crate::text::fold;
@@ -109,11 +110,7 @@ pub async fn create(
     let by = caller.user_id;
     let found =
         store::prepare(&state.reads, owner_id, customer_id, folded.as_deref(), &sight, by).await?;
-    let owner = match found.owner {
-        Some(owner) => Some(owner),
-        None => directory::person(state, owner_id).await?,
-    };
-    let owner = owner_of(state, caller, owner).await?;
+    let owner = owner_of(state, caller, owner_id, found.owner).await?;
     if customer_id.is_some() && found.customer.is_none() {
         return Err(Invalid::default()
             .field("customer_id", "unknown_customer", "there is no such customer")
@@ -131,7 +128,6 @@ pub async fn create(
     let moved =
         model::begin(&mut opportunity, draft.stage, draft.probability, found.history_id, &moment)?;
 
-    let contact = draft.contact.clone();
     let new_customer = match draft.customer {
         CustomerWish::Name(name) if found.customer.is_none() => Some(name),
         _ => None,
@@ -140,68 +136,101 @@ pub async fn create(
         (opportunity.customer_id, opportunity.customer_name) = (id, name);
     }
     let external_id = opportunity.external_id.clone();
-    let (pool, wake, writer) = (state.writes.clone(), state.wake.clone(), state.clone());
-    let seen = sight.clone();
-    let answer = rpc::write(async move {
-        let mut tx = pool.begin().await?;
-        if let Some(once) = &once {
-            let (hash, at) = (&once.request_hash, meta.recorded_at);
-            let kept = store::take_key(&mut tx, by, CREATE, &once.key, hash, at).await;
-            match kept.map_err(twin_is_running)? {
-                store::Kept::Nothing => {}
-                store::Kept::Answer { request_hash, response } if request_hash == *hash => {
-                    return Ok(Answer::Replay(response));
-                }
-                store::Kept::Answer { .. } => {
-                    return Err(Invalid::default()
-                        .field("Idempotency-Key", "idempotency_key_reused", "was used for another request")
-                        .into());
-                }
-            }
-        }
-        let mut changes = Vec::new();
-        if let Some(name) = new_customer {
-            let at = meta.recorded_at;
-            let customer =
-                customer::find_or_create(&mut tx, &name, &sight, by, at, &meta, &mut changes).await?;
-            (opportunity.customer_id, opportunity.customer_name) = (customer.id, customer.name);
-        }
-        let contact = match contact {
-            None => None,
-            Some(wish) => {
-                let (id, at) = (opportunity.customer_id, meta.recorded_at);
-                let contact =
-                    customer::find_or_create_contact(&mut tx, id, &wish, at, &meta, &mut changes)
-                        .await?;
-                Some(contact)
-            }
-        };
-        opportunity.contact_id = contact.as_ref().map(|contact| contact.id);
-        if !changes.is_empty() {
-            events::outbox::append(&mut tx, &changes).await?;
-        }
-        let change = meta.moved(None, &opportunity, Some(&moved));
-        store::insert(&mut tx, &opportunity, &moved, &events::encode(&change)).await?;
-        let detail = Detail {
-            opportunity,
-            contact_name: contact.as_ref().map(|contact| contact.name.clone()),
-            contact_email: contact.and_then(|contact| contact.email),
-            owner_name: owner.username,
-        };
-        if let Some(once) = &once {
-            let response = (once.encode)(&writer, &detail);
-            store::keep_answer(&mut tx, by, CREATE, &once.key, &response).await?;
-        }
-        tx.commit().await?;
-        wake.wake();
-        Ok(Answer::New(Box::new(detail)))
-    })
-    .await;
+    let creation = Creation {
+        opportunity,
+        moved,
+        new_customer,
+        contact: draft.contact,
+        owner_name: owner.username,
+        sight: sight.clone(),
+        by,
+    };
+    let answer = rpc::write(record(state.clone(), creation, once, meta)).await;
     match (answer, external_id) {
         (Err(error), Some(taken)) if error.reason() == EXTERNAL_ID_TAKEN => {
-            Err(name_the_taker(state, error, &taken, &seen).await)
+            Err(name_the_taker(state, error, &taken, &sight).await)
         }
         (answer, _) => answer,
+    }
+}
+
+/// A creation that follows the rules, ready to be written.
+struct Creation {
+    opportunity: Opportunity,
+    moved: model::Moved,
+    /// The name of a customer that was not found.
+    new_customer: Option<String>,
+    contact: Option<ContactWish>,
+    owner_name: String,
+    sight: Sight,
+    by: i64,
+}
+
+/// Writes a creation in one transaction, unless its idempotency key was answered before.
+async fn record(
+    state: State,
+    creation: Creation,
+    once: Option<Once>,
+    meta: Meta,
+) -> Result<Answer, Error> {
+    let Creation { mut opportunity, moved, new_customer, contact, owner_name, sight, by } =
+        creation;
+    let mut tx = state.writes.begin().await?;
+    if let Some(once) = &once
+        && let Some(response) = answered(&mut tx, once, by, meta.recorded_at).await?
+    {
+        return Ok(Answer::Replay(response));
+    }
+    let (at, mut changes) = (meta.recorded_at, Vec::new());
+    if let Some(name) = new_customer {
+        let customer =
+            customer::find_or_create(&mut tx, &name, &sight, by, at, &meta, &mut changes).await?;
+        (opportunity.customer_id, opportunity.customer_name) = (customer.id, customer.name);
+    }
+    let contact = match contact {
+        None => None,
+        Some(wish) => {
+            let id = opportunity.customer_id;
+            let contact =
+                customer::find_or_create_contact(&mut tx, id, &wish, at, &meta, &mut changes);
+            Some(contact.await?)
+        }
+    };
+    opportunity.contact_id = contact.as_ref().map(|contact| contact.id);
+    if !changes.is_empty() {
+        events::outbox::append(&mut tx, &changes).await?;
+    }
+    let change = meta.moved(None, &opportunity, Some(&moved));
+    store::insert(&mut tx, &opportunity, &moved, &events::encode(&change)).await?;
+    let (contact_name, contact_email) =
+        contact.map(|contact| (contact.name, contact.email)).unzip();
+    let contact_email = contact_email.flatten();
+    let detail = Detail { opportunity, contact_name, contact_email, owner_name };
+    if let Some(once) = &once {
+        let response = (once.encode)(&state, &detail);
+        store::keep_answer(&mut tx, by, CREATE, &once.key, &response).await?;
+    }
+    tx.commit().await?;
+    state.wake.wake();
+    Ok(Answer::New(Box::new(detail)))
+}
+
+/// What a request with this key was answered, if it was; otherwise this transaction holds the key now.
+async fn answered(
+    tx: &mut PgConnection,
+    once: &Once,
+    by: i64,
+    now: DateTime<Utc>,
+) -> Result<Option<Vec<u8>>, Error> {
+    let kept = store::take_key(tx, by, CREATE, &once.key, &once.request_hash, now).await;
+    match kept.map_err(twin_is_running)? {
+        store::Kept::Nothing => Ok(None),
+        store::Kept::Answer { request_hash, response } if request_hash == once.request_hash => {
+            Ok(Some(response))
+        }
+        store::Kept::Answer { .. } => Err(Invalid::default()
+            .field("Idempotency-Key", "idempotency_key_reused", "was used for another request")
+            .into()),
     }
 }
 
@@ -219,8 +248,13 @@ async fn name_the_taker(state: &State, error: Error, taken: &str, sight: &Sight)
 async fn owner_of(
     state: &State,
     caller: &auth::Caller,
-    owner: Option<Person>,
+    owner_id: i64,
+    found: Option<Person>,
 ) -> Result<Person, Error> {
+    let owner = match found {
+        Some(owner) => Some(owner),
+        None => directory::person(state, owner_id).await?,
+    };
     let invalid = |code, message| Invalid::default().field("owner_id", code, message).into();
     let Some(owner) = owner else {
         return Err(invalid("unknown_user", "there is no such user"));
@@ -358,13 +392,18 @@ pub async fn change_stage(
             return Err(Error::Stale { current: Some(opportunity.version) });
         }
         let pipeline = pipelines.get(Some(opportunity.pipeline_id)).ok_or_else(|| not_found(id))?;
-        let stage: &Stage = pipeline.find(&wish.stage).ok_or_else(|| {
-            Invalid::default().field("stage", "unknown_stage", "there is no such stage in the pipeline")
+        let target: &Stage = pipeline.find(&wish.stage).ok_or_else(|| {
+            Invalid::default().field(
+                "stage",
+                "unknown_stage",
+                "there is no such stage in the pipeline",
+            )
         })?;
         let (at, zone, currency) = (meta.recorded_at, settings.zone, &*settings.default_currency);
         let moment = Moment { at, by, zone, currency };
         let before = opportunity.clone();
-        let moved = match model::advance(opportunity, pipeline, stage, step, history_id, &moment)? {
+        let moved = match model::advance(opportunity, pipeline, target, step, history_id, &moment)?
+        {
             Outcome::Unchanged => return Ok(detail),
             Outcome::Adjusted => None,
             Outcome::Moved(moved) => Some(moved),

@@ -325,3 +325,6 @@ fn check(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

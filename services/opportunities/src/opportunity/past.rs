@@ -115,7 +115,9 @@ pub async fn import(
         return Err(super::denied("ADMIN_ONLY", "only an admin may bring history"));
     }
     if pasts.len() > 500 {
-        return Err(Invalid::default().field("opportunities", "too_many", "are more than 500").into());
+        return Err(Invalid::default()
+            .field("opportunities", "too_many", "are more than 500")
+            .into());
     }
     meta.origin = if seed { Origin::Seed } else { Origin::Import };
     let pipelines = state.pipelines.get()?;
@@ -173,7 +175,11 @@ fn read<'a>(
     let mut last = past.created_at;
     for (index, it) in past.moves.iter().enumerate() {
         if it.at <= last {
-            invalid.add(format!("moves[{index}].changed_at"), "not_in_order", "is not after what was before");
+            invalid.add(
+                format!("moves[{index}].changed_at"),
+                "not_in_order",
+                "is not after what was before",
+            );
         } else if it.at > now {
             invalid.add(format!("moves[{index}].changed_at"), "in_the_future", "is in the future");
         }
@@ -226,7 +232,9 @@ async fn one(state: State, by: i64, past: Past, meta: Meta) -> Result<(i64, bool
     (beginning.customer_id, beginning.customer_name) = match (&draft.customer, found.customer) {
         (CustomerWish::Id(_), None) => {
             let field = "opportunity.customer_id";
-            return Err(Invalid::default().field(field, "unknown_customer", "there is no such customer").into());
+            return Err(Invalid::default()
+                .field(field, "unknown_customer", "there is no such customer")
+                .into());
         }
         (CustomerWish::Id(_), Some(customer)) => customer,
         (CustomerWish::Name(name), _) => {
@@ -243,7 +251,8 @@ async fn one(state: State, by: i64, past: Past, meta: Meta) -> Result<(i64, bool
         beginning.contact_id = Some(contact.await?.id);
     }
     let (stage, probability) = (draft.stage, draft.probability);
-    let story = relive(beginning, pipeline, stage, probability, turns, &history_ids, &moment, &meta)?;
+    let story =
+        relive(beginning, pipeline, stage, probability, turns, &history_ids, &moment, &meta)?;
     let Story { opportunity, history, changes: lived } = story;
     events::outbox::append(&mut tx, &changes).await?;
     // The row as it is now; its changes tell how it came to be.
@@ -255,8 +264,9 @@ async fn one(state: State, by: i64, past: Past, meta: Meta) -> Result<(i64, bool
 }
 
 async fn owner(state: &State, owner_id: Option<i64>) -> Result<Person, Error> {
-    let unknown =
-        || Invalid::default().field("opportunity.owner_id", "unknown_user", "there is no such user");
+    let unknown = || {
+        Invalid::default().field("opportunity.owner_id", "unknown_user", "there is no such user")
+    };
     let owner_id = owner_id.ok_or_else(unknown)?;
     Ok(directory::person(state, owner_id).await?.ok_or_else(unknown)?)
 }

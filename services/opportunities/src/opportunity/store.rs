@@ -318,10 +318,7 @@ pub(super) enum Kept {
     /// Nothing yet: this transaction holds the key now.
     Nothing,
     /// This, to the request of this hash.
-    Answer {
-        request_hash: Vec<u8>,
-        response: Vec<u8>,
-    },
+    Answer { request_hash: Vec<u8>, response: Vec<u8> },
 }
 
 /// Takes an idempotency key, waiting for a twin that has it; a key older than a day is as good as new.

@@ -20,7 +20,8 @@ pub async fn ensure_default(pool: &PgPool, now: DateTime<Utc>) -> Result<(), Err
     let mut tx = pool.begin().await?;
     let Some(id) = store::insert_default(&mut tx, DEFAULT_NAME, now).await? else { return Ok(()) };
     let stages = default_stages();
-    let pipeline = Pipeline { id, name: DEFAULT_NAME.to_owned(), is_default: true, stages, version: 1 };
+    let pipeline =
+        Pipeline { id, name: DEFAULT_NAME.to_owned(), is_default: true, stages, version: 1 };
     store::insert_stages(&mut tx, &pipeline).await?;
     let meta = Meta {
         actor: Actor::Service("opportunities".to_owned()),

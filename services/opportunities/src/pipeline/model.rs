@@ -79,7 +79,11 @@ impl Pipeline {
         let keyed = |stage: &&Stage| stage.key.eq_ignore_ascii_case(called);
         let folded = |stage: &&Stage| text::fold(&stage.name) == text::fold(called);
         let stages = &self.stages;
-        stages.iter().find(named).or_else(|| stages.iter().find(keyed)).or_else(|| stages.iter().find(folded))
+        stages
+            .iter()
+            .find(named)
+            .or_else(|| stages.iter().find(keyed))
+            .or_else(|| stages.iter().find(folded))
     }
 }
 
@@ -155,8 +159,13 @@ mod tests {
 
     #[test]
     fn a_stage_is_found_by_its_name_or_by_its_key_without_regard_to_case() {
-        let pipeline =
-            Pipeline { id: 1, name: "Sales".into(), is_default: true, stages: default_stages(), version: 1 };
+        let pipeline = Pipeline {
+            id: 1,
+            name: "Sales".into(),
+            is_default: true,
+            stages: default_stages(),
+            version: 1,
+        };
         for called in ["需求確認", "qualification", "Qualification", " QUALIFICATION "] {
             assert_eq!(pipeline.find(called).unwrap().key, "qualification");
         }

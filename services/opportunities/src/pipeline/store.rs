@@ -17,7 +17,8 @@ pub(super) async fn all(pool: &PgPool) -> sqlx::Result<Pipelines> {
     .await?;
     let mut pipelines: Vec<Pipeline> = Vec::new();
     for row in rows {
-        let kind = Kind::parse(&row.kind).ok_or_else(|| sqlx::Error::Decode("stages.kind".into()))?;
+        let kind =
+            Kind::parse(&row.kind).ok_or_else(|| sqlx::Error::Decode("stages.kind".into()))?;
         let stage = Stage {
             key: row.key,
             name: row.name,

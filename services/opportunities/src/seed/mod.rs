@@ -89,7 +89,8 @@ async fn world(pool: &PgPool, settings: &Seed, now: DateTime<Utc>) -> Result<Wor
     let pipeline = pipelines.default_one().context("there is no pipeline; run migrate")?.clone();
     let known = directory::store::settings(pool).await?;
     let owners = directory::store::sellers(pool).await?;
-    let settings_known = known.context("the organisation's settings are not known yet; start the product once")?;
+    let settings_known =
+        known.context("the organisation's settings are not known yet; start the product once")?;
     if owners.is_empty() {
         bail!("there is nobody who sells; start the product with its demonstration once");
     }
@@ -303,12 +304,7 @@ fn rows(stories: &[Story], ids: &Ids) -> (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>) {
             });
         }
     }
-    (
-        opportunities.into_bytes(),
-        history.into_bytes(),
-        changes.into_bytes(),
-        positions.into_bytes(),
-    )
+    (opportunities.into_bytes(), history.into_bytes(), changes.into_bytes(), positions.into_bytes())
 }
 
 fn opportunity(out: &mut Text, it: &Opportunity) {

@@ -74,7 +74,8 @@ const PRODUCTS: [(&str, f64); 12] = [
 ];
 const KINDS: [&str; 6] = ["採購案", "導入專案", "升級案", "續約", "rollout", "renewal"];
 const SOURCES: [&str; 6] = ["官網", "轉介", "展覽", "電話開發", "電子報", "合作夥伴"];
-const LOST: [&str; 6] = ["價格過高", "選擇競爭對手", "預算取消", "專案延後", "無法聯繫", "功能不符"];
+const LOST: [&str; 6] =
+    ["價格過高", "選擇競爭對手", "預算取消", "專案延後", "無法聯繫", "功能不符"];
 const NOTES: [&str; 8] = [
     "初步接觸，對產品有興趣",
     "完成需求訪談，預算確認",
@@ -132,7 +133,12 @@ pub fn tell(random_seed: u64, index: u64, count: u64, cast: Cast, now: DateTime<
     }
 }
 
-fn live(rng: &mut StdRng, created_at: DateTime<Utc>, now: DateTime<Utc>, owner: usize) -> Vec<Move> {
+fn live(
+    rng: &mut StdRng,
+    created_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+    owner: usize,
+) -> Vec<Move> {
     let mut moves = Vec::new();
     let (mut stage, mut at) = (0, created_at);
     // Some sell better than others, and some leads nobody follows.
@@ -202,12 +208,22 @@ fn ratio(count: u64) -> f64 {
 /// The name of the `index`th customer, Chinese and English ones mixed.
 pub fn customer_name(index: usize) -> String {
     const CHINESE: [&str; 20] = [
-        "台北", "大同", "遠東", "宏達", "瑞豐", "新光", "永信", "長榮", "聯成", "華南", "東元", "正隆", "國泰", "中興", "南亞", "和泰", "信義", "統一",
-        "三陽", "光寶",
+        "台北", "大同", "遠東", "宏達", "瑞豐", "新光", "永信", "長榮", "聯成", "華南", "東元",
+        "正隆", "國泰", "中興", "南亞", "和泰", "信義", "統一", "三陽", "光寶",
     ];
     const TRADES: [&str; 8] = ["科技", "電子", "金控", "物流", "生技", "零售", "精密", "食品"];
     const ENGLISH: [&str; 12] = [
-        "Northwind", "Acme", "Blue Harbor", "Summit", "Redwood", "Evergreen", "Pacific", "Lakeside", "Granite", "Orion", "Silverline",
+        "Northwind",
+        "Acme",
+        "Blue Harbor",
+        "Summit",
+        "Redwood",
+        "Evergreen",
+        "Pacific",
+        "Lakeside",
+        "Granite",
+        "Orion",
+        "Silverline",
         "Beacon",
     ];
     const FORMS: [&str; 5] = ["Trading", "Systems", "Logistics", "Foods", "Medical"];
@@ -215,12 +231,20 @@ pub fn customer_name(index: usize) -> String {
         let index = index / 3;
         let round = index / 60;
         let name = format!("{} {}", ENGLISH[index % 12], FORMS[index / 12 % 5]);
-        return if round == 0 { format!("{name} Inc.") } else { format!("{name} {} Inc.", round + 1) };
+        return if round == 0 {
+            format!("{name} Inc.")
+        } else {
+            format!("{name} {} Inc.", round + 1)
+        };
     }
     let index = index - index / 3;
     let round = index / 160;
     let name = format!("{}{}", CHINESE[index % 20], TRADES[index / 20 % 8]);
-    if round == 0 { format!("{name}股份有限公司") } else { format!("{name}{}股份有限公司", round + 1) }
+    if round == 0 {
+        format!("{name}股份有限公司")
+    } else {
+        format!("{name}{}股份有限公司", round + 1)
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,238 @@
+//! The rules, told as sentences and held against a naive model.
+
+use chrono::TimeZone as _;
+use proptest::prelude::*;
+
+use super::*;
+use crate::pipeline::model::default_stages;
+
+const ZONE: Tz = chrono_tz::Asia::Taipei;
+
+fn pipeline() -> Pipeline {
+    Pipeline {
+        id: 1,
+        name: "銷售漏斗".into(),
+        is_default: true,
+        stages: default_stages(),
+        version: 1,
+    }
+}
+
+fn noon(day: u32) -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2025, 10, day, 4, 0, 0).unwrap()
+}
+
+fn at(day: u32) -> Moment<'static> {
+    Moment { at: noon(day), by: 3, zone: ZONE, currency: "TWD" }
+}
+
+fn lead(amount: Option<&str>) -> Opportunity {
+    let mut opportunity = Opportunity {
+        id: 1,
+        opportunity_name: "軟體授權採購".into(),
+        customer_id: 1,
+        customer_name: "XYZ 公司".into(),
+        contact_id: None,
+        pipeline_id: 1,
+        stage_key: String::new(),
+        status: Kind::Open,
+        amount: amount.map(|amount| amount.parse().unwrap()),
+        currency: "TWD".into(),
+        closed_amount: None,
+        probability: 0,
+        expected_close_date: None,
+        actual_close_date: None,
+        lost_reason: None,
+        owner_id: 3,
+        team_id: None,
+        products: Vec::new(),
+        notes: None,
+        source: None,
+        external_id: None,
+        tags: Vec::new(),
+        waiting_until: None,
+        created_by: 3,
+        created_at: noon(1),
+        updated_at: noon(1),
+        stage_entered_at: noon(1),
+        deleted_at: None,
+        version: 0,
+    };
+    begin(&mut opportunity, &default_stages()[0], None, 1, &at(1)).unwrap();
+    opportunity
+}
+
+fn go(
+    opportunity: &mut Opportunity,
+    stage: &str,
+    step: Step,
+    moment: Moment<'_>,
+) -> Result<Outcome, Vec<String>> {
+    let pipeline = pipeline();
+    let stage = pipeline.stage(stage).unwrap();
+    advance(opportunity, &pipeline, stage, step, 2, &moment).map_err(|invalid| {
+        let rpc::Error::Invalid(fields) = invalid.into() else { panic!("it is invalid") };
+        fields.into_iter().map(|it| format!("{} {}", it.field, it.code)).collect()
+    })
+}
+
+#[test]
+fn a_new_opportunity_takes_the_probability_of_its_stage() {
+    let opportunity = lead(Some("300000"));
+    assert_eq!((opportunity.probability, opportunity.version), (10, 1));
+    assert_eq!(opportunity.weighted_value().unwrap().to_string(), "30000");
+}
+
+#[test]
+fn a_move_without_a_probability_takes_the_default_of_the_stage() {
+    let mut opportunity = lead(None);
+    let step = Step { probability: Some(77), ..Step::default() };
+    go(&mut opportunity, "qualification", step, at(2)).unwrap();
+    assert_eq!(opportunity.probability, 77);
+    go(&mut opportunity, "proposal", Step::default(), at(3)).unwrap();
+    assert_eq!(opportunity.probability, 50);
+}
+
+#[test]
+fn a_won_opportunity_closes_on_the_day_it_was_won_where_the_organisation_is() {
+    let mut opportunity = lead(Some("0.10"));
+    // 17:00 in London is one in the morning of the next day in Taipei.
+    let late = Moment { at: Utc.with_ymd_and_hms(2025, 10, 5, 17, 0, 0).unwrap(), ..at(5) };
+    go(&mut opportunity, "won", Step::default(), late).unwrap();
+    assert_eq!(opportunity.actual_close_date, NaiveDate::from_ymd_opt(2025, 10, 6));
+    assert_eq!((opportunity.status, opportunity.probability), (Kind::Won, 100));
+    assert_eq!(opportunity.closed_amount, opportunity.amount);
+}
+
+#[test]
+fn an_amount_in_a_currency_without_a_rate_has_no_value_when_it_closes() {
+    let mut opportunity = lead(Some("5"));
+    opportunity.currency = "USD".into();
+    go(&mut opportunity, "won", Step::default(), at(2)).unwrap();
+    assert_eq!(opportunity.closed_amount, None);
+}
+
+#[test]
+fn reopening_clears_the_close_date_the_reason_and_the_frozen_amount() {
+    let mut opportunity = lead(Some("5"));
+    let step = Step { lost_reason: Some("價格過高".into()), ..Step::default() };
+    go(&mut opportunity, "lost", step, at(2)).unwrap();
+    assert_eq!(opportunity.lost_reason.as_deref(), Some("價格過高"));
+    go(&mut opportunity, "negotiation", Step::default(), at(3)).unwrap();
+    assert_eq!((opportunity.actual_close_date, opportunity.closed_amount), (None, None));
+    assert_eq!((opportunity.lost_reason.clone(), opportunity.probability), (None, 70));
+}
+
+#[test]
+fn a_close_date_lies_between_creation_and_today() {
+    for (day, code) in [(30, "before_creation"), (3, "in_the_future")] {
+        let mut opportunity = lead(None);
+        let date = if day == 30 {
+            NaiveDate::from_ymd_opt(2025, 9, 30)
+        } else {
+            NaiveDate::from_ymd_opt(2025, 10, day)
+        };
+        let step = Step { actual_close_date: date, ..Step::default() };
+        let wrong = go(&mut opportunity, "won", step, at(2)).unwrap_err();
+        assert_eq!(wrong, [format!("actual_close_date {code}")]);
+        assert_eq!(opportunity, lead(None), "nothing was changed");
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let mut opportunity = lead(None);
+    let step = Step {
+        probability: Some(40),
+        lost_reason: Some("x".into()),
+        actual_close_date: NaiveDate::from_ymd_opt(2026, 1, 1),
+        notes: None,
+    };
+    let wrong = go(&mut opportunity, "won", step, at(2)).unwrap_err();
+    assert_eq!(
+        wrong,
+        ["probability fixed_by_stage", "lost_reason not_lost", "actual_close_date in_the_future"]
+    );
+}
+
+#[test]
+fn a_stage_that_asks_for_fields_refuses_who_has_them_not() {
+    let mut pipeline = pipeline();
+    pipeline.stages[2].required_fields = vec!["amount".into(), "expected_close_date".into()];
+    let stage = pipeline.stages[2].clone();
+    let mut opportunity = lead(None);
+    let refused = advance(&mut opportunity, &pipeline, &stage, Step::default(), 2, &at(2));
+    let rpc::Error::Invalid(fields) = refused.unwrap_err().into() else { panic!("it is invalid") };
+    assert_eq!(fields.len(), 2);
+    assert!(fields.iter().all(|it| it.code == "required_for_stage"));
+    assert_eq!(opportunity, lead(None));
+}
+
+#[test]
+fn a_move_to_the_stage_it_is_in_changes_nothing_but_a_named_probability() {
+    let mut opportunity = lead(None);
+    let step = Step { notes: Some("still here".into()), ..Step::default() };
+    assert_eq!(go(&mut opportunity, "lead", step, at(2)), Ok(Outcome::Unchanged));
+    assert_eq!(opportunity, lead(None));
+    let step = Step { probability: Some(15), ..Step::default() };
+    assert_eq!(go(&mut opportunity, "lead", step, at(2)), Ok(Outcome::Adjusted));
+    assert_eq!((opportunity.probability, opportunity.version), (15, 2));
+    assert_eq!(opportunity.stage_entered_at, lead(None).stage_entered_at);
+}
+
+#[test]
+fn it_is_stale_after_the_stages_days_unless_it_waits() {
+    let mut stage = default_stages()[0].clone();
+    stage.rotting_days = Some(7);
+    let mut opportunity = lead(None);
+    let day = |day| NaiveDate::from_ymd_opt(2025, 10, day).unwrap();
+    assert!(!opportunity.is_stale(&stage, day(8), ZONE));
+    assert!(opportunity.is_stale(&stage, day(9), ZONE));
+    opportunity.waiting_until = Some(day(20));
+    assert!(!opportunity.is_stale(&stage, day(19), ZONE));
+    assert!(opportunity.is_stale(&stage, day(20), ZONE));
+    assert_eq!(opportunity.days_in_stage(day(20), ZONE), 19);
+}
+
+proptest! {
+    /// Whatever is asked, in whatever order: the history is a chain, the record is its last row, and the invariants of every stage hold.
+    #[test]
+    fn any_sequence_of_moves_leaves_a_chain(
+        steps in prop::collection::vec((0..7_usize, prop::option::of(-5..110_i32), -1..100_i64), 0..30)
+    ) {
+        let pipeline = pipeline();
+        let mut opportunity = lead(Some("1234.56"));
+        let mut clock = noon(1);
+        let mut chain = vec![("lead".to_owned(), 10)];
+        for (stage, probability, minutes) in steps {
+            clock += TimeDelta::minutes(minutes);
+            let before = opportunity.clone();
+            let stage = &pipeline.stages[stage];
+            let step = Step { probability, ..Step::default() };
+            let moment = Moment { at: clock, ..at(1) };
+            match advance(&mut opportunity, &pipeline, stage, step, 2, &moment) {
+                Err(_) => prop_assert_eq!(&opportunity, &before),
+                Ok(Outcome::Unchanged) => prop_assert_eq!(&opportunity, &before),
+                Ok(Outcome::Adjusted) => {
+                    prop_assert_eq!(&before.stage_key, &opportunity.stage_key);
+                    chain.last_mut().unwrap().1 = opportunity.probability;
+                }
+                Ok(Outcome::Moved(moved)) => {
+                    prop_assert_eq!(&moved.from.unwrap().0, &chain.last().unwrap().0);
+                    prop_assert!(moved.changed_at > before.stage_entered_at);
+                    prop_assert_eq!(moved.changed_at, opportunity.stage_entered_at);
+                    chain.push((moved.to.0, moved.probability));
+                }
+            }
+            prop_assert!(opportunity.version == before.version || opportunity.version == before.version + 1);
+            let (stage, probability) = chain.last().unwrap();
+            prop_assert_eq!(stage, &opportunity.stage_key);
+            prop_assert_eq!(*probability, opportunity.probability);
+            match opportunity.status {
+                Kind::Open => prop_assert!(opportunity.actual_close_date.is_none() && (0..=100).contains(&opportunity.probability)),
+                Kind::Won => prop_assert!(opportunity.actual_close_date.is_some() && opportunity.probability == 100),
+                Kind::Lost => prop_assert!(opportunity.actual_close_date.is_some() && opportunity.probability == 0),
+            }
+        }
+    }
+}
