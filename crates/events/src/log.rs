@@ -19,6 +19,8 @@ const PAGE_EVENTS: i64 = 500;
 const ANSWER_BYTES: usize = 2 * 1024 * 1024;
 /// How many rows of the log one statement of a stream reads.
 const CHUNK_ROWS: i64 = 1_000;
+/// Why anybody else is refused.
+const SERVICE_ONLY: &str = "SERVICE_ONLY";
 /// How many ids a range of the digest spans unless it is told.
 const RANGE_IDS: i64 = 10_000;
 
@@ -279,8 +281,14 @@ impl ChangeService for ChangeLog {
     }
 }
 
-fn only_a_service<T>(_request: &Request<T>) -> Result<(), Status> {
-    Err(Status::permission_denied("for services only"))
+fn only_a_service<T>(request: &Request<T>) -> Result<(), rpc::Error> {
+    if auth::caller(request)?.role == auth::Role::Service {
+        return Ok(());
+    }
+    Err(rpc::Error::Denied {
+        reason: SERVICE_ONLY.into(),
+        message: "only services may read the change log".to_owned(),
+    })
 }
 
 fn status(error: sqlx::Error) -> Status {

@@ -5,14 +5,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_nats::Client;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use bytes::BytesMut;
 use process::Secret;
 use sqlx::PgConnection;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::outbox::{self, Placed};
 use crate::wire::{BATCH_BYTES, BATCH_EVENTS, MESSAGE_BYTES, append_to_batch, len_in_batch};
@@ -80,6 +79,10 @@ async fn lead(
     relay: &Relay,
 ) -> anyhow::Result<std::convert::Infallible> {
     let context = stream::context(&relay.nats);
+    if stream::is_connected(&relay.nats) {
+        // Only to be quick with the first message; what goes wrong here goes wrong there again.
+        let _ = stream::ensure(&context, &relay.stream).await;
+    }
     let mut cursor = start(connection).await?;
     let mut backoff = BACKOFF.0;
     loop {
@@ -209,18 +212,17 @@ pub async fn publish(context: &Context, relay: &Relay, batch: &[Placed]) -> anyh
     let message = PublishMessage::build()
         .payload(body.freeze())
         .message_id(format!("{}-{}", first.event_id, last.event_id));
-    let subject = relay.stream.subject(&relay.source);
-    let sent = context.send_publish(subject.clone(), message.clone()).await?;
-    match sent.await {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
-            info!(stream = relay.stream.name(), "making the stream");
-            stream::ensure(context, &relay.stream).await?;
-            context.send_publish(subject, message).await?.await?;
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
-    }
+    let Err(error) = send(context, relay, message.clone()).await else { return Ok(()) };
+    // Mostly there is no stream. Its absence has no error of its own: while anybody listens on the subject the message has a
+    // receiver, only none that answers.
+    debug!(source = relay.source, error = format!("{error:#}"), "making the stream");
+    stream::ensure(context, &relay.stream).await?;
+    send(context, relay, message).await
+}
+
+async fn send(context: &Context, relay: &Relay, message: PublishMessage) -> anyhow::Result<()> {
+    context.send_publish(relay.stream.subject(&relay.source), message).await?.await?;
+    Ok(())
 }
 
 /// The last part: takes what was published out of the outbox.

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use auth::ServiceToken;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use proto::events::v1::ListChangesResponse;
+use proto::events::v1::change_service_client::ChangeServiceClient;
+use proto::events::v1::{ListChangesRequest, ListChangesResponse};
 use sqlx::PgPool;
+use tonic::transport::Channel;
 
 use crate::log;
 
@@ -23,6 +26,19 @@ impl ChangeSource {
         F: Future<Output = anyhow::Result<ListChangesResponse>> + Send + 'static,
     {
         Self(Arc::new(move |after| ask(after).boxed()))
+    }
+
+    /// Asks the service at the other end of that channel, as the service whose token that is.
+    pub fn of_service(owner: Channel, token: Arc<ServiceToken>) -> Self {
+        Self::new(move |after_position| {
+            let (mut client, token) = (ChangeServiceClient::new(owner.clone()), Arc::clone(&token));
+            async move {
+                let authorization = token.authorization().await?;
+                let context = rpc::client::Context::default().with_authorization(authorization);
+                let request = ListChangesRequest { after_position, limit: 0 };
+                Ok(client.list_changes(context.request(request)).await?.into_inner())
+            }
+        })
     }
 
     /// Asks the owner's database, for tests and for a consumer that lives in the owner.
