@@ -24,7 +24,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// The same after identity did not answer.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Keys older than this are asked for anew, so that one that was withdrawn is not trusted for long.
-const FRESH: Duration = Duration::from_secs(300);
+const FRESH: Duration = Duration::from_mins(5);
 
 /// Identity's keys: given once, or fetched when a token names one that is not known, and now and then.
 pub struct Keys {

@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use chrono::{DateTime, Utc};
 use futures::future::{BoxFuture, Either, Ready, ready};
 use http::{HeaderMap, Request, Response, header};
 use rpc::{Error, reason};
@@ -75,31 +76,45 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let now = process::now();
         let known = match bearer(request.headers()) {
-            Ok(token) => match self.layer.verifier.remembered(token, now) {
-                Some(known) => known,
-                None => {
-                    let token = token.to_owned();
-                    let verifier = self.layer.verifier.clone();
-                    let open = self.layer.is_open(request.uri().path());
-                    let mut inner = self.inner.clone();
-                    return Either::Right(Either::Right(Box::pin(async move {
-                        match verifier.verify(&token, now).await {
-                            Ok(caller) => admit(&mut request, caller),
-                            Err(_) if open => {}
-                            Err(error) => return refuse(error),
-                        }
-                        inner.call(request).await
-                    })));
-                }
-            },
-            Err(error) => Err(error),
+            Ok(token) => self.layer.verifier.remembered(token, now).ok_or_else(|| token.to_owned()),
+            Err(error) => Ok(Err(error)),
         };
         match known {
-            Ok(caller) => admit(&mut request, caller),
-            Err(_) if self.layer.is_open(request.uri().path()) => {}
-            Err(error) => return Either::Right(Either::Left(ready(refuse(error)))),
+            Ok(Ok(caller)) => admit(&mut request, caller),
+            Ok(Err(_)) if self.layer.is_open(request.uri().path()) => {}
+            Ok(Err(error)) => return Either::Right(Either::Left(ready(Ok(refusal(error))))),
+            Err(unknown) => {
+                return Either::Right(Either::Right(self.call_verified(request, unknown, now)));
+            }
         }
         Either::Left(self.inner.call(request))
+    }
+}
+
+impl<S> Authenticated<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
+    /// The slow way: verifies the token, and goes on if it is good.
+    fn call_verified(
+        &self,
+        mut request: Request<Body>,
+        token: String,
+        now: DateTime<Utc>,
+    ) -> BoxFuture<'static, Answer> {
+        let Self { mut inner, layer } = self.clone();
+        Box::pin(async move {
+            match layer.verifier.verify(&token, now).await {
+                Ok(caller) => admit(&mut request, caller),
+                Err(_) if layer.is_open(request.uri().path()) => {}
+                Err(error) => return Ok(refusal(error)),
+            }
+            inner.call(request).await
+        })
     }
 }
 
@@ -110,8 +125,8 @@ fn admit(request: &mut Request<Body>, caller: Caller) {
     request.extensions_mut().insert(caller);
 }
 
-fn refuse(error: Error) -> Answer {
-    Ok(Status::from(error).into_http())
+fn refusal(error: Error) -> Response<Body> {
+    Status::from(error).into_http()
 }
 
 /// The token in `Authorization: Bearer <token>`.

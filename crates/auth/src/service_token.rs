@@ -19,7 +19,7 @@ use tracing::warn;
 use crate::Fetch;
 
 /// How long before it expires a token is renewed.
-const RENEW_BEFORE: Duration = Duration::from_secs(60);
+const RENEW_BEFORE: Duration = Duration::from_mins(1);
 
 /// This service's token, got from identity by its credentials when first needed, and renewed a minute before it expires.
 pub struct ServiceToken {

@@ -1,4 +1,4 @@
-//! What every process of this project has in common as a process: settings, telemetry, the PostgreSQL pool, and a
+//! What every process of this project has in common as a process: settings, telemetry, the `PostgreSQL` pool, and a
 //! life that begins with one line on standard output and ends by finishing its work.
 //!
 //! A service's `main` is [`run`] around a function that binds ([`Context::listen`]), connects and spawns.
@@ -28,10 +28,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};
 
-/// The present instant, cut to the microseconds that PostgreSQL keeps, so that what was stored reads back equal.
+/// The present instant, cut to the microseconds that `PostgreSQL` keeps, so that what was stored reads back equal.
 ///
 /// This is the only place that reads the wall clock. Only a `main` and the gRPC edge call it; all else takes the time as an
 /// argument.
+#[must_use]
 pub fn now() -> DateTime<Utc> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let micros = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);

@@ -44,6 +44,7 @@ impl Default for Lifecycle {
 
 impl Lifecycle {
     /// A life without tasks yet, that drains within `grace`.
+    #[must_use]
     pub fn with_grace(grace: Duration) -> Self {
         Self {
             tasks: TaskTracker::new(),
@@ -56,11 +57,13 @@ impl Lifecycle {
     }
 
     /// Cancelled when the process begins to drain.
+    #[must_use]
     pub fn shutdown(&self) -> CancellationToken {
         self.shutdown.clone()
     }
 
     /// What must be true before the process is given work.
+    #[must_use]
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
     }

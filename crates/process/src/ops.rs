@@ -73,7 +73,7 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let router = router(Readiness::default(), recorder.handle());
         metrics::with_local_recorder(&recorder, || {
-            metrics::counter!("rpc_requests_total").increment(3)
+            metrics::counter!("rpc_requests_total").increment(3);
         });
         let (status, body) = get(router, "/metrics").await;
         assert_eq!(status, StatusCode::OK);

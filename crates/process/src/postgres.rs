@@ -1,4 +1,4 @@
-//! Connections to PostgreSQL: a pool for reading, one for writing, and what must be true of the server.
+//! Connections to `PostgreSQL`: a pool for reading, one for writing, and what must be true of the server.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::Secret;
 const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
 /// A connection that was idle for longer is asked whether it still lives before it is used.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
-/// The oldest PostgreSQL that has all we use, as it numbers itself.
+/// The oldest `PostgreSQL` that has all we use, as it numbers itself.
 const OLDEST_SERVER: i32 = 15_00_00;
 
 /// A pool for statements that need no transaction: do not `begin` on it.
@@ -56,8 +56,8 @@ pub async fn connect(url: &Secret, service: &'static str) -> anyhow::Result<PgCo
     PgConnection::connect_with(&options).await.context("connect to PostgreSQL")
 }
 
-/// Fails unless the server is one that the product is right on: PostgreSQL 15 or newer, and a database whose locale knows letters
-/// beyond ASCII (with LC_CTYPE `C`, folding and matching of text would be wrong).
+/// Fails unless the server is one that the product is right on: `PostgreSQL` 15 or newer, and a database whose locale knows letters
+/// beyond ASCII (with `LC_CTYPE` `C`, folding and matching of text would be wrong).
 pub async fn check(pool: &PgPool) -> anyhow::Result<()> {
     let (version, provider, ctype, database): (i32, String, String, String) = sqlx::query_as(
         "select current_setting('server_version_num')::int4, datlocprovider::text, datctype::text, datname::text
@@ -139,8 +139,8 @@ fn pool_options(size: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_WITHIN)
-        .idle_timeout(Duration::from_secs(600))
-        .max_lifetime(Duration::from_secs(1_800))
+        .idle_timeout(Duration::from_mins(10))
+        .max_lifetime(Duration::from_mins(30))
         // `before_acquire` does it, with fewer round trips.
         .test_before_acquire(false)
 }
@@ -159,7 +159,8 @@ fn parse(url: &Secret) -> anyhow::Result<PgConnectOptions> {
     let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
     // The parser's own message is dropped: it may repeat a part of the URL, and that may be the password.
     let options = if is_postgres { url.parse().ok() } else { None };
-    options.context("the database URL is not of the form postgres://user:password@host:port/database")
+    options
+        .context("the database URL is not of the form postgres://user:password@host:port/database")
 }
 
 #[cfg(test)]

@@ -43,11 +43,13 @@ impl Readiness {
     }
 
     /// Whether the process should be given work now.
+    #[must_use]
     pub fn is_ready(&self) -> bool {
         *self.0.ready.borrow()
     }
 
     /// What is not ready: the names of the conditions that are not met, and `draining`.
+    #[must_use]
     pub fn waiting_for(&self) -> Vec<&'static str> {
         let state = self.state();
         let mut names = state.waiting_for.clone();
@@ -58,6 +60,7 @@ impl Readiness {
     }
 
     /// The present answer and every later one.
+    #[must_use]
     pub fn watch(&self) -> watch::Receiver<bool> {
         self.0.ready.subscribe()
     }

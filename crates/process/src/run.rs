@@ -95,21 +95,25 @@ impl Context {
     }
 
     /// The name that the process was started with.
+    #[must_use]
     pub fn service(&self) -> &'static str {
         self.service
     }
 
     /// The process's tasks and its end.
+    #[must_use]
     pub fn lifecycle(&self) -> &Lifecycle {
         &self.lifecycle
     }
 
     /// What must be true before the process is given work.
+    #[must_use]
     pub fn readiness(&self) -> &Readiness {
         self.lifecycle.readiness()
     }
 
     /// Cancelled when the process begins to drain.
+    #[must_use]
     pub fn shutdown(&self) -> CancellationToken {
         self.lifecycle.shutdown()
     }

@@ -9,6 +9,7 @@ pub struct Secret(String);
 
 impl Secret {
     /// The text itself. Each call is a place to look at in a review.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -94,6 +94,7 @@ pub fn init(service: &'static str, settings: &TelemetrySettings) -> anyhow::Resu
 
 impl Telemetry {
     /// Where `/metrics` is rendered from.
+    #[must_use]
     pub fn metrics(&self) -> PrometheusHandle {
         self.metrics.clone()
     }
@@ -129,6 +130,7 @@ pub fn continue_trace(span: &tracing::Span, carrier: &dyn Extractor) {
 }
 
 /// The W3C `traceparent` of the current span, for a request or an event that it causes; `None` when no traces are exported.
+#[must_use]
 pub fn current_traceparent() -> Option<String> {
     struct Traceparent(Option<String>);
 

@@ -16,6 +16,7 @@ pub fn measure() {
 }
 
 /// Main memory that the process holds.
+#[must_use]
 pub fn resident_memory_bytes() -> Option<u64> {
     // Not `statm`: that counts pages, whose size it does not say.
     let status = fs::read_to_string("/proc/self/status").ok()?;

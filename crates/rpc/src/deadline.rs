@@ -79,7 +79,7 @@ mod tests {
     fn grpc_timeout_is_read_in_every_unit() {
         assert_eq!(read("2S"), Some(Duration::from_secs(2)));
         assert_eq!(read("1500m"), Some(Duration::from_millis(1_500)));
-        assert_eq!(read("1H"), Some(Duration::from_secs(3_600)));
+        assert_eq!(read("1H"), Some(Duration::from_hours(1)));
         assert_eq!(read("7u"), Some(Duration::from_micros(7)));
     }
 

@@ -23,7 +23,7 @@ impl From<Error> for Status {
         match &error {
             Error::Internal(source) => error!(error = format!("{source:#}"), "internal error"),
             Error::Unavailable { reason, source } => {
-                warn!(%reason, error = format!("{source:#}"), "unavailable")
+                warn!(%reason, error = format!("{source:#}"), "unavailable");
             }
             _ => {}
         }

@@ -27,7 +27,8 @@ fn payload() -> Value {
 /// Signed with the good key, whatever header and payload say.
 fn signed(header: &Value, payload: &Value) -> String {
     let message = format!("{}.{}", part(header), part(payload));
-    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &good_key(), Algorithm::EdDSA).unwrap();
+    let signature =
+        jsonwebtoken::crypto::sign(message.as_bytes(), &good_key(), Algorithm::EdDSA).unwrap();
     format!("{message}.{signature}")
 }
 
@@ -36,7 +37,11 @@ fn good_key() -> EncodingKey {
     use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
     let mut seed = [0; 32];
     let extracted = Salt::new(HKDF_SHA256, &[]).extract(b"0123456789abcdef0123456789abcdef");
-    extracted.expand(&[b"salespipeline token signing v1"], HKDF_SHA256).unwrap().fill(&mut seed).unwrap();
+    extracted
+        .expand(&[b"salespipeline token signing v1"], HKDF_SHA256)
+        .unwrap()
+        .fill(&mut seed)
+        .unwrap();
     let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
     EncodingKey::from_ed_der(pair.to_pkcs8v1().unwrap().as_ref())
 }
@@ -62,7 +67,11 @@ async fn a_token_without_a_signature() {
         let header = with(header(), "alg", json!(alg));
         let unsigned = format!("{}.{}.", part(&header), part(&payload()));
         assert_eq!(refusal(&unsigned).await.as_deref(), Some(reason::TOKEN_INVALID), "{alg}");
-        assert_eq!(refusal(&signed(&header, &payload())).await.as_deref(), Some(reason::TOKEN_INVALID), "{alg}");
+        assert_eq!(
+            refusal(&signed(&header, &payload())).await.as_deref(),
+            Some(reason::TOKEN_INVALID),
+            "{alg}"
+        );
     }
 }
 
@@ -73,7 +82,8 @@ async fn the_public_key_taken_for_a_shared_secret() {
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some("at+jwt".to_owned());
         header.kid = Some(signer().public_key().kid.clone());
-        let token = jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(&secret)).unwrap();
+        let token =
+            jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(&secret)).unwrap();
         assert_eq!(refusal(&token).await.as_deref(), Some(reason::TOKEN_INVALID));
     }
 }
@@ -83,7 +93,10 @@ async fn another_key_under_the_name_of_ours() {
     let stranger = other_signer().sign(&claims()).unwrap();
     assert_eq!(refusal(&stranger).await.as_deref(), Some(reason::TOKEN_INVALID));
     let (_, rest) = stranger.split_once('.').unwrap();
-    assert_eq!(refusal(&format!("{}.{rest}", part(&header()))).await.as_deref(), Some(reason::TOKEN_INVALID));
+    assert_eq!(
+        refusal(&format!("{}.{rest}", part(&header()))).await.as_deref(),
+        Some(reason::TOKEN_INVALID)
+    );
 }
 
 #[tokio::test]
@@ -101,16 +114,26 @@ async fn a_header_that_is_not_one_of_ours() {
         with(header(), "crit", json!(["exp"])),
         with(header(), "crit", json!([])),
         with(without(header(), "kid"), "jku", json!("https://attacker.example/keys")),
-        with(with(header(), "kid", json!("own")), "jwk", serde_json::to_value(other_signer().public_key()).unwrap()),
+        with(
+            with(header(), "kid", json!("own")),
+            "jwk",
+            serde_json::to_value(other_signer().public_key()).unwrap(),
+        ),
     ];
     for header in headers {
-        assert_eq!(refusal(&signed(&header, &payload())).await.as_deref(), Some(reason::TOKEN_INVALID), "{header}");
+        assert_eq!(
+            refusal(&signed(&header, &payload())).await.as_deref(),
+            Some(reason::TOKEN_INVALID),
+            "{header}"
+        );
     }
 }
 
 #[tokio::test]
 async fn claims_that_are_missing_or_of_the_wrong_type() {
-    for name in ["iss", "aud", "sub", "sid", "jti", "scope", "role", "team", "rv", "iat", "nbf", "exp"] {
+    for name in
+        ["iss", "aud", "sub", "sid", "jti", "scope", "role", "team", "rv", "iat", "nbf", "exp"]
+    {
         let token = signed(&header(), &without(payload(), name));
         assert_eq!(refusal(&token).await.as_deref(), Some(reason::TOKEN_INVALID), "{name}");
     }
@@ -213,7 +236,10 @@ async fn a_token_that_was_changed() {
 #[tokio::test]
 async fn a_token_too_long_to_look_at() {
     let long = Claims { jti: "x".repeat(64 * 1024), ..claims() };
-    assert_eq!(refusal(&signer().sign(&long).unwrap()).await.as_deref(), Some(reason::TOKEN_INVALID));
+    assert_eq!(
+        refusal(&signer().sign(&long).unwrap()).await.as_deref(),
+        Some(reason::TOKEN_INVALID)
+    );
     assert_eq!(refusal(&"a".repeat(1 << 20)).await.as_deref(), Some(reason::TOKEN_INVALID));
 }
 

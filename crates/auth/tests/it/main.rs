@@ -1,4 +1,5 @@
 //! Access tokens from signing to the method: what is refused, what is remembered, what is taken back.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first thing it did not expect")]
 
 mod forged;
 mod server;
@@ -79,7 +80,9 @@ impl Identity {
         Keys::fetched(Box::new(move || {
             it.asked.fetch_add(1, Ordering::SeqCst);
             let answer = it.keys.lock().unwrap().clone();
-            Box::pin(async move { answer.ok_or_else(|| Error::unavailable(std::io::Error::other("down"))) })
+            Box::pin(async move {
+                answer.ok_or_else(|| Error::unavailable(std::io::Error::other("down")))
+            })
         }))
     }
 
@@ -107,7 +110,11 @@ async fn a_token_is_good_in_its_time_and_five_seconds_around_it() {
         // Once by its signature, once out of memory.
         for verifier in [&self::verifier(), &verifier] {
             let answer = verifier.verify(&token, seconds_later(seconds)).await;
-            assert_eq!(answer.err().map(|it| it.reason().to_owned()).as_deref(), refused, "{seconds}");
+            assert_eq!(
+                answer.err().map(|it| it.reason().to_owned()).as_deref(),
+                refused,
+                "{seconds}"
+            );
         }
     }
 }
@@ -153,7 +160,10 @@ async fn a_new_key_is_found_and_an_unknown_one_asked_for_only_now_and_then() {
 
     let unknown = other_signer().sign(&claims()).unwrap();
     for _ in 0..10 {
-        assert_eq!(verifier.verify(&unknown, now()).await.unwrap_err().reason(), reason::TOKEN_INVALID);
+        assert_eq!(
+            verifier.verify(&unknown, now()).await.unwrap_err().reason(),
+            reason::TOKEN_INVALID
+        );
     }
     assert_eq!(identity.asked(), 1);
 }

@@ -23,7 +23,10 @@ struct WhoAmI;
 
 #[tonic::async_trait]
 impl KeyService for WhoAmI {
-    async fn list_keys(&self, request: Request<ListKeysRequest>) -> Result<Response<ListKeysResponse>, Status> {
+    async fn list_keys(
+        &self,
+        request: Request<ListKeysRequest>,
+    ) -> Result<Response<ListKeysResponse>, Status> {
         let kid = match auth::optional_caller(&request) {
             Some(Caller { service: Some(name), .. }) => name,
             Some(caller) => caller.user_id.to_string(),
@@ -42,7 +45,9 @@ struct Running {
 impl Running {
     async fn start(open: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let channel = rpc::client::connect_lazy(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let channel =
+            rpc::client::connect_lazy(&format!("http://{}", listener.local_addr().unwrap()))
+                .unwrap();
         let keys = Keys::fixed([signer().public_key().clone()]);
         let verifier = Arc::new(Verifier::new(ISSUER, keys, Arc::default()));
         let server = rpc::Server::builder("test")
@@ -91,7 +96,8 @@ async fn without_a_good_token_a_method_is_not_reached() {
     assert_eq!(reason_for(None).await, reason::TOKEN_MISSING);
     assert_eq!(reason_for(Some("Bearer a.b.c")).await, reason::TOKEN_INVALID);
     assert_eq!(reason_for(Some("Basic eDp5")).await, reason::TOKEN_INVALID);
-    let old = Claims::of(&rep(), ISSUER, "t-1", process::now() - chrono::TimeDelta::hours(1), 1_800);
+    let old =
+        Claims::of(&rep(), ISSUER, "t-1", process::now() - chrono::TimeDelta::hours(1), 1_800);
     let old = format!("Bearer {}", signer().sign(&old).unwrap());
     assert_eq!(reason_for(Some(&old)).await, reason::TOKEN_EXPIRED);
 
@@ -118,13 +124,17 @@ async fn keys_are_fetched_from_identity_when_first_needed() {
 
     #[tonic::async_trait]
     impl KeyService for Publishes {
-        async fn list_keys(&self, _: Request<ListKeysRequest>) -> Result<Response<ListKeysResponse>, Status> {
+        async fn list_keys(
+            &self,
+            _: Request<ListKeysRequest>,
+        ) -> Result<Response<ListKeysResponse>, Status> {
             Ok(Response::new(ListKeysResponse { keys: vec![signer().public_key().clone().into()] }))
         }
     }
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let channel = rpc::client::connect_lazy(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let channel =
+        rpc::client::connect_lazy(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let server = rpc::Server::builder("identity").add(KeyServiceServer::new(Publishes));
     let shutdown = CancellationToken::new();
     let _stop = shutdown.clone().drop_guard();

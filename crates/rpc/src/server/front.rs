@@ -93,7 +93,7 @@ fn cors() -> CorsLayer {
             Status::GRPC_STATUS_DETAILS,
             REQUEST_ID,
         ])
-        .max_age(Duration::from_secs(3_600))
+        .max_age(Duration::from_hours(1))
 }
 
 #[cfg(test)]

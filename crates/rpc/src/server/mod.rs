@@ -47,7 +47,7 @@ const STREAMS_END_WITHIN: Duration = Duration::from_secs(6);
 /// `OVERLOADED`); a panic becomes `INTERNAL`; `rpc_requests_total{method,code}` and `rpc_request_duration_seconds{method}`.
 ///
 /// ```no_run
-/// # async fn main(process: process::Context, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
+/// # async fn run(process: process::Context, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
 /// let server = rpc::Server::builder("identity").readiness(process.readiness());
 /// // .auth(auth::Layer::new(..)).add(UserServiceServer::new(..))
 /// server.serve(listener, process.shutdown()).await
@@ -92,6 +92,7 @@ impl Server {
 
 impl<A> Server<A> {
     /// Adds a service's methods (`UserServiceServer::new(..)`).
+    #[expect(clippy::should_implement_trait, reason = "nobody takes a service for a summand")]
     pub fn add<S>(mut self, service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
@@ -154,6 +155,8 @@ impl<A> Server<A> {
     {
         let Self { name, mut routes, services, auth, readiness, limits } = self;
         let (health, health_server) = tonic_health::server::health_reporter();
+        // A new reporter says SERVING: nobody may hear that before it is so.
+        health.set_service_status("", status_of(readiness.is_ready())).await;
         routes.add_service(health_server);
         routes.add_service(reflection().build_v1().context("prepare reflection")?);
         routes.add_service(reflection().build_v1alpha().context("prepare reflection")?);
@@ -171,7 +174,7 @@ impl<A> Server<A> {
             Front::new(edge),
             TcpIncoming::from(listener)
                 .with_nodelay(Some(true))
-                .with_keepalive(Some(Duration::from_secs(60))),
+                .with_keepalive(Some(Duration::from_mins(1))),
             async move { stopped.cancelled().await },
         );
         let out_of_patience = async {
@@ -212,15 +215,15 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
+fn status_of(ready: bool) -> ServingStatus {
+    if ready { ServingStatus::Serving } else { ServingStatus::NotServing }
+}
+
 /// Keeps the health of the whole server (no name) and of each service at what readiness says.
 async fn report_health(health: HealthReporter, services: Vec<&'static str>, readiness: Readiness) {
     let mut ready = readiness.watch();
     loop {
-        let status = if *ready.borrow_and_update() {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::NotServing
-        };
+        let status = status_of(*ready.borrow_and_update());
         health.set_service_status("", status).await;
         for service in &services {
             health.set_service_status(service, status).await;
