@@ -1,6 +1,7 @@
 //! A real server, called as clients of every kind call it.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first thing it did not expect")]
 
+mod trace;
 mod web;
 
 use std::{future::Future, sync::Arc, time::Duration};
