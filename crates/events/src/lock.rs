@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
@@ -20,7 +21,12 @@ pub fn key(kind: &str, name: &str) -> i64 {
 /// A connection that holds the lock, or nothing while another has it. The lock ends with the connection, so whoever lost the connection has
 /// lost the lock and finds out at its next statement.
 pub async fn try_hold(database_url: &str, key: i64) -> sqlx::Result<Option<PgConnection>> {
-    let connecting = timeout(PATIENCE, PgConnection::connect(database_url));
+    // A holder whose machine is gone without a word must not hold the lock for hours.
+    let keepalive = [("idle", "10"), ("interval", "5"), ("count", "3")];
+    let options = database_url
+        .parse::<PgConnectOptions>()?
+        .options(keepalive.map(|(name, value)| (format!("tcp_keepalives_{name}"), value)));
+    let connecting = timeout(PATIENCE, PgConnection::connect_with(&options));
     let mut connection = connecting.await.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
     let held = try_lock(&mut connection, key).await?;
     if held {

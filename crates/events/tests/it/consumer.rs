@@ -16,7 +16,7 @@ fn no_owner() -> ChangeSource {
 }
 
 /// Publishes events of those positions as one message, as a relay would.
-async fn publish(world: &World, positions: &[i64]) {
+pub(crate) async fn publish(world: &World, positions: &[i64]) {
     let mut batch = BytesMut::new();
     for position in positions {
         let payload = events::change::event(&change(*position, 1)).encode_to_vec();
@@ -127,6 +127,25 @@ async fn an_outage_puts_nothing_aside() {
     reaches(&mut position, 10).await;
     assert_eq!(world.applied().await, (1..=10).collect::<Vec<_>>());
     assert_eq!(world.count("select count(*) from dead_letter").await, 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn only_the_values_of_a_statement_are_blamed_on_the_event() {
+    let world = World::new().await;
+    let failing = async |sql: &'static str| {
+        ApplyError::from(sqlx::query(sql).execute(&world.pool).await.unwrap_err())
+    };
+    let division = failing("select 1 / (select count(*) from applied)").await;
+    assert!(matches!(division, ApplyError::Poison(_)), "{division:?}");
+    for sql in [
+        "select from nowhere",
+        "delete from change",
+        "select pg_terminate_backend(pg_backend_pid())",
+    ] {
+        let error = failing(sql).await;
+        assert!(matches!(error, ApplyError::Outage(_)), "{error:?}");
+    }
     world.end().await;
 }
 

@@ -1,4 +1,5 @@
 //! Outbox, relay, stream and consumer against a real PostgreSQL and a real broker (`TEST_POSTGRES_URL`, `TEST_NATS_URL`).
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first thing it did not expect")]
 
 mod broker;
 mod consumer;

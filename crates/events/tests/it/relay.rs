@@ -105,7 +105,7 @@ async fn what_is_told_is_what_was_appended() {
         .zip(1..)
         .map(|(change, position)| Event { position, ..events::change::event(change) })
         .collect();
-    assert_eq!(messages(&world).await, [expected.clone()]);
+    assert_eq!(messages(&world).await.concat(), expected);
     assert_eq!(events::log::list_changes(&world.pool, 0, 0).await.unwrap().events, expected);
     world.end().await;
 }

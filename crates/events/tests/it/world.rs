@@ -174,7 +174,7 @@ impl World {
                 tokio::task::yield_now().await;
             }
         };
-        let reached = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+        let reached = tokio::time::timeout(Duration::from_mins(1), waiting).await;
         reached.unwrap_or_else(|_| panic!("`{sql}` is not {wanted}"));
     }
 
@@ -228,7 +228,7 @@ pub(crate) fn named_change(id: i64, version: i64, name: String) -> Change {
 /// Waits until the consumer stands there.
 pub(crate) async fn reaches(position: &mut watch::Receiver<i64>, wanted: i64) {
     let waiting = position.wait_for(|position| *position >= wanted);
-    let reached = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    let reached = tokio::time::timeout(Duration::from_mins(1), waiting).await;
     drop(reached.unwrap_or_else(|_| panic!("did not reach {wanted}")).unwrap());
 }
 
