@@ -43,7 +43,7 @@ use crate::{
 pub const SERVICE: &str = "identity";
 
 /// The schema, from its beginning.
-pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/identity");
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/identity");
 
 /// Binds, connects and spawns what the service does; returns at once. It is ready when its schema is there and the first start is done.
 pub async fn serve(config: Config, process: &process::Context) -> anyhow::Result<()> {
@@ -91,7 +91,7 @@ pub async fn serve(config: Config, process: &process::Context) -> anyhow::Result
 
 /// Waits for the schema and gives an empty database what it needs.
 async fn first_start(app: App, config: Config, latch: Latch) -> anyhow::Result<()> {
-    postgres::wait_until_usable(&app.read, &MIGRATIONS).await?;
+    postgres::wait_until_usable(&app.read, &MIGRATOR).await?;
     let now = process::now();
     first_start::seed_settings(&app, &config.organisation.draft(), now)
         .await
@@ -111,7 +111,7 @@ async fn first_start(app: App, config: Config, latch: Latch) -> anyhow::Result<(
 
 /// Brings the schema up to date, as the role that owns it.
 pub async fn migrate(url: &Secret) -> anyhow::Result<()> {
-    postgres::migrate(url, &MIGRATIONS).await
+    postgres::migrate(url, &MIGRATOR).await
 }
 
 /// Makes an administrator.

@@ -1,1 +1,142 @@
-//! Placeholder.
+//! notifier: tells people what happened, in the product and by mail.
+//!
+//! In reading order: [`consumer`] is what it hears, [`notification`] what becomes of it, [`delivery`] how it leaves the house;
+//! [`directory`] is whom it knows, [`grpc`] where people read their own.
+
+pub mod config;
+pub mod consumer;
+pub mod delivery;
+pub mod directory;
+pub mod grpc;
+pub mod notification;
+pub mod page;
+pub mod text;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use auth::{Keys, Revocations, ServiceToken, Verifier};
+use events::{ChangeSource, Consumer, stream};
+use process::{Latch, Secret, postgres};
+use proto::notifier::v1::notification_service_server::NotificationServiceServer;
+use rpc::{Server, client};
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, Email},
+    delivery::mail::Mailer,
+};
+
+/// The service's name, as in tokens, consumers and roles of the database.
+pub const SERVICE: &str = "notifier";
+
+/// The schema, from its beginning.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/notifier");
+
+/// How long without a message before an owner is asked.
+const POLL: Duration = Duration::from_secs(5);
+
+/// Binds, connects and spawns what the service does; returns at once. It is ready when its schema is there.
+pub async fn serve(config: Config, process: &process::Context) -> anyhow::Result<()> {
+    let latch = process.readiness().latch("database");
+    let mailer = mailer(&config.email)?;
+    let read = postgres::read_pool(&config.database.url, config.database.pool_size, SERVICE)?;
+    let write = postgres::write_pool(&config.database.url, config.database.pool_size, SERVICE)?;
+    let identity = client::connect_lazy(&config.identity_url).context("IDENTITY_URL")?;
+    let opportunities =
+        client::connect_lazy(&config.opportunities_url).context("OPPORTUNITIES_URL")?;
+    let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
+        .await
+        .context("NATS_URL makes no sense")?;
+    let listener = process.listen(&config.listen).await?;
+
+    let token =
+        Arc::new(ServiceToken::new(identity.clone(), SERVICE, config.service_secret.clone()));
+    let consumer = |source: &str, owner| Consumer {
+        name: SERVICE.to_owned(),
+        source: source.to_owned(),
+        database_url: config.database.url.clone(),
+        nats: nats.clone(),
+        stream: stream::Settings::new(config.events.prefix.clone()),
+        owner: ChangeSource::of_service(owner, Arc::clone(&token)),
+        poll_every: POLL,
+        position: None,
+    };
+    let work = Work {
+        people: consumer("identity", identity.clone()),
+        closings: consumer("opportunities", opportunities),
+        read: read.clone(),
+        write,
+        mailer,
+    };
+    process.spawn("work", work.run(latch, process.shutdown()));
+
+    let verifier = Verifier::new(
+        &config.token_issuer,
+        Keys::from_identity(identity),
+        Arc::<Revocations>::default(),
+    );
+    let server = Server::builder(SERVICE)
+        .readiness(process.readiness())
+        .auth(auth::Layer::new(Arc::new(verifier), &[]))
+        .add(NotificationServiceServer::new(grpc::notification::Notifications { pool: read }));
+    process.spawn("grpc", server.serve(listener, process.shutdown()));
+    Ok(())
+}
+
+/// What the service does of its own accord.
+struct Work {
+    people: Consumer,
+    closings: Consumer,
+    read: PgPool,
+    write: PgPool,
+    mailer: Option<Mailer>,
+}
+
+impl Work {
+    /// Waits for the schema; then applies events and sends mail until `shutdown`.
+    async fn run(self, latch: Latch, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let usable = postgres::wait_until_usable(&self.read, &MIGRATOR);
+        match shutdown.run_until_cancelled(usable).await {
+            Some(usable) => usable?,
+            None => return Ok(()),
+        }
+        latch.set();
+        let (applied, hear_of_applied) = watch::channel(0);
+        let people = events::consumer::run(self.people, consumer::apply_identity, shutdown.clone());
+        let domain: Option<Arc<str>> = self.mailer.as_ref().map(|mailer| mailer.domain().into());
+        let closings = Consumer { position: Some(applied), ..self.closings };
+        let closings = events::consumer::run(
+            closings,
+            move |tx, events| {
+                consumer::apply_opportunities(tx, events, domain.clone(), process::now())
+            },
+            shutdown.clone(),
+        );
+        let mail = async {
+            match self.mailer {
+                Some(mailer) => delivery::run(self.write, mailer, hear_of_applied, shutdown).await,
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(people, closings, mail)?;
+        Ok(())
+    }
+}
+
+/// Brings the schema up to date, as the role that owns it.
+pub async fn migrate(url: &Secret) -> anyhow::Result<()> {
+    postgres::migrate(url, &MIGRATOR).await
+}
+
+/// What mails are sent with, if people are to be told by mail.
+fn mailer(email: &Email) -> anyhow::Result<Option<Mailer>> {
+    if !email.email_enabled {
+        return Ok(None);
+    }
+    let url = email.smtp_url.as_ref().context("EMAIL_ENABLED needs SMTP_URL")?;
+    let from = email.email_from.as_ref().context("EMAIL_ENABLED needs EMAIL_FROM")?;
+    Mailer::try_new(url, from).map(Some)
+}

@@ -1,1 +1,14 @@
-fn main() {}
+//! The notifier service's process: `notifier serve`, `notifier migrate`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use notifier::config::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    process::run(notifier::SERVICE, &cli.telemetry, async |process| match cli.command {
+        Command::Serve(config) => notifier::serve(*config, &process).await,
+        Command::Migrate(settings) => notifier::migrate(&settings.url).await,
+    })
+}

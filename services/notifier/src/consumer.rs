@@ -1,0 +1,152 @@
+//! Which events it applies: people and teams from identity, won and lost from opportunities.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use events::{ApplyError, Event, Origin, Record, consumer::Applying};
+use proto::events::v1::OpportunityRecord;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{
+    directory::{
+        self,
+        model::{Person, Team},
+    },
+    notification::{
+        self,
+        model::{Closing, Outcome},
+    },
+};
+
+/// Applies events of identity.
+pub fn apply_identity<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Applying<'a> {
+    Box::pin(async move {
+        for event in events {
+            match &event.record {
+                Some(Record::User(user)) => {
+                    let person = Person {
+                        user_id: user.id,
+                        username: user.username.clone(),
+                        email: user.email.clone(),
+                        language: user.language.clone(),
+                        is_active: user.is_active,
+                        version: user.version,
+                    };
+                    directory::store::put_person(tx, &person).await?;
+                }
+                Some(Record::Team(team)) => {
+                    let team = Team {
+                        team_id: team.id,
+                        manager_id: team.manager_id,
+                        is_deleted: team.deleted_at.is_some(),
+                        version: team.version,
+                    };
+                    directory::store::put_team(tx, &team).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Applies events of opportunities: whoever is to know of a closing is told. With a mail domain, by mail too.
+pub fn apply_opportunities<'a>(
+    tx: &'a mut PgConnection,
+    events: &'a [Event],
+    mail_domain: Option<Arc<str>>,
+    now: DateTime<Utc>,
+) -> Applying<'a> {
+    Box::pin(async move {
+        for event in events {
+            if let Some(closing) = closing(event)? {
+                notification::announce(tx, &closing, mail_domain.as_deref(), now).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The closing that an event tells of, if it tells of one that people are told of: what an import or a seed did is no news.
+fn closing(event: &Event) -> Result<Option<Closing>, ApplyError> {
+    if !matches!(event.origin(), Origin::User | Origin::Bulk | Origin::System | Origin::Unspecified)
+    {
+        return Ok(None);
+    }
+    let Some(Record::Opportunity(record)) = &event.record else { return Ok(None) };
+    let Some(outcome) = outcome(event, record) else { return Ok(None) };
+    let event_id =
+        Uuid::parse_str(&event.event_id).map_err(|error| ApplyError::Poison(error.into()))?;
+    let instant = |at: Option<proto::Timestamp>| at.map(DateTime::from).unwrap_or_default();
+    Ok(Some(Closing {
+        event_id,
+        occurred_at: instant(event.occurred_at),
+        recorded_at: instant(event.recorded_at),
+        outcome,
+        opportunity_id: record.id,
+        opportunity_name: record.opportunity_name.clone(),
+        customer_name: record.customer_name.clone(),
+        amount: record.amount.map(Into::into),
+        currency: record.currency.clone(),
+        owner_id: record.owner_id,
+        team_id: record.team_id,
+        closed_by: event.actor.as_ref().and_then(|actor| actor.user_id),
+    }))
+}
+
+/// How it ended, if this is the event with which it did. One that is made in a closing stage is closed by its creation.
+fn outcome(event: &Event, record: &OpportunityRecord) -> Option<Outcome> {
+    match (event.r#type.as_str(), record.status.as_str()) {
+        ("opportunity.won" | "opportunity.created", "won") => Some(Outcome::Won),
+        ("opportunity.lost" | "opportunity.created", "lost") => {
+            Some(Outcome::Lost { reason: record.lost_reason.clone() })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(event_type: &str, status: &str, origin: Origin) -> Event {
+        Event {
+            event_id: Uuid::nil().to_string(),
+            r#type: event_type.to_owned(),
+            origin: origin.into(),
+            record: Some(Record::Opportunity(OpportunityRecord {
+                status: status.to_owned(),
+                ..OpportunityRecord::default()
+            })),
+            ..Event::default()
+        }
+    }
+
+    fn news(event_type: &str, status: &str, origin: Origin) -> Option<&'static str> {
+        closing(&event(event_type, status, origin)).unwrap().map(|closing| closing.outcome.event())
+    }
+
+    #[test]
+    fn only_the_event_that_closed_it_is_news() {
+        assert_eq!(news("opportunity.won", "won", Origin::User), Some("opportunity.won"));
+        assert_eq!(news("opportunity.lost", "lost", Origin::Bulk), Some("opportunity.lost"));
+        assert_eq!(news("opportunity.created", "won", Origin::User), Some("opportunity.won"));
+        assert_eq!(news("opportunity.created", "open", Origin::User), None);
+        assert_eq!(news("opportunity.updated", "won", Origin::User), None);
+        assert_eq!(news("opportunity.reopened", "open", Origin::User), None);
+    }
+
+    #[test]
+    fn nobody_is_told_what_an_import_or_a_seed_did() {
+        assert_eq!(news("opportunity.won", "won", Origin::Import), None);
+        assert_eq!(news("opportunity.won", "won", Origin::Seed), None);
+    }
+
+    #[test]
+    fn an_event_without_an_id_is_to_blame_itself() {
+        let broken =
+            Event { event_id: "x".to_owned(), ..event("opportunity.won", "won", Origin::User) };
+        assert!(matches!(closing(&broken), Err(ApplyError::Poison(_))));
+    }
+}

@@ -1,0 +1,96 @@
+//! Deliveries: from the queue to the other side, tried again for a day.
+
+pub mod mail;
+pub mod model;
+pub mod store;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::future::join_all;
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use self::{
+    mail::Mailer,
+    model::{Due, Failure, LEASE, Outcome},
+};
+
+/// How many are sent at once.
+const AT_ONCE: i64 = 8;
+/// How often the worker looks without being woken.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Sends what is due until `shutdown`, woken by every event that was applied. Every replica runs one; they share the work.
+pub async fn run(
+    pool: PgPool,
+    mailer: Mailer,
+    mut applied: watch::Receiver<i64>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    while !shutdown.is_cancelled() {
+        match step(&pool, &mailer, process::now()).await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => warn!(%error, "deliveries wait for the database"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(POLL) => {}
+            changed = applied.changed() => if changed.is_err() {
+                // Nobody applies any more: the process is about to end.
+                shutdown.cancelled().await;
+            },
+        }
+    }
+    Ok(())
+}
+
+/// Takes on what is due now, sends it and keeps what became of it. Answers how many there were.
+pub async fn step(pool: &PgPool, mailer: &Mailer, now: DateTime<Utc>) -> sqlx::Result<usize> {
+    let mut tx = pool.begin().await?;
+    let due = store::lease(&mut tx, now, now + LEASE, AT_ONCE).await?;
+    tx.commit().await?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let results = join_all(due.iter().map(|one| attempt(mailer, one, now))).await;
+    let mut tx = pool.begin().await?;
+    for (one, result) in due.iter().zip(results) {
+        let outcome = one.settle(result, now);
+        tell(one, &outcome);
+        store::settle(&mut tx, one, &outcome, now).await?;
+    }
+    tx.commit().await?;
+    Ok(due.len())
+}
+
+async fn attempt(mailer: &Mailer, due: &Due, now: DateTime<Utc>) -> Result<(), Failure> {
+    match &due.recipient {
+        None => Err(Failure::Passing("the recipient is not known yet".to_owned())),
+        Some(recipient) if !recipient.is_active => {
+            Err(Failure::Permanent("the recipient is no longer active".to_owned()))
+        }
+        Some(recipient) => mailer.send(due, recipient, now).await,
+    }
+}
+
+fn tell(due: &Due, outcome: &Outcome) {
+    let state = match outcome {
+        Outcome::Delivered => {
+            info!(delivery_id = due.id, attempts = due.attempts, "mail delivered");
+            "delivered"
+        }
+        Outcome::Retry { at, error } => {
+            warn!(delivery_id = due.id, attempts = due.attempts, error, next_attempt_at = %at, "mail not delivered yet");
+            "retry"
+        }
+        Outcome::Exhausted { error } => {
+            error!(delivery_id = due.id, attempts = due.attempts, error, "mail given up");
+            "exhausted"
+        }
+    };
+    metrics::counter!("deliveries_total", "channel" => "email", "state" => state).increment(1);
+}

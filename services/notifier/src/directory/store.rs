@@ -1,0 +1,62 @@
+//! Every statement about people and teams.
+
+use sqlx::PgConnection;
+
+use super::model::{Person, Team};
+
+/// Keeps a person as they are in the newest version told.
+pub async fn put_person(tx: &mut PgConnection, person: &Person) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into people (user_id, username, email, language, is_active, version) values ($1, $2, $3, $4, $5, $6)
+         on conflict (user_id) do update
+         set username = excluded.username, email = excluded.email, language = excluded.language, is_active = excluded.is_active,
+             version = excluded.version
+         where people.version < excluded.version",
+        person.user_id,
+        person.username,
+        person.email,
+        person.language,
+        person.is_active,
+        person.version
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Keeps a team as it is in the newest version told.
+pub async fn put_team(tx: &mut PgConnection, team: &Team) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into teams (team_id, manager_id, is_deleted, version) values ($1, $2, $3, $4)
+         on conflict (team_id) do update
+         set manager_id = excluded.manager_id, is_deleted = excluded.is_deleted, version = excluded.version
+         where teams.version < excluded.version",
+        team.team_id,
+        team.manager_id,
+        team.is_deleted,
+        team.version
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Those of the users who are known.
+pub async fn people(tx: &mut PgConnection, user_ids: &[i64]) -> sqlx::Result<Vec<Person>> {
+    sqlx::query_as!(
+        Person,
+        "select user_id, username, email, language, is_active, version from people where user_id = any($1)",
+        user_ids
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Who leads that team, if it is known and anyone does.
+pub async fn manager_of(tx: &mut PgConnection, team_id: i64) -> sqlx::Result<Option<i64>> {
+    let row =
+        sqlx::query!("select manager_id from teams where team_id = $1 and not is_deleted", team_id)
+            .fetch_optional(tx)
+            .await?;
+    Ok(row.and_then(|row| row.manager_id))
+}

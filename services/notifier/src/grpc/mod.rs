@@ -1,0 +1,3 @@
+//! The edge: proto in, one call, proto out.
+
+pub mod notification;
