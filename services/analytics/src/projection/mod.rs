@@ -1,0 +1,147 @@
+//! Projection: from events to facts and rollups. Applying twice, or out of order, leaves the same tables.
+
+pub mod record;
+pub(crate) mod store;
+mod sums;
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use events::{ApplyError, Event, Record};
+use sqlx::PgConnection;
+
+use crate::deal::{Deal, Ladders, Move};
+use crate::rollup::Rollups;
+
+/// How many deals are folded at a time when rollups are made anew.
+const CHUNK: i64 = 10_000;
+
+/// Each deal as it was and as it is.
+type Deals = HashMap<i64, (Deal, Deal)>;
+
+/// What was new about a deal.
+#[derive(Default)]
+struct News {
+    is_record: bool,
+    moves: Vec<Move>,
+}
+
+/// Applies events of the opportunities service, in order, in this transaction.
+pub async fn apply(tx: &mut PgConnection, zone: Tz, events: &[Event]) -> Result<(), ApplyError> {
+    let mut told: BTreeMap<i64, Vec<&Event>> = BTreeMap::new();
+    for event in events {
+        match &event.record {
+            Some(Record::Pipeline(pipeline)) => {
+                let before = store::ladders(tx).await?;
+                store::upsert_pipeline(tx, pipeline, event.version).await?;
+                let after = store::ladders(tx).await?;
+                let (before, after) = (before.stages(pipeline.id), after.stages(pipeline.id));
+                if !before.is_empty() && before != after {
+                    // Who went further depends on the order of the stages.
+                    remake_rollups(tx, zone).await?;
+                }
+            }
+            Some(Record::Opportunity(_)) => {
+                told.entry(event.aggregate_id).or_default().push(event);
+            }
+            _ => {}
+        }
+    }
+    if !told.is_empty() {
+        apply_told(tx, zone, &told).await?;
+    }
+    if let Some(last) = events.last() {
+        let recorded_at = last.recorded_at.map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
+        store::note_progress(tx, "opportunities", last.position, recorded_at).await?;
+    }
+    Ok(())
+}
+
+async fn apply_told(
+    tx: &mut PgConnection,
+    zone: Tz,
+    told: &BTreeMap<i64, Vec<&Event>>,
+) -> Result<(), ApplyError> {
+    let ids: Vec<i64> = told.keys().copied().collect();
+    let mut deals = store::deals(tx, &ids).await?;
+    let news = learn(&mut deals, told)?;
+    let ladders = store::ladders(tx).await?;
+    let rollups = difference(&deals, &news, &ladders, zone);
+    let mut facts = Vec::new();
+    let mut moves = Vec::new();
+    for (id, news) in &news {
+        let fact = deals.get(id).and_then(|(_, deal)| deal.fact.as_ref());
+        facts.extend(fact.filter(|_| news.is_record));
+        moves.extend(news.moves.iter().map(|moved| (*id, moved)));
+    }
+    store::upsert_facts(tx, &facts).await?;
+    store::insert_moves(tx, &moves).await?;
+    store::add(tx, &rollups).await?;
+    Ok(())
+}
+
+fn learn(
+    deals: &mut Deals,
+    told: &BTreeMap<i64, Vec<&Event>>,
+) -> Result<BTreeMap<i64, News>, ApplyError> {
+    let mut all = BTreeMap::new();
+    for (id, events) in told {
+        let (_, deal) = deals.entry(*id).or_default();
+        let mut news = News::default();
+        for event in events {
+            let (fact, moved) = record::read(event)?;
+            news.is_record |= deal.learn(fact);
+            if let Some(moved) = moved
+                && deal.learn_move(moved.clone())
+            {
+                news.moves.push(moved);
+            }
+        }
+        all.insert(*id, news);
+    }
+    Ok(all)
+}
+
+/// What the rollups gain and lose.
+fn difference(
+    deals: &Deals,
+    news: &BTreeMap<i64, News>,
+    ladders: &Ladders,
+    zone: Tz,
+) -> Rollups {
+    let mut rollups = Rollups::default();
+    for (id, news) in news {
+        let changed = news.is_record || !news.moves.is_empty();
+        if let Some((before, after)) = deals.get(id).filter(|_| changed) {
+            rollups.take_away(before, ladders, zone);
+            rollups.add(after, ladders, zone);
+        }
+    }
+    rollups.tidy();
+    rollups
+}
+
+/// Makes all rollups anew from the facts, in this transaction; readers see the old ones until it commits.
+pub async fn remake_rollups(tx: &mut PgConnection, zone: Tz) -> Result<(), sqlx::Error> {
+    let rollups = sum_of_facts(tx, zone).await?;
+    store::clear_rollups(tx).await?;
+    store::add(tx, &rollups).await
+}
+
+/// What the rollups have to be, from the facts.
+pub async fn sum_of_facts(tx: &mut PgConnection, zone: Tz) -> Result<Rollups, sqlx::Error> {
+    let ladders = store::ladders(tx).await?;
+    let mut rollups = Rollups::default();
+    let mut after = i64::MIN;
+    loop {
+        let deals = store::deals_after(tx, after, CHUNK).await?;
+        let Some(last) = deals.keys().max().copied() else { break };
+        for (deal, _) in deals.values() {
+            rollups.add(deal, &ladders, zone);
+        }
+        after = last;
+    }
+    rollups.tidy();
+    Ok(rollups)
+}

@@ -1,0 +1,59 @@
+//! From an event to a fact: the only place that reads the records of opportunities.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use events::{ApplyError, Event, Record};
+use money::Money;
+
+use crate::deal::{Fact, Kind, Move};
+
+/// The record of an opportunity's event, and its move if it has one. What cannot be read is the event's fault.
+pub fn read(event: &Event) -> Result<(Fact, Option<Move>), ApplyError> {
+    let Some(Record::Opportunity(it)) = &event.record else {
+        return Err(poison("not an opportunity"));
+    };
+    let fact = Fact {
+        opportunity_id: event.aggregate_id,
+        version: event.version,
+        opportunity_name: it.opportunity_name.clone(),
+        customer_id: it.customer_id,
+        pipeline_id: it.pipeline_id,
+        stage_key: it.stage_key.clone(),
+        status: Kind::parse(&it.status).ok_or_else(|| poison("an unknown status"))?,
+        owner_id: it.owner_id,
+        team_id: it.team_id,
+        currency: it.currency.clone(),
+        amount: it.amount.map(Money::from),
+        closed_amount: it.closed_amount.map(Money::from),
+        probability: it.probability,
+        expected_close_date: date(it.expected_close_date)?,
+        actual_close_date: date(it.actual_close_date)?,
+        lost_reason: it.lost_reason.clone(),
+        source: it.source.clone(),
+        created_at: instant(it.created_at)?,
+        stage_entered_at: instant(it.stage_entered_at)?,
+        is_deleted: it.deleted_at.is_some(),
+    };
+    let moved = event.stage_move.as_ref().map(|it| {
+        Ok::<_, ApplyError>(Move {
+            history_id: it.history_id,
+            from_stage_key: it.from_stage_key.clone(),
+            to_stage_key: it.to_stage_key.clone(),
+            probability: it.probability,
+            changed_by: it.changed_by,
+            changed_at: instant(it.changed_at)?,
+        })
+    });
+    Ok((fact, moved.transpose()?))
+}
+
+fn date(date: Option<proto::Date>) -> Result<Option<NaiveDate>, ApplyError> {
+    date.map(|date| NaiveDate::try_from(date).map_err(|_| poison("not a day"))).transpose()
+}
+
+fn instant(at: Option<proto::Timestamp>) -> Result<DateTime<Utc>, ApplyError> {
+    at.map(Into::into).ok_or_else(|| poison("an instant is missing"))
+}
+
+fn poison(what: &'static str) -> ApplyError {
+    ApplyError::Poison(anyhow::Error::msg(what))
+}

@@ -1,0 +1,261 @@
+//! All SQL about facts.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use proto::events::v1::PipelineRecord;
+use sqlx::{PgConnection, Row};
+
+use super::Deals;
+use crate::deal::{Deal, Fact, Kind, Ladders, Move};
+use crate::rollup::Rollups;
+
+/// The stages of all pipelines in order.
+pub(crate) async fn ladders(tx: &mut PgConnection) -> sqlx::Result<Ladders> {
+    let rows = sqlx::query!("select pipeline_id, key, kind from stages order by pipeline_id, ordinal")
+        .fetch_all(tx)
+        .await?;
+    let mut stages: HashMap<i64, Vec<(String, Kind)>> = HashMap::new();
+    for row in rows {
+        let kind = Kind::parse(&row.kind).ok_or_else(|| broken("stages.kind"))?;
+        stages.entry(row.pipeline_id).or_default().push((row.key, kind));
+    }
+    let mut ladders = Ladders::default();
+    for (pipeline_id, stages) in stages {
+        ladders.set(pipeline_id, stages);
+    }
+    Ok(ladders)
+}
+
+fn broken(column: &'static str) -> sqlx::Error {
+    sqlx::Error::Decode(column.into())
+}
+
+/// Keeps a pipeline with its stages as of a version, unless a later one is known.
+pub(crate) async fn upsert_pipeline(
+    tx: &mut PgConnection,
+    it: &PipelineRecord,
+    version: i64,
+) -> sqlx::Result<()> {
+    let news = sqlx::query!(
+        "insert into pipelines as p (pipeline_id, name, is_default, is_deleted, version) values ($1, $2, $3, $4, $5)
+         on conflict (pipeline_id) do update
+         set name = excluded.name, is_default = excluded.is_default, is_deleted = excluded.is_deleted, version = excluded.version
+         where p.version < excluded.version",
+        it.id,
+        it.name,
+        it.is_default,
+        it.deleted_at.is_some(),
+        version
+    )
+    .execute(&mut *tx)
+    .await?;
+    if news.rows_affected() == 0 {
+        return Ok(());
+    }
+    sqlx::query!("delete from stages where pipeline_id = $1", it.id).execute(&mut *tx).await?;
+    for (stage, ordinal) in it.stages.iter().zip(1_i32..) {
+        sqlx::query!(
+            "insert into stages (pipeline_id, key, name, kind, ordinal) values ($1, $2, $3, $4, $5)",
+            it.id,
+            stage.key,
+            stage.name,
+            stage.kind,
+            ordinal
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
+const FACT: &str = "opportunity_id, version, opportunity_name, customer_id, pipeline_id, stage_key, status, owner_id, team_id, currency, amount, \
+closed_amount, probability, expected_close_date, actual_close_date, lost_reason, source, created_at, stage_entered_at, is_deleted";
+
+fn fact(row: &sqlx::postgres::PgRow) -> sqlx::Result<Fact> {
+    Ok(Fact {
+        opportunity_id: row.try_get(0)?,
+        version: row.try_get(1)?,
+        opportunity_name: row.try_get(2)?,
+        customer_id: row.try_get(3)?,
+        pipeline_id: row.try_get(4)?,
+        stage_key: row.try_get(5)?,
+        status: Kind::parse(row.try_get(6)?).ok_or_else(|| broken("opportunity_facts.status"))?,
+        owner_id: row.try_get(7)?,
+        team_id: row.try_get(8)?,
+        currency: row.try_get(9)?,
+        amount: row.try_get(10)?,
+        closed_amount: row.try_get(11)?,
+        probability: row.try_get(12)?,
+        expected_close_date: row.try_get(13)?,
+        actual_close_date: row.try_get(14)?,
+        lost_reason: row.try_get(15)?,
+        source: row.try_get(16)?,
+        created_at: row.try_get(17)?,
+        stage_entered_at: row.try_get(18)?,
+        is_deleted: row.try_get(19)?,
+    })
+}
+
+/// These deals, each twice: as it was, and to be learned into.
+pub(super) async fn deals(tx: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Deals> {
+    let sql = format!("select {FACT} from opportunity_facts where opportunity_id = any($1)");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(ids).fetch_all(&mut *tx).await?;
+    let facts = rows.iter().map(fact).collect::<sqlx::Result<Vec<_>>>()?;
+    with_moves(tx, facts, ids).await
+}
+
+/// The next deals by id.
+pub(super) async fn deals_after(
+    tx: &mut PgConnection,
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Deals> {
+    let sql = format!(
+        "select {FACT} from opportunity_facts where opportunity_id > $1 order by opportunity_id limit $2"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(after).bind(limit);
+    let rows = query.fetch_all(&mut *tx).await?;
+    let facts = rows.iter().map(fact).collect::<sqlx::Result<Vec<_>>>()?;
+    let ids: Vec<i64> = facts.iter().map(|fact| fact.opportunity_id).collect();
+    with_moves(tx, facts, &ids).await
+}
+
+async fn with_moves(tx: &mut PgConnection, facts: Vec<Fact>, ids: &[i64]) -> sqlx::Result<Deals> {
+    let rows = sqlx::query!(
+        "select history_id, opportunity_id, from_stage_key, to_stage_key, probability, changed_by, changed_at
+         from stage_move_facts where opportunity_id = any($1) order by opportunity_id, changed_at, history_id",
+        ids
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut deals: HashMap<i64, Deal> = HashMap::with_capacity(ids.len());
+    for fact in facts {
+        deals.entry(fact.opportunity_id).or_default().fact = Some(fact);
+    }
+    for row in rows {
+        deals.entry(row.opportunity_id).or_default().moves.push(Move {
+            history_id: row.history_id,
+            from_stage_key: row.from_stage_key,
+            to_stage_key: row.to_stage_key,
+            probability: row.probability,
+            changed_by: row.changed_by,
+            changed_at: row.changed_at,
+        });
+    }
+    Ok(deals.into_iter().map(|(id, deal)| (id, (deal.clone(), deal))).collect())
+}
+
+/// Writes facts, each over what was known of it.
+pub(crate) async fn upsert_facts(tx: &mut PgConnection, facts: &[&Fact]) -> sqlx::Result<()> {
+    fn all<'a, T>(facts: &[&'a Fact], field: impl Fn(&'a Fact) -> T) -> Vec<T> {
+        facts.iter().map(|fact| field(fact)).collect()
+    }
+    if facts.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into opportunity_facts as f (opportunity_id, version, opportunity_name, customer_id, pipeline_id, stage_key, status, owner_id, team_id,
+           currency, amount, closed_amount, probability, expected_close_date, actual_close_date, lost_reason, source, created_at, stage_entered_at, is_deleted)
+         select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[],
+           $10::text[], $11::numeric[], $12::numeric[], $13::integer[], $14::date[], $15::date[], $16::text[], $17::text[], $18::timestamptz[],
+           $19::timestamptz[], $20::boolean[])
+         on conflict (opportunity_id) do update
+         set version = excluded.version, opportunity_name = excluded.opportunity_name, customer_id = excluded.customer_id,
+             pipeline_id = excluded.pipeline_id, stage_key = excluded.stage_key, status = excluded.status, owner_id = excluded.owner_id,
+             team_id = excluded.team_id, currency = excluded.currency, amount = excluded.amount, closed_amount = excluded.closed_amount,
+             probability = excluded.probability, expected_close_date = excluded.expected_close_date, actual_close_date = excluded.actual_close_date,
+             lost_reason = excluded.lost_reason, source = excluded.source, created_at = excluded.created_at,
+             stage_entered_at = excluded.stage_entered_at, is_deleted = excluded.is_deleted
+         where f.version < excluded.version",
+    )
+    .bind(all(facts, |it| it.opportunity_id))
+    .bind(all(facts, |it| it.version))
+    .bind(all(facts, |it| it.opportunity_name.as_str()))
+    .bind(all(facts, |it| it.customer_id))
+    .bind(all(facts, |it| it.pipeline_id))
+    .bind(all(facts, |it| it.stage_key.as_str()))
+    .bind(all(facts, |it| it.status.as_str()))
+    .bind(all(facts, |it| it.owner_id))
+    .bind(all(facts, |it| it.team_id))
+    .bind(all(facts, |it| it.currency.as_str()))
+    .bind(all(facts, |it| it.amount))
+    .bind(all(facts, |it| it.closed_amount))
+    .bind(all(facts, |it| it.probability))
+    .bind(all(facts, |it| it.expected_close_date))
+    .bind(all(facts, |it| it.actual_close_date))
+    .bind(all(facts, |it| it.lost_reason.as_deref()))
+    .bind(all(facts, |it| it.source.as_deref()))
+    .bind(all(facts, |it| it.created_at))
+    .bind(all(facts, |it| it.stage_entered_at))
+    .bind(all(facts, |it| it.is_deleted))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Adds moves of opportunities; those that are known stay as they are.
+pub(crate) async fn insert_moves(
+    tx: &mut PgConnection,
+    moves: &[(i64, &Move)],
+) -> sqlx::Result<()> {
+    if moves.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into stage_move_facts (history_id, opportunity_id, from_stage_key, to_stage_key, probability, changed_by, changed_at)
+         select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::timestamptz[])
+         on conflict (history_id) do nothing",
+    )
+    .bind(moves.iter().map(|(_, it)| it.history_id).collect::<Vec<_>>())
+    .bind(moves.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+    .bind(moves.iter().map(|(_, it)| it.from_stage_key.as_deref()).collect::<Vec<_>>())
+    .bind(moves.iter().map(|(_, it)| it.to_stage_key.as_str()).collect::<Vec<_>>())
+    .bind(moves.iter().map(|(_, it)| it.probability).collect::<Vec<_>>())
+    .bind(moves.iter().map(|(_, it)| it.changed_by).collect::<Vec<_>>())
+    .bind(moves.iter().map(|(_, it)| it.changed_at).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Adds a change to the rollups; groups of which nothing is left are removed.
+pub(crate) async fn add(tx: &mut PgConnection, rollups: &Rollups) -> sqlx::Result<()> {
+    super::sums::standing(tx, &rollups.standing).await?;
+    super::sums::flow(tx, &rollups.flow).await?;
+    super::sums::conversion(tx, &rollups.conversion).await
+}
+
+/// Removes all rollups.
+pub(crate) async fn clear_rollups(tx: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("delete from standing_rollup").execute(&mut *tx).await?;
+    sqlx::query!("delete from flow_rollup").execute(&mut *tx).await?;
+    sqlx::query!("delete from conversion_rollup").execute(tx).await?;
+    Ok(())
+}
+
+/// Removes all facts of opportunities.
+pub(crate) async fn clear_facts(tx: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("delete from opportunity_facts").execute(&mut *tx).await?;
+    sqlx::query!("delete from stage_move_facts").execute(tx).await?;
+    Ok(())
+}
+
+/// Notes how far a source has been told.
+pub(crate) async fn note_progress(
+    tx: &mut PgConnection,
+    source: &str,
+    position: i64,
+    recorded_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into progress as p (source, position, recorded_at) values ($1, $2, $3)
+         on conflict (source) do update set position = excluded.position, recorded_at = greatest(p.recorded_at, excluded.recorded_at)",
+        source,
+        position,
+        recorded_at
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

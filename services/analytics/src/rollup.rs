@@ -1,0 +1,323 @@
+//! Rollups: sums over deals of a pure function, so that they can be kept by adding what is new and taking away what was.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono_tz::Tz;
+use money::Money;
+
+use crate::deal::{Deal, Fact, Kind, Ladders};
+
+/// By what deals are grouped that stand somewhere now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StandingKey {
+    /// The pipeline.
+    pub pipeline_id: i64,
+    /// The stage.
+    pub stage_key: String,
+    /// `open`, `won`, `lost`.
+    pub status: &'static str,
+    /// Whose.
+    pub owner_id: i64,
+    /// Of which team; 0 of none.
+    pub team_id: i64,
+    /// Of open ones; empty for closed ones, whose value is frozen in the organisation's.
+    pub currency: String,
+    /// First day of the month in which an open one is expected to close.
+    pub close_month: Option<NaiveDate>,
+}
+
+/// What is summed of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// How many.
+    pub count: i64,
+    /// How many have a value.
+    pub value_count: i64,
+    /// How many have an amount and lack a rate.
+    pub rate_missing: i64,
+    /// Their value.
+    pub total_value: Money,
+    /// Their value by their probabilities.
+    pub weighted_value: Money,
+}
+
+/// By what things that happened are grouped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowKey {
+    /// `day` or `month`.
+    pub grain: &'static str,
+    /// Its first day.
+    pub start_date: NaiveDate,
+    /// `created`, `won`, `lost`.
+    pub kind: &'static str,
+    /// The pipeline.
+    pub pipeline_id: i64,
+    /// Whose.
+    pub owner_id: i64,
+    /// Of which team; 0 of none.
+    pub team_id: i64,
+    /// Of created ones still open; otherwise empty.
+    pub currency: String,
+}
+
+/// What is summed of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// How many.
+    pub count: i64,
+    /// How many have a value.
+    pub value_count: i64,
+    /// How many have an amount and lack a rate.
+    pub rate_missing: i64,
+    /// Their value.
+    pub value: Money,
+    /// Of won ones: days from the day of creation to the day they closed.
+    pub days_to_close: i64,
+}
+
+/// By what entries into stages are grouped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConversionKey {
+    /// `day`, `month` or `all`.
+    pub grain: &'static str,
+    /// Its first day; none of `all`.
+    pub start_date: Option<NaiveDate>,
+    /// The pipeline.
+    pub pipeline_id: i64,
+    /// The stage; empty for the pipeline as a whole.
+    pub stage_key: String,
+    /// Whose.
+    pub owner_id: i64,
+    /// Of which team; 0 of none.
+    pub team_id: i64,
+}
+
+/// What is summed of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conversion {
+    /// How many entered.
+    pub entered: i64,
+    /// How many of them went further.
+    pub advanced: i64,
+    /// How many of them fell out.
+    pub lost: i64,
+    /// How many stays have ended.
+    pub stays: i64,
+    /// How long those were.
+    pub stay_seconds: i64,
+}
+
+/// Something that can be added and taken away.
+trait Sum: Default + Copy + PartialEq {
+    fn add(&mut self, other: Self, sign: i64);
+}
+
+impl Sum for Standing {
+    fn add(&mut self, other: Self, sign: i64) {
+        self.count += sign * other.count;
+        self.value_count += sign * other.value_count;
+        self.rate_missing += sign * other.rate_missing;
+        self.total_value += signed(other.total_value, sign);
+        self.weighted_value += signed(other.weighted_value, sign);
+    }
+}
+
+impl Sum for Flow {
+    fn add(&mut self, other: Self, sign: i64) {
+        self.count += sign * other.count;
+        self.value_count += sign * other.value_count;
+        self.rate_missing += sign * other.rate_missing;
+        self.value += signed(other.value, sign);
+        self.days_to_close += sign * other.days_to_close;
+    }
+}
+
+impl Sum for Conversion {
+    fn add(&mut self, other: Self, sign: i64) {
+        self.entered += sign * other.entered;
+        self.advanced += sign * other.advanced;
+        self.lost += sign * other.lost;
+        self.stays += sign * other.stays;
+        self.stay_seconds += sign * other.stay_seconds;
+    }
+}
+
+fn signed(money: Money, sign: i64) -> Money {
+    Money::from_hundredths(money.hundredths() * i128::from(sign))
+}
+
+/// All rollups, or a change of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rollups {
+    /// What stands where.
+    pub standing: HashMap<StandingKey, Standing>,
+    /// What happened when.
+    pub flow: HashMap<FlowKey, Flow>,
+    /// Who entered which stage.
+    pub conversion: HashMap<ConversionKey, Conversion>,
+}
+
+impl Rollups {
+    /// Adds a deal.
+    pub fn add(&mut self, deal: &Deal, ladders: &Ladders, zone: Tz) {
+        self.count(deal, ladders, zone, 1);
+    }
+
+    /// Takes a deal away that was added as it is.
+    pub fn take_away(&mut self, deal: &Deal, ladders: &Ladders, zone: Tz) {
+        self.count(deal, ladders, zone, -1);
+    }
+
+    /// Forgets groups of which nothing is left.
+    pub fn tidy(&mut self) {
+        self.standing.retain(|_, it| *it != Standing::default());
+        self.flow.retain(|_, it| *it != Flow::default());
+        self.conversion.retain(|_, it| *it != Conversion::default());
+    }
+
+    fn count(&mut self, deal: &Deal, ladders: &Ladders, zone: Tz, sign: i64) {
+        let Some(fact) = deal.fact.as_ref().filter(|fact| !fact.is_deleted) else { return };
+        let (key, sum) = standing(fact);
+        put(&mut self.standing, key, sum, sign);
+        for (kind, day, sum) in flows(fact, zone) {
+            for (grain, start_date) in [("day", day), ("month", month(day))] {
+                let is_open = fact.status == Kind::Open && kind == "created";
+                let key = FlowKey {
+                    grain,
+                    start_date,
+                    kind,
+                    pipeline_id: fact.pipeline_id,
+                    owner_id: fact.owner_id,
+                    team_id: fact.team_id.unwrap_or(0),
+                    currency: if is_open { fact.currency.clone() } else { String::new() },
+                };
+                put(&mut self.flow, key, sum, sign);
+            }
+        }
+        for (stage_key, day, sum) in conversions(deal, fact, ladders, zone) {
+            let starts = [("day", Some(day)), ("month", Some(month(day))), ("all", None)];
+            for (grain, start_date) in starts {
+                let key = ConversionKey {
+                    grain,
+                    start_date,
+                    pipeline_id: fact.pipeline_id,
+                    stage_key: stage_key.to_owned(),
+                    owner_id: fact.owner_id,
+                    team_id: fact.team_id.unwrap_or(0),
+                };
+                put(&mut self.conversion, key, sum, sign);
+            }
+        }
+    }
+}
+
+fn put<K: Eq + Hash, S: Sum>(sums: &mut HashMap<K, S>, key: K, sum: S, sign: i64) {
+    sums.entry(key).or_default().add(sum, sign);
+}
+
+fn standing(fact: &Fact) -> (StandingKey, Standing) {
+    let is_open = fact.status == Kind::Open;
+    let value = if is_open { fact.amount } else { fact.closed_amount };
+    let weighted = match fact.status {
+        Kind::Open => value.map(|value| value.weighted(fact.probability)),
+        Kind::Won => value,
+        Kind::Lost => None,
+    };
+    let key = StandingKey {
+        pipeline_id: fact.pipeline_id,
+        stage_key: fact.stage_key.clone(),
+        status: fact.status.as_str(),
+        owner_id: fact.owner_id,
+        team_id: fact.team_id.unwrap_or(0),
+        currency: if is_open { fact.currency.clone() } else { String::new() },
+        close_month: fact.expected_close_date.filter(|_| is_open).map(month),
+    };
+    let sum = Standing {
+        count: 1,
+        value_count: value.is_some().into(),
+        rate_missing: rate_is_missing(fact).into(),
+        total_value: value.unwrap_or_default(),
+        weighted_value: weighted.unwrap_or_default(),
+    };
+    (key, sum)
+}
+
+/// A closed one with an amount that had no rate on its day. Of an open one only the day of the report can tell.
+fn rate_is_missing(fact: &Fact) -> bool {
+    fact.status != Kind::Open && fact.amount.is_some() && fact.closed_amount.is_none()
+}
+
+/// What happened to a deal, on which day: its creation, and how it closed.
+fn flows(fact: &Fact, zone: Tz) -> impl Iterator<Item = (&'static str, NaiveDate, Flow)> {
+    let value = if fact.status == Kind::Open { fact.amount } else { fact.closed_amount };
+    let created_on = day(fact.created_at, zone);
+    let sum = Flow {
+        count: 1,
+        value_count: value.is_some().into(),
+        rate_missing: rate_is_missing(fact).into(),
+        value: value.unwrap_or_default(),
+        days_to_close: 0,
+    };
+    let closed = fact.actual_close_date.and_then(|closed_on| match fact.status {
+        Kind::Open => None,
+        Kind::Won => {
+            let days_to_close = (closed_on - created_on).num_days();
+            Some(("won", closed_on, Flow { days_to_close, ..sum }))
+        }
+        Kind::Lost => Some(("lost", closed_on, sum)),
+    });
+    std::iter::once(("created", created_on, sum)).chain(closed)
+}
+
+/// The open stages that a deal has entered, each once by the day of the first entry, and what became of it since; and the pipeline as a whole,
+/// under no key, by the day of creation.
+fn conversions<'a>(
+    deal: &'a Deal,
+    fact: &'a Fact,
+    ladders: &'a Ladders,
+    zone: Tz,
+) -> impl Iterator<Item = (&'a str, NaiveDate, Conversion)> {
+    let is_won = fact.status == Kind::Won;
+    let is_lost = fact.status == Kind::Lost;
+    let whole = Conversion {
+        entered: 1,
+        advanced: is_won.into(),
+        lost: is_lost.into(),
+        ..Conversion::default()
+    };
+    let whole = ("", day(fact.created_at, zone), whole);
+    let stages = ladders.stages(fact.pipeline_id);
+    let open = |(_, (_, kind)): &(usize, &(String, Kind))| *kind == Kind::Open;
+    let entered = stages.iter().enumerate().filter(open).filter_map(move |(rank, (key, _))| {
+        let first = deal.moves.iter().position(|moved| moved.to_stage_key == *key)?;
+        let later = |moved: &crate::deal::Move| {
+            let reached = stages.iter().position(|(key, _)| *key == moved.to_stage_key);
+            reached.is_some_and(|reached| reached > rank && stages[reached].1 == Kind::Open)
+        };
+        let went_further = is_won || deal.moves[first..].iter().any(later);
+        let stays = deal.moves.windows(2).filter(|pair| pair[0].to_stage_key == *key);
+        let stays = stays.map(|pair| (pair[1].changed_at - pair[0].changed_at).num_seconds());
+        let (stays, stay_seconds) = stays.fold((0, 0), |(n, all), stay| (n + 1, all + stay));
+        let sum = Conversion {
+            entered: 1,
+            advanced: went_further.into(),
+            lost: (is_lost && !went_further).into(),
+            stays,
+            stay_seconds,
+        };
+        Some((key.as_str(), day(deal.moves[first].changed_at, zone), sum))
+    });
+    std::iter::once(whole).chain(entered)
+}
+
+/// The day on which an instant falls in a zone.
+pub fn day(at: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    at.with_timezone(&zone).date_naive()
+}
+
+/// The first day of a day's month.
+pub fn month(day: NaiveDate) -> NaiveDate {
+    day.with_day(1).unwrap_or(day)
+}
