@@ -1,5 +1,7 @@
 //! The service as others see it: a real process, a real database, real calls.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
 mod first_start;
 mod people;
 mod support;

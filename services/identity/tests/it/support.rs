@@ -1,7 +1,5 @@
 //! A real identity process on ports of its own, with a database of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
-
 use std::{
     process::Stdio,
     sync::atomic::{AtomicU32, Ordering},

@@ -1,7 +1,5 @@
 //! Signing in and staying signed in.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
-
 use auth::{Keys, Revocations, Role, Verifier, token::Jwk};
 use futures::future::join_all;
 use proto::identity::v1::{

@@ -1,0 +1,158 @@
+//! Mails, up to the SMTP server that takes them.
+
+use chrono::TimeDelta;
+use notifier::delivery::{
+    self,
+    mail::Mailer,
+    model::{LEASE, Outcome},
+    store,
+};
+use process::Secret;
+use tokio::net::TcpListener;
+
+use crate::{
+    smtp::Smtp,
+    support::{AMY, BOB, DOMAIN, Database, after, lost_by, noon, won_by},
+};
+
+fn mailer(url: &str) -> Mailer {
+    Mailer::try_new(&Secret::from(url), &format!("銷售漏斗 <pipeline@{DOMAIN}>")).unwrap()
+}
+
+#[tokio::test]
+async fn a_mail_arrives_with_what_the_notification_says() {
+    let database = Database::with_people().await;
+    let (server, url) = Smtp::start().await;
+    let event = lost_by(BOB, "價格");
+    database.apply(std::slice::from_ref(&event), noon()).await;
+    assert_eq!(delivery::step(&database.pool, &mailer(&url), noon()).await.unwrap(), 2);
+    let mut mails = server.mails();
+    mails.sort_by(|one, other| one.to.cmp(&other.to));
+    let [amy, mei] = &mails[..] else { panic!("{mails:?}") };
+    assert_eq!(
+        (amy.from.as_str(), amy.to.as_slice()),
+        ("pipeline@sales.example", ["1@example.com".to_owned()].as_slice())
+    );
+    assert_eq!(amy.header("To"), "陳愛美 <1@example.com>");
+    assert_eq!(amy.header("From"), "銷售漏斗 <pipeline@sales.example>");
+    assert_eq!(amy.header("Subject"), "失敗：軟體授權採購");
+    assert_eq!(amy.header("Message-ID"), format!("<{}.{AMY}@{DOMAIN}>", event.event_id));
+    assert_eq!(amy.header("Date"), "Thu, 09 Oct 2025 08:53:20 +0000");
+    assert_eq!(amy.header("Content-Type"), "text/plain; charset=utf-8");
+    assert_eq!(
+        amy.text(),
+        "客戶：XYZ 公司\n金額：2,500,000 TWD\n負責人：陳愛美\n更新者：Bob\n失敗原因：價格\n"
+    );
+    assert_eq!(mei.header("Subject"), "Lost: 軟體授權採購");
+    assert_eq!(
+        database.deliveries().await,
+        [("delivered".to_owned(), 1), ("delivered".to_owned(), 1)]
+    );
+    assert_eq!(delivery::step(&database.pool, &mailer(&url), after(3_600)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn while_the_server_is_down_a_mail_waits_and_then_arrives_as_the_same() {
+    let database = Database::with_people().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mailer = mailer(&format!("smtp://{address}"));
+    let event = won_by(BOB);
+    database.apply(std::slice::from_ref(&event), noon()).await;
+    delivery::step(&database.pool, &mailer, noon()).await.unwrap();
+    assert_eq!(database.deliveries().await[0], ("retry".to_owned(), 1));
+
+    let (server, _) = Smtp::on(TcpListener::bind(address).await.unwrap());
+    assert_eq!(delivery::step(&database.pool, &mailer, after(29)).await.unwrap(), 0);
+    server.answer_recipients("451 later");
+    delivery::step(&database.pool, &mailer, after(30)).await.unwrap();
+    assert_eq!(database.deliveries().await[0], ("retry".to_owned(), 2));
+    server.answer_recipients("");
+    delivery::step(&database.pool, &mailer, after(150)).await.unwrap();
+    assert_eq!(database.deliveries().await[0], ("delivered".to_owned(), 3));
+    let ids: Vec<_> = server.mails().iter().map(|mail| mail.header("Message-ID")).collect();
+    assert!(ids.contains(&format!("<{}.{AMY}@{DOMAIN}>", event.event_id)), "{ids:?}");
+    assert_eq!(ids.len(), 2);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_not_there_is_not_tried_again_and_wrong_credentials_are() {
+    let database = Database::with_people().await;
+    let (server, url) = Smtp::start().await;
+    server.answer_recipients("550 no such mailbox");
+    database.apply(&[won_by(AMY)], noon()).await;
+    delivery::step(&database.pool, &mailer(&url), noon()).await.unwrap();
+    assert_eq!(database.deliveries().await, [("exhausted".to_owned(), 1)]);
+    let error: String = sqlx::query_scalar("select last_error from deliveries")
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+    assert!(error.contains("no such mailbox"), "{error}");
+
+    server.answer_recipients("530 sign in first");
+    database.apply(&[won_by(AMY)], noon()).await;
+    delivery::step(&database.pool, &mailer(&url), noon()).await.unwrap();
+    assert_eq!(database.deliveries().await[1], ("retry".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn two_workers_at_once_send_each_mail_once() {
+    let database = Database::with_people().await;
+    let (server, url) = Smtp::start().await;
+    let events: Vec<_> = (0..10).map(|_| won_by(AMY)).collect();
+    database.apply(&events, noon()).await;
+    let work = async || {
+        let mailer = mailer(&url);
+        while delivery::step(&database.pool, &mailer, noon()).await.unwrap() > 0 {}
+    };
+    tokio::join!(work(), work(), work());
+    assert_eq!(server.mails().len(), 10);
+    assert!(database.deliveries().await.iter().all(|one| *one == ("delivered".to_owned(), 1)));
+}
+
+#[tokio::test]
+async fn what_a_worker_left_undone_is_taken_over_and_its_late_answer_changes_nothing() {
+    let database = Database::with_people().await;
+    let (server, url) = Smtp::start().await;
+    database.apply(&[won_by(AMY)], noon()).await;
+    let mut tx = database.pool.begin().await.unwrap();
+    let left = store::lease(&mut tx, noon(), noon() + LEASE, 8).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(
+        delivery::step(&database.pool, &mailer(&url), noon() + LEASE - TimeDelta::seconds(1))
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(delivery::step(&database.pool, &mailer(&url), noon() + LEASE).await.unwrap(), 1);
+    let late = Outcome::Exhausted { error: "too late".to_owned() };
+    let mut tx = database.pool.begin().await.unwrap();
+    store::settle(&mut tx, &left[0], &late, noon() + LEASE).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(database.deliveries().await, [("delivered".to_owned(), 2)]);
+    assert_eq!(server.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn without_mail_and_of_what_is_old_news_no_mail_is_queued() {
+    let database = Database::with_people().await;
+    database.apply_with(&[won_by(BOB)], None, noon()).await;
+    database.apply(&[won_by(BOB)], noon() + TimeDelta::hours(25)).await;
+    assert_eq!(database.told().await.len(), 4);
+    assert!(database.deliveries().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_recipient_who_is_not_known_yet_gets_their_mail_when_they_are() {
+    let database = Database::create().await;
+    let (server, url) = Smtp::start().await;
+    database.apply(&[won_by(BOB)], noon()).await;
+    delivery::step(&database.pool, &mailer(&url), noon()).await.unwrap();
+    assert_eq!(database.deliveries().await, [("retry".to_owned(), 1)]);
+    let mut tx = database.pool.begin().await.unwrap();
+    notifier::consumer::apply_identity(&mut tx, &crate::support::people()).await.unwrap();
+    tx.commit().await.unwrap();
+    delivery::step(&database.pool, &mailer(&url), after(30)).await.unwrap();
+    assert_eq!(server.mails()[0].to, ["1@example.com"]);
+}

@@ -1,0 +1,9 @@
+//! The service as others see it: real events, a real database, a real SMTP peer.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+mod mail;
+mod smtp;
+mod story;
+mod support;
+mod told;
