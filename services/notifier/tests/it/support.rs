@@ -35,11 +35,9 @@ impl Database {
     pub(crate) async fn create() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let root = std::env::var("TEST_POSTGRES_URL").unwrap();
-        let name = format!(
-            "it_notifier_{}_{}",
-            std::process::id(),
-            NUMBER.fetch_add(1, Ordering::Relaxed)
-        );
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // Not the process id alone: a machine gives it again.
+        let name = format!("it_notifier_{}_{number}", process::now().timestamp_micros());
         let mut root_connection = PgConnection::connect(&root).await.unwrap();
         for role in ["notifier_owner", "notifier"] {
             let sql = format!(
