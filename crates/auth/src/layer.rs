@@ -129,6 +129,12 @@ fn refusal(error: Error) -> Response<Body> {
     Status::from(error).into_http()
 }
 
+/// The access token that a request came with, for who has to look at it again: a stream ends when [`Verifier::verify`] no longer
+/// lets its caller in.
+pub fn bearer_token<T>(request: &tonic::Request<T>) -> Result<&str, Error> {
+    bearer(request.metadata().as_ref())
+}
+
 /// The token in `Authorization: Bearer <token>`.
 fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let missing = || Error::unauthenticated(reason::TOKEN_MISSING, "an access token is needed");

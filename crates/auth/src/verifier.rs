@@ -91,8 +91,9 @@ impl Verifier {
     /// The same for a token that was verified before, without waiting; `None` for any other.
     pub fn remembered(&self, token: &str, now: DateTime<Utc>) -> Option<Result<Caller, Error>> {
         let withdrawals = self.keys.withdrawals();
-        if self.withdrawals.swap(withdrawals, Ordering::AcqRel) != withdrawals {
+        if self.withdrawals.load(Ordering::Acquire) != withdrawals {
             self.memory.clear();
+            self.withdrawals.store(withdrawals, Ordering::Release);
         }
         let (caller, expires_at) = self.memory.get(token)?;
         if now.timestamp() >= expires_at {

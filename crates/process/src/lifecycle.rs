@@ -86,7 +86,7 @@ impl Lifecycle {
             match ended {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => life.fail(name, &format!("{error:#}")),
-                // The panic hook has already printed where and why.
+                // The panic hook has already told where and why.
                 Err(_panic) => life.fail(name, "panicked"),
             }
         });

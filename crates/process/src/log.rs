@@ -64,7 +64,7 @@ where
         context: Context<'_, S>,
     ) {
         if let Some(span) = context.span(id) {
-            let mut fields = Fields::default();
+            let mut fields = Fields(Vec::with_capacity(attributes.fields().len()));
             attributes.record(&mut fields);
             span.extensions_mut().insert(fields);
         }

@@ -1,6 +1,6 @@
 //! The shape of a `main`: set up telemetry, start, wait for the end, drain, tell the exit code.
 
-use std::{future::Future, io::Write as _, net::SocketAddr, process::ExitCode};
+use std::{future::Future, io::Write as _, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -45,11 +45,14 @@ where
         Ok(runtime) => runtime,
         Err(error) => return refuse(service, &error.into()),
     };
-    let _inside = runtime.enter();
-    let telemetry = match telemetry::init(service, settings) {
-        Ok(telemetry) => telemetry,
-        Err(error) => return refuse(service, &error),
+    let telemetry = {
+        let _inside = runtime.enter();
+        match telemetry::init(service, settings) {
+            Ok(telemetry) => telemetry,
+            Err(error) => return refuse(service, &error),
+        }
     };
+    std::panic::set_hook(Box::new(|panic| error!(%panic, "panicked")));
     let lifecycle = Lifecycle::default();
     let context = Context { service, lifecycle: lifecycle.clone(), metrics: telemetry.metrics() };
     let well = runtime.block_on(async {
@@ -68,6 +71,8 @@ where
     });
     info!(well, "stopped");
     telemetry.shutdown();
+    // Not for ever, if blocking work runs that nobody waits for any more.
+    runtime.shutdown_timeout(Duration::from_secs(1));
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -104,16 +104,17 @@ impl Context {
     /// A request with `message` and all of this.
     pub fn request<T>(&self, message: T) -> Request<T> {
         let left = self.deadline.map_or(USUAL, |it| it.saturating_duration_since(Instant::now()));
-        let mut request = self.stream(message);
-        // Headers and metadata are the same map.
-        let mut headers = std::mem::take(request.metadata_mut()).into_headers();
+        let mut headers = self.headers();
         headers.insert(GRPC_TIMEOUT, deadline::header(left));
-        *request.metadata_mut() = MetadataMap::from_headers(headers);
-        request
+        with_headers(headers, message)
     }
 
     /// The same without a deadline: for a stream, which has none as a whole.
     pub fn stream<T>(&self, message: T) -> Request<T> {
+        with_headers(self.headers(), message)
+    }
+
+    fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(6);
         headers.insert(REQUEST_ID, self.request_id.clone().unwrap_or_else(new_request_id));
         let own =
@@ -127,15 +128,31 @@ impl Context {
         if let Some(key) = &self.idempotency_key {
             headers.insert(IDEMPOTENCY_KEY, key.clone());
         }
-        Request::from_parts(MetadataMap::from_headers(headers), http::Extensions::new(), message)
+        headers
     }
+}
+
+fn with_headers<T>(headers: HeaderMap, message: T) -> Request<T> {
+    Request::from_parts(MetadataMap::from_headers(headers), http::Extensions::new(), message)
 }
 
 /// Calls a method that changes nothing, and once again if the service could not be reached: the connection may have been closed by a
 /// replica that stops. A replica that is overloaded, or too slow, is not asked again.
 ///
-/// `call` makes a new request each time: `read(|| client.clone().get_user(context.request(GetUserRequest { id })))`, with a client
-/// that is cheap to clone.
+/// `call` makes a new request each time, with a client of its own, which is cheap to clone:
+///
+/// ```no_run
+/// # use proto::identity::v1::{ListKeysRequest, key_service_client::KeyServiceClient};
+/// # use tonic::transport::Channel;
+/// # async fn run(client: KeyServiceClient<Channel>, context: rpc::client::Context) -> Result<(), rpc::Error> {
+/// let answer = rpc::client::read(|| {
+///     let (mut client, request) = (client.clone(), context.request(ListKeysRequest {}));
+///     async move { client.list_keys(request).await }
+/// })
+/// .await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn read<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<Response<T>, Status>>,

@@ -22,6 +22,8 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match &error {
             Error::Internal(source) => error!(error = format!("{source:#}"), "internal error"),
+            // Many at once, and each tells the same: the metrics count them.
+            Error::Unavailable { reason, .. } if reason == reason::OVERLOADED => {}
             Error::Unavailable { reason, source } => {
                 warn!(%reason, error = format!("{source:#}"), "unavailable");
             }

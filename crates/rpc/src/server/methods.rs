@@ -27,12 +27,13 @@ pub(crate) struct Method {
     name: Arc<str>,
     /// Whether it has a stream in either direction, and so no deadline of ours.
     pub(crate) is_stream: bool,
-    seconds: Histogram,
+    // Both made when first used: most methods of the contract are another service's.
+    seconds: OnceLock<Histogram>,
     by_code: [OnceLock<Counter>; CODES],
 }
 
 impl Methods {
-    /// Of an encoded `FileDescriptorSet`. The process's metrics recorder has to be in place.
+    /// Of an encoded `FileDescriptorSet`.
     pub(crate) fn of(descriptors: &[u8]) -> Result<Self, prost::DecodeError> {
         let files = FileDescriptorSet::decode(descriptors)?;
         let mut known = HashMap::new();
@@ -56,14 +57,15 @@ impl Methods {
 
 impl Method {
     fn new(name: &str, is_stream: bool) -> Self {
-        let name: Arc<str> = name.into();
-        let seconds = metrics::histogram!("rpc_request_duration_seconds", "method" => name.clone());
-        Self { name, is_stream, seconds, by_code: Default::default() }
+        Self { name: name.into(), is_stream, seconds: OnceLock::new(), by_code: Default::default() }
     }
 
     /// Counts a request that was answered. Of a stream that is when its answer began; how it ends is not counted.
     pub(crate) fn answered(&self, code: Code, took: Duration) {
-        self.seconds.record(took.as_secs_f64());
+        let seconds = self.seconds.get_or_init(
+            || metrics::histogram!("rpc_request_duration_seconds", "method" => self.name.clone()),
+        );
+        seconds.record(took.as_secs_f64());
         let counter = self.by_code[code as usize].get_or_init(|| {
             metrics::counter!("rpc_requests_total", "method" => self.name.clone(), "code" => name_of(code))
         });

@@ -167,7 +167,15 @@ impl<A> Server<A> {
             limits.deadline,
             limits.in_flight,
         );
-        let reporting = tokio::spawn(report_health(health, services, readiness));
+        let mut ready = readiness.watch();
+        let ready_now = *ready.borrow_and_update();
+        report_health(&health, &services, ready_now).await;
+        let reporting = tokio::spawn(async move {
+            while ready.changed().await.is_ok() {
+                let ready = *ready.borrow_and_update();
+                report_health(&health, &services, ready).await;
+            }
+        });
 
         let stopped = shutdown.clone();
         let serving = builder(limits).serve_with_incoming_shutdown(
@@ -219,17 +227,11 @@ fn status_of(ready: bool) -> ServingStatus {
     if ready { ServingStatus::Serving } else { ServingStatus::NotServing }
 }
 
-/// Keeps the health of the whole server (no name) and of each service at what readiness says.
-async fn report_health(health: HealthReporter, services: Vec<&'static str>, readiness: Readiness) {
-    let mut ready = readiness.watch();
-    loop {
-        let status = status_of(*ready.borrow_and_update());
-        health.set_service_status("", status).await;
-        for service in &services {
-            health.set_service_status(service, status).await;
-        }
-        if ready.changed().await.is_err() {
-            return;
-        }
+/// Sets the health of the whole server (no name) and of each service.
+async fn report_health(health: &HealthReporter, services: &[&'static str], ready: bool) {
+    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    health.set_service_status("", status).await;
+    for service in services {
+        health.set_service_status(service, status).await;
     }
 }

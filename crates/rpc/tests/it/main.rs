@@ -215,12 +215,11 @@ async fn health_follows_readiness() {
         health.watch(HealthCheckRequest { service: service.to_owned() }).await.unwrap().into_inner()
     };
     for service in ["", KEY_SERVICE] {
-        let mut states = watch(service).await;
-        // A server is taken for serving (or is unknown) until readiness has been asked.
-        while states.message().await.unwrap().unwrap().status() != ServingStatus::NotServing {}
+        let now = watch(service).await.message().await.unwrap().unwrap();
+        assert_eq!(now.status(), ServingStatus::NotServing, "{service}");
     }
-    schema.set();
     let mut states = watch(KEY_SERVICE).await;
+    schema.set();
     while states.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
     readiness.drain();
     assert_eq!(states.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
