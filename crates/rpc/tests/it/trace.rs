@@ -85,15 +85,15 @@ async fn a_trace_goes_on_from_service_to_service() {
     while ours.len() < 2 {
         let span =
             tokio::time::timeout(Duration::from_secs(5), received.recv()).await.unwrap().unwrap();
-        if hex(&span.trace_id) == trace {
+        if span.trace_id == bytes(trace) {
             ours.push(span);
         }
     }
-    let outer = ours.iter().find(|it| hex(&it.parent_span_id) == browser).unwrap();
+    let outer = ours.iter().find(|it| it.parent_span_id == bytes(browser)).unwrap();
     assert!(ours.iter().any(|it| it.parent_span_id == outer.span_id));
     assert_eq!(outer.name, "salespipeline.identity.v1.KeyService/ListKeys");
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
