@@ -1,1 +1,25 @@
-//! Local stack.
+//! The whole product on one machine: PostgreSQL and NATS found or fetched and started privately, every service a child process.
+//!
+//! In reading order: [`settings`] and [`folder`], [`tools`] (where the servers' programs come from), [`child`] (processes that end
+//! when we do), [`postgres`], [`nats`], [`provision`] (roles and schemas); for tests [`scratch`] and [`servers`].
+#![expect(clippy::print_stderr, reason = "it talks to the person who started it")]
+
+pub mod child;
+pub mod folder;
+pub mod http;
+pub mod nats;
+pub mod postgres;
+pub mod provision;
+pub mod random;
+pub mod scratch;
+pub mod servers;
+pub mod settings;
+pub mod tools;
+
+/// The services that have a database schema, in the order in which they are started.
+pub const SERVICES: [&str; 4] = ["identity", "opportunities", "analytics", "notifier"];
+
+/// Says one line to the person who started it.
+pub fn say(line: impl std::fmt::Display) {
+    eprintln!("{line}");
+}

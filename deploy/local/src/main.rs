@@ -1,1 +1,49 @@
-fn main() {}
+//! The launcher as a program: `local run`, `local with-servers -- …` and what the Makefile needs besides.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs the whole product on this machine.
+#[derive(Parser, Debug)]
+#[command(name = "local")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a command with throw-away servers, which it finds in TEST_POSTGRES_URL and TEST_NATS_URL.
+    WithServers {
+        /// With servers that sync to disk, as in production: for measurements.
+        #[arg(long)]
+        durable: bool,
+        /// The command and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // On this thread, which lives as long as the process: children are told when the thread that started them ends.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended =
+        runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(cli.command)));
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            local::say(format_args!("local: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::WithServers { durable, command } => {
+            local::servers::run_with(&command, durable).await
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Child processes that end when we do: asked to at first, and made to when they do not.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child as Process, ChildStdout, Command};
+use tokio::time::{Instant, timeout_at};
+
+use crate::folder::User;
+use crate::settings;
+
+/// How long a process has to end before it is killed.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// A running program and its log.
+#[derive(Debug)]
+pub struct Child {
+    /// What it is, for people.
+    pub name: String,
+    process: Process,
+    log: PathBuf,
+}
+
+/// A command in a process group of its own, so that Ctrl-C reaches only us, which gets a signal if we die without a word.
+///
+/// That signal is the kernel's, asked for by `setpriv` (util-linux): where there is none, the next start finds what was left behind.
+/// Start it on a thread that lives as long as the process, because it is that thread's end which is signalled.
+pub fn command(program: &Path, user: Option<User>, at_our_death: &str) -> Command {
+    let mut command;
+    if let Some(setpriv) = setpriv() {
+        command = Command::new(setpriv);
+        command.args(["--pdeathsig", at_our_death]);
+        if let Some(user) = user {
+            command.args(["--reuid", &user.uid.to_string(), "--regid", &user.gid.to_string()]);
+            command.arg("--clear-groups");
+        }
+        command.arg("--").arg(program);
+    } else {
+        command = Command::new(program);
+        if let Some(user) = user {
+            command.uid(user.uid).gid(user.gid);
+        }
+    }
+    command.process_group(0).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+fn setpriv() -> Option<&'static Path> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let program = settings::path()
+            .into_iter()
+            .map(|folder| folder.join("setpriv"))
+            .find(|it| it.is_file())?;
+        let help = std::process::Command::new(&program).arg("--help").output().ok()?;
+        String::from_utf8_lossy(&help.stdout).contains("--pdeathsig").then_some(program)
+    });
+    found.as_deref()
+}
+
+impl Child {
+    /// Starts a command whose output goes to a log. Its standard output is ours to read where `piped`.
+    pub fn start(name: &str, mut command: Command, log: &Path, piped: bool) -> Result<Self> {
+        let file = File::create(log).with_context(|| format!("write {}", log.display()))?;
+        if piped {
+            command.stdout(Stdio::piped());
+        } else {
+            command.stdout(file.try_clone()?);
+        }
+        command.stderr(file);
+        let process = command.spawn().with_context(|| format!("start {name}"))?;
+        Ok(Self { name: name.to_owned(), process, log: log.to_owned() })
+    }
+
+    /// Its standard output, once.
+    pub fn output(&mut self) -> Option<ChildStdout> {
+        self.process.stdout.take()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().ok().flatten()
+    }
+
+    /// Sends it a signal, if it still runs.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(id) = self.process.id() {
+            send(id, signal);
+        }
+    }
+
+    /// Waits for its end until an instant, and then makes it end.
+    pub async fn finish(&mut self, deadline: Instant) {
+        if timeout_at(deadline, self.process.wait()).await.is_err() {
+            self.kill().await;
+        }
+    }
+
+    /// Asks it to end, and makes it after a while.
+    pub async fn stop(&mut self, signal: Signal) {
+        self.signal(signal);
+        self.finish(Instant::now() + GRACE).await;
+    }
+
+    /// Ends it at once.
+    pub async fn kill(&mut self) {
+        let _ = self.process.kill().await;
+    }
+
+    /// Has it end at once, without waiting for it.
+    pub fn start_kill(&mut self) {
+        let _ = self.process.start_kill();
+    }
+
+    /// How it ended and the last that it said, in one line.
+    pub fn obituary(&self, status: ExitStatus) -> String {
+        let words = last_words(&self.log);
+        if words.contains("No space left on device") {
+            return format!("{} ended: the disk is full ({})", self.name, self.log.display());
+        }
+        let status = status.to_string();
+        format!("{} ended ({status}): {words} ({})", self.name, self.log.display())
+    }
+}
+
+/// Sends a signal to a process by its id; whether there is such a process.
+pub fn send(id: u32, signal: Signal) -> bool {
+    let id = i32::try_from(id).ok().and_then(Pid::from_raw);
+    id.is_some_and(|id| kill_process(id, signal).is_ok())
+}
+
+/// The last lines of a log, in one. Of a line of JSON only the message and its error.
+pub fn last_words(log: &Path) -> String {
+    let mut bytes = Vec::new();
+    let read = File::open(log).and_then(|mut file| {
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(8_192)))?;
+        file.read_to_end(&mut bytes)
+    });
+    if read.is_err() {
+        return "it left no log".to_owned();
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let mut last = VecDeque::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if last.len() == 3 {
+            last.pop_front();
+        }
+        last.push_back(plain(line));
+    }
+    if last.is_empty() {
+        return "it said nothing".to_owned();
+    }
+    Vec::from(last).join(" | ")
+}
+
+fn plain(line: &str) -> String {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(line) else {
+        return line.to_owned();
+    };
+    let said = ["message", "error"].iter().filter_map(|name| fields.get(*name)?.as_str());
+    let said = said.collect::<Vec<_>>().join(": ");
+    if said.is_empty() { line.to_owned() } else { said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::Scratch;
+
+    fn shell(script: &str) -> Command {
+        let mut command = command(Path::new("/bin/sh"), None, "KILL");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ends_is_told_of_in_one_line() {
+        let scratch = Scratch::create().unwrap();
+        let log = scratch.path().join("log");
+        let script =
+            r#"echo '{"level":"ERROR","message":"cannot listen","error":"in use"}' >&2; exit 3"#;
+        let mut child = Child::start("gateway", shell(script), &log, false).unwrap();
+        let status = child.process.wait().await.unwrap();
+        let line = child.obituary(status);
+        assert!(
+            line.starts_with("gateway ended (exit status: 3): cannot listen: in use ("),
+            "{line}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_process_that_does_not_listen_is_made_to_end() {
+        let scratch = Scratch::create().unwrap();
+        let script = "trap '' TERM; echo ready; while :; do read nothing; done";
+        let mut child =
+            Child::start("deaf", shell(script), &scratch.path().join("log"), true).unwrap();
+        let mut output = child.output().unwrap();
+        tokio::io::AsyncReadExt::read_u8(&mut output).await.unwrap();
+        child.signal(Signal::TERM);
+        child.finish(Instant::now()).await;
+        let status = child.ended().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    }
+}
