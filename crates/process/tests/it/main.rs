@@ -1,5 +1,6 @@
 //! The pools against a real server, whose URL `TEST_POSTGRES_URL` gives.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first thing it did not expect")]
+#![expect(clippy::disallowed_methods, reason = "the environment says where the servers are")]
 
 use process::{Secret, postgres};
 use sqlx::{
