@@ -1,1 +1,31 @@
-//! Placeholder.
+//! The analytics service: reports and forecasts, derived from what the other services' events tell.
+//!
+//! Writing, in reading order: [`deal`] (what is known of an opportunity), [`rollup`] (what it adds to which sums), [`projection`] (from events
+//! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`rebuild`] and [`verify`].
+//! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`visibility`] (who sees what), [`report`], [`forecast`], [`grpc`] (the wire).
+
+pub mod ask;
+pub mod config;
+pub mod consumer;
+pub mod deal;
+pub mod directory;
+pub mod forecast;
+pub mod grpc;
+pub mod identity;
+pub mod owners;
+pub mod period;
+pub mod pipeline;
+pub mod projection;
+pub mod ratio;
+pub mod rebuild;
+pub mod report;
+pub mod rollup;
+pub mod serve;
+pub mod state;
+pub mod verify;
+pub mod visibility;
+
+pub use state::State;
+
+/// The schema of this service.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/analytics");

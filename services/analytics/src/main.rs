@@ -1,1 +1,18 @@
-fn main() {}
+//! The analytics service as a program.
+
+use std::process::ExitCode;
+
+use analytics::config::{Cli, Command};
+use analytics::{MIGRATOR, rebuild, serve, verify};
+use clap::Parser;
+use process::postgres;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    process::run("analytics", &cli.telemetry, async |process| match cli.command {
+        Command::Serve(config) => serve::serve(&process, *config).await,
+        Command::Migrate(settings) => postgres::migrate(&settings.url, &MIGRATOR).await,
+        Command::Rebuild(config) => rebuild::run(&process, *config).await,
+        Command::Verify(config) => verify::run(&process, *config).await,
+    })
+}

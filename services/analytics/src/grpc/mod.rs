@@ -1,0 +1,19 @@
+//! Transport: proto in, one call, proto out.
+
+mod answer;
+mod forecast;
+mod report;
+
+pub use forecast::Forecasts;
+pub use report::Reports;
+
+use auth::Caller;
+use rpc::Error;
+use tonic::Request;
+
+/// Who calls, if they may read.
+fn reader<T>(request: &Request<T>) -> Result<Caller, Error> {
+    let caller = auth::caller(request)?;
+    caller.require_read()?;
+    Ok(caller)
+}

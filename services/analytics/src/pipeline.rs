@@ -1,0 +1,82 @@
+//! Pipelines and their stages as events told of them.
+
+use sqlx::PgPool;
+
+use crate::deal::Kind;
+
+/// A step of a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Unique within the pipeline.
+    pub key: String,
+    /// The name shown.
+    pub name: String,
+    /// What being in it means.
+    pub kind: Kind,
+}
+
+/// A pipeline with its stages in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pipeline {
+    /// Its id.
+    pub id: i64,
+    /// Whether it is meant where none is named.
+    pub is_default: bool,
+    /// In order.
+    pub stages: Vec<Stage>,
+}
+
+impl Pipeline {
+    /// Its open stages in order.
+    pub fn open_stages(&self) -> impl Iterator<Item = &Stage> {
+        self.stages.iter().filter(|stage| stage.kind == Kind::Open)
+    }
+}
+
+/// All pipelines that are not deleted, the default one first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pipelines(Vec<Pipeline>);
+
+impl Pipelines {
+    /// In the order they are given, which has the default one first.
+    pub fn new(pipelines: Vec<Pipeline>) -> Self {
+        Self(pipelines)
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Pipeline> {
+        self.0.iter()
+    }
+
+    /// The pipeline of that id, or the default one where none is named.
+    pub fn get(&self, id: Option<i64>) -> Option<&Pipeline> {
+        self.0.iter().find(|pipeline| id.map_or(pipeline.is_default, |id| pipeline.id == id))
+    }
+}
+
+/// All pipelines as they are stored.
+pub(crate) async fn all(pool: &PgPool) -> sqlx::Result<Pipelines> {
+    let rows = sqlx::query!(
+        "select p.pipeline_id, p.is_default, s.key, s.name, s.kind
+         from pipelines p join stages s using (pipeline_id)
+         where not p.is_deleted
+         order by p.is_default desc, p.pipeline_id, s.ordinal"
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut pipelines: Vec<Pipeline> = Vec::new();
+    for row in rows {
+        let kind =
+            Kind::parse(&row.kind).ok_or_else(|| sqlx::Error::Decode("stages.kind".into()))?;
+        let stage = Stage { key: row.key, name: row.name, kind };
+        match pipelines.last_mut() {
+            Some(pipeline) if pipeline.id == row.pipeline_id => pipeline.stages.push(stage),
+            _ => pipelines.push(Pipeline {
+                id: row.pipeline_id,
+                is_default: row.is_default,
+                stages: vec![stage],
+            }),
+        }
+    }
+    Ok(Pipelines::new(pipelines))
+}

@@ -1,0 +1,119 @@
+//! Serving: connections, tasks and the gRPC server of this service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use auth::{Keys, Revocations, ServiceToken, Verifier};
+use events::{ChangeSource, Consumer, stream};
+use process::{Context, Latch, postgres};
+use proto::analytics::v1::forecast_service_server::ForecastServiceServer;
+use proto::analytics::v1::report_service_server::ReportServiceServer;
+use rpc::client;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use tracing::warn;
+
+use crate::config::Config;
+use crate::consumer::{self, IDENTITY, NAME, OPPORTUNITIES};
+use crate::grpc::{Forecasts, Reports};
+use crate::identity::Identity;
+use crate::state::Known;
+use crate::{MIGRATOR, State};
+
+/// Who signs access tokens.
+const ISSUER: &str = "salespipeline";
+/// How often a consumer asks the owner when no message comes.
+const POLL: Duration = Duration::from_secs(5);
+/// How long until settings are asked for again while nobody knows them.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Binds, connects, and starts every task of the service.
+pub async fn serve(process: &Context, config: Config) -> Result<()> {
+    let listener = process.listen(&config.listen).await?;
+    let (database, migrated, known) = (
+        process.readiness().latch("database"),
+        process.readiness().latch("schema"),
+        process.readiness().latch("settings"),
+    );
+    let identity = client::connect_lazy(&config.identity_url)?;
+    let opportunities = client::connect_lazy(&config.opportunities_url)?;
+    let secret = config.service_secret.clone();
+    let token = Arc::new(ServiceToken::new(identity.clone(), NAME, secret));
+    let state = State {
+        reads: postgres::read_pool(&config.database.url, config.database.pool_size, NAME)?,
+        writes: postgres::write_pool(&config.database.url, config.database.pool_size, NAME)?,
+        pipelines: Known::default(),
+        settings: Known::default(),
+        identity: Identity::new(identity.clone(), Arc::clone(&token)),
+    };
+    let nats = stream::connect(config.events.nats_url.expose(), NAME).await?;
+    let consumer = |source: &str, owner: Channel| Consumer {
+        name: NAME.to_owned(),
+        source: source.to_owned(),
+        database_url: config.database.url.clone(),
+        nats: nats.clone(),
+        stream: stream::Settings::new(config.events.prefix.clone()),
+        owner: ChangeSource::of_service(owner, Arc::clone(&token)),
+        poll_every: POLL,
+        position: None,
+    };
+    let (people, deals) =
+        (consumer(IDENTITY, identity.clone()), consumer(OPPORTUNITIES, opportunities));
+
+    let shutdown = process.shutdown();
+    let (loaded, is_loaded) = watch::channel(false);
+    let latches = [database, migrated, known];
+    process.spawn("load", load(state.clone(), latches, loaded, shutdown.clone()));
+    process
+        .spawn("people", events::consumer::run(people, consumer::apply_identity, shutdown.clone()));
+    process.spawn("deals", apply_deals(deals, is_loaded, shutdown.clone()));
+    let verifier =
+        Verifier::new(ISSUER, Keys::from_identity(identity), Arc::new(Revocations::default()));
+    let server = rpc::Server::builder(NAME)
+        .readiness(process.readiness())
+        .auth(auth::Layer::new(Arc::new(verifier), &[]))
+        .add(ReportServiceServer::new(Reports(state.clone())))
+        .add(ForecastServiceServer::new(Forecasts(state)));
+    process.spawn("grpc", server.serve(listener, shutdown));
+    Ok(())
+}
+
+/// Waits for the database, its schema and the settings, says so, and keeps settings and pipelines fresh.
+async fn load(
+    state: State,
+    [database, schema, settings]: [Latch; 3],
+    loaded: watch::Sender<bool>,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let pool = state.reads.clone();
+    let usable = shutdown.run_until_cancelled(postgres::wait_until_usable(&pool, &MIGRATOR)).await;
+    let Some(usable) = usable else { return Ok(()) };
+    usable?;
+    database.set();
+    schema.set();
+    while let Err(error) = state.load().await {
+        warn!(error = format!("{:#}", anyhow::Error::from(error)), "settings are not known yet");
+        if shutdown.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+            return Ok(());
+        }
+    }
+    settings.set();
+    loaded.send_replace(true);
+    state.keep_fresh(shutdown).await;
+    Ok(())
+}
+
+/// Applies events of opportunities once the settings are known: without a time zone an event belongs to no day.
+async fn apply_deals(
+    consumer: Consumer,
+    mut is_loaded: watch::Receiver<bool>,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    // An error means that loading ended before, at shutdown.
+    if is_loaded.wait_for(|loaded| *loaded).await.is_err() {
+        return Ok(());
+    }
+    events::consumer::run(consumer, consumer::apply_opportunities, shutdown).await
+}
