@@ -81,15 +81,21 @@ pub(super) async fn entries(
     let before: Vec<_> = slices.iter().map(|slice| slice.before).collect();
     let rows = sqlx::query!(
         r#"with entered as (
-             select stage_key, sum(entered)::bigint as entered, sum(advanced)::bigint as advanced, sum(lost)::bigint as lost,
-                    sum(stays)::bigint as stays, sum(stay_seconds)::bigint as stay_seconds
+             select c.stage_key, sum(c.entered)::bigint as entered, sum(c.advanced)::bigint as advanced, sum(c.lost)::bigint as lost,
+                    sum(c.stays)::bigint as stays, sum(c.stay_seconds)::bigint as stay_seconds
              from unnest($7::text[], $8::date[], $9::date[]) as slice (grain, from_date, before_date)
-             join conversion_rollup c
-               on c.grain = slice.grain
-              and c.start_date >= coalesce(slice.from_date, '-infinity') and c.start_date < coalesce(slice.before_date, 'infinity')
-             where pipeline_id = $1 and ($2 or owner_id = $3 or team_id = any($4))
-               and ($5::bigint is null or owner_id = $5) and ($6::bigint is null or team_id = $6)
-             group by stage_key
+             -- Summed by slice, so that each is read by the index.
+             cross join lateral (
+               select stage_key, sum(entered) as entered, sum(advanced) as advanced, sum(lost) as lost,
+                      sum(stays) as stays, sum(stay_seconds) as stay_seconds
+               from conversion_rollup
+               where grain = slice.grain and start_date >= coalesce(slice.from_date, '-infinity')
+                 and start_date < coalesce(slice.before_date, 'infinity')
+                 and pipeline_id = $1 and ($2 or owner_id = $3 or team_id = any($4))
+                 and ($5::bigint is null or owner_id = $5) and ($6::bigint is null or team_id = $6)
+               group by stage_key
+             ) c
+             group by c.stage_key
            )
            select (select recorded_at from progress where source = 'opportunities') as as_of,
                   it.stage_key as "stage_key?", coalesce(it.entered, 0) as "entered!", coalesce(it.advanced, 0) as "advanced!",

@@ -1,0 +1,6 @@
+//! Analytics with a real database: what events tell, and what reports and forecasts say of it.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+mod forecasts;
+mod reports;
+mod support;

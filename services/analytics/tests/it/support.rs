@@ -1,0 +1,231 @@
+//! A database of one's own, events as identity and opportunities tell them, and people who ask.
+
+use std::sync::Arc;
+
+use analytics::ask::Ask;
+use analytics::identity::Identity;
+use analytics::state::Known;
+use analytics::{State, consumer};
+use auth::{Caller, Role, ServiceToken};
+use chrono::{DateTime, NaiveDate, Utc};
+use events::{Event, Record, StageMove};
+use local::scratch::Database;
+use money::Money;
+use proto::events::v1::{
+    OpportunityRecord, PipelineRecord, SettingsRecord, StageRecord, TeamRecord, UserRecord,
+};
+use sqlx::PgPool;
+
+/// A rep of team 7.
+pub(crate) const AMY: i64 = 1;
+/// A rep without a team.
+pub(crate) const BOB: i64 = 2;
+/// The manager of team 7.
+pub(crate) const MEI: i64 = 3;
+/// The team.
+pub(crate) const TEAM: i64 = 7;
+/// The pipeline.
+pub(crate) const PIPELINE: i64 = 1;
+
+pub(crate) struct World {
+    pub(crate) state: State,
+    position: i64,
+    _database: Database,
+}
+
+impl World {
+    /// With people, a pipeline, and a visibility; in Taipei, counted in TWD.
+    pub(crate) async fn create(visibility: &str) -> Self {
+        let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/analytics");
+        let database = Database::create("analytics", migrations).await;
+        let pool = PgPool::connect(&database.url).await.unwrap();
+        let channel = rpc::client::connect_lazy("http://127.0.0.1:1").unwrap();
+        let token = Arc::new(ServiceToken::new(channel.clone(), "analytics", "none".into()));
+        let state = State {
+            reads: pool.clone(),
+            writes: pool,
+            pipelines: Known::default(),
+            settings: Known::default(),
+            identity: Identity::new(channel, token),
+        };
+        let mut tx = state.writes.begin().await.unwrap();
+        consumer::apply_identity(&mut tx, &directory(visibility)).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut world = Self { state, position: 0, _database: database };
+        world.tell(vec![pipeline()]).await;
+        world.state.load().await.unwrap();
+        world
+    }
+
+    /// These events come, in one transaction.
+    pub(crate) async fn tell(&mut self, mut events: Vec<Event>) {
+        for event in &mut events {
+            self.position += 1;
+            event.position = self.position;
+            event.recorded_at = Some(at("2025-11-20T12:00:00Z").into());
+        }
+        let mut tx = self.state.writes.begin().await.unwrap();
+        consumer::apply_opportunities(&mut tx, &events).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+pub(crate) fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+pub(crate) fn on(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// That many dollars.
+pub(crate) fn money(units: i128) -> Money {
+    Money::from_hundredths(units * 100)
+}
+
+/// When everybody asks.
+pub(crate) fn now() -> DateTime<Utc> {
+    at("2025-11-20T12:00:00Z")
+}
+
+pub(crate) fn caller(user_id: i64) -> Caller {
+    let (role, team_id) = match user_id {
+        AMY => (Role::Rep, Some(TEAM)),
+        BOB => (Role::Rep, None),
+        MEI => (Role::Manager, None),
+        _ => (Role::Admin, None),
+    };
+    Caller { user_id, role, team_id, service: None, ..Caller::service("") }
+}
+
+pub(crate) fn everything() -> Ask {
+    Ask::default()
+}
+
+fn directory(visibility: &str) -> Vec<Event> {
+    let person = |id, name: &str, role: &str, team_id| {
+        Record::User(UserRecord {
+            id,
+            username: name.to_owned(),
+            role: role.to_owned(),
+            team_id,
+            is_active: true,
+            ..UserRecord::default()
+        })
+    };
+    let records = [
+        person(AMY, "Amy", "rep", Some(TEAM)),
+        person(BOB, "Bob", "rep", None),
+        person(MEI, "Mei", "manager", None),
+        person(9, "Viewer", "viewer", None),
+        Record::Team(TeamRecord { id: TEAM, manager_id: Some(MEI), ..TeamRecord::default() }),
+        Record::Settings(SettingsRecord {
+            time_zone: "Asia/Taipei".to_owned(),
+            default_currency: "TWD".to_owned(),
+            visibility: visibility.to_owned(),
+            fiscal_year_start: 1,
+            ..SettingsRecord::default()
+        }),
+    ];
+    records.map(|record| Event { version: 1, record: Some(record), ..Event::default() }).to_vec()
+}
+
+fn pipeline() -> Event {
+    let stage = |key: &str, kind: &str| StageRecord {
+        key: key.to_owned(),
+        name: key.to_uppercase(),
+        kind: kind.to_owned(),
+        ..StageRecord::default()
+    };
+    let stages = vec![
+        stage("lead", "open"),
+        stage("proposal", "open"),
+        stage("won", "won"),
+        stage("lost", "lost"),
+    ];
+    let record =
+        PipelineRecord { id: PIPELINE, is_default: true, stages, ..PipelineRecord::default() };
+    Event {
+        aggregate_id: PIPELINE,
+        version: 1,
+        record: Some(Record::Pipeline(record)),
+        ..Event::default()
+    }
+}
+
+/// An opportunity on its way.
+#[derive(Clone)]
+pub(crate) struct Deal {
+    record: OpportunityRecord,
+    moves: i64,
+}
+
+impl Deal {
+    /// It begins as a lead with a probability of 10; its events are the vector.
+    pub(crate) fn begin(
+        id: i64,
+        owner_id: i64,
+        units: Option<i128>,
+        created_at: &str,
+    ) -> (Self, Vec<Event>) {
+        let created_at = at(created_at);
+        let record = OpportunityRecord {
+            id,
+            pipeline_id: PIPELINE,
+            amount: units.map(|units| money(units).into()),
+            currency: "TWD".to_owned(),
+            owner_id,
+            team_id: (owner_id == AMY).then_some(TEAM),
+            created_at: Some(created_at.into()),
+            version: 0,
+            ..OpportunityRecord::default()
+        };
+        let mut deal = Self { record, moves: 0 };
+        let event = deal.move_to("lead", created_at);
+        (deal, vec![event])
+    }
+
+    /// Changes it, and tells so.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut OpportunityRecord)) -> Event {
+        change(&mut self.record);
+        self.record.version += 1;
+        Event {
+            aggregate_id: self.record.id,
+            version: self.record.version,
+            record: Some(Record::Opportunity(self.record.clone())),
+            ..Event::default()
+        }
+    }
+
+    /// Moves it, and tells so.
+    pub(crate) fn move_to(&mut self, key: &str, at: DateTime<Utc>) -> Event {
+        self.moves += 1;
+        let history_id = self.record.id * 100 + self.moves;
+        let from_stage_key = (self.moves > 1).then(|| self.record.stage_key.clone());
+        let (status, probability) = match key {
+            "won" => ("won", 100),
+            "lost" => ("lost", 0),
+            "lead" => ("open", 10),
+            _ => ("open", 50),
+        };
+        let day = at.with_timezone(&chrono_tz::Asia::Taipei).date_naive();
+        let event = self.change(|it| {
+            key.clone_into(&mut it.stage_key);
+            status.clone_into(&mut it.status);
+            it.probability = probability;
+            it.stage_entered_at = Some(at.into());
+            it.actual_close_date = (status != "open").then(|| day.into());
+            let frozen = status != "open" && it.currency == "TWD";
+            it.closed_amount = it.amount.filter(|_| frozen);
+        });
+        let moved = StageMove {
+            history_id,
+            from_stage_key,
+            to_stage_key: key.to_owned(),
+            probability,
+            changed_at: Some(at.into()),
+            ..StageMove::default()
+        };
+        Event { stage_move: Some(moved), ..event }
+    }
+}
