@@ -29,10 +29,17 @@ pub struct Child {
 }
 
 /// A command in a process group of its own, so that Ctrl-C reaches only us, which gets a signal if we die without a word.
+pub fn command(program: &Path, user: Option<User>, at_our_death: &str) -> Command {
+    let mut command = bound(program, user, at_our_death);
+    command.process_group(0).stdin(Stdio::null());
+    command
+}
+
+/// A command that gets a signal if we die without a word.
 ///
 /// That signal is the kernel's, asked for by `setpriv` (util-linux): where there is none, the next start finds what was left behind.
 /// Start it on a thread that lives as long as the process, because it is that thread's end which is signalled.
-pub fn command(program: &Path, user: Option<User>, at_our_death: &str) -> Command {
+pub fn bound(program: &Path, user: Option<User>, at_our_death: &str) -> Command {
     let mut command;
     if let Some(setpriv) = setpriv() {
         command = Command::new(setpriv);
@@ -48,7 +55,7 @@ pub fn command(program: &Path, user: Option<User>, at_our_death: &str) -> Comman
             command.uid(user.uid).gid(user.gid);
         }
     }
-    command.process_group(0).stdin(Stdio::null()).kill_on_drop(true);
+    command.kill_on_drop(true);
     command
 }
 
@@ -84,9 +91,19 @@ impl Child {
         self.process.stdout.take()
     }
 
+    /// Its process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten()
+    }
+
+    /// Waits for its end.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        Ok(self.process.wait().await?)
     }
 
     /// Sends it a signal, if it still runs.
@@ -147,7 +164,11 @@ pub fn last_words(log: &Path) -> String {
     if read.is_err() {
         return "it left no log".to_owned();
     }
-    let text = String::from_utf8_lossy(&bytes);
+    last_words_of(&String::from_utf8_lossy(&bytes))
+}
+
+/// The last lines of what a process said, in one.
+pub fn last_words_of(text: &str) -> String {
     let mut last = VecDeque::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if last.len() == 3 {

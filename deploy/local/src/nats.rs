@@ -1,8 +1,6 @@
 //! A private NATS server with JetStream; where data matters, it syncs its store to disk at every message.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +9,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use crate::child::{Child, command, send};
+use crate::folder::write_private;
 use crate::postgres::free_port;
 use crate::{http, tools};
 
@@ -65,10 +64,7 @@ impl Nats {
         fs::create_dir_all(&self.options.folder)?;
         let monitor = free_port()?;
         let config = self.options.folder.join("nats.conf");
-        let _ = fs::remove_file(&config);
-        let mut file =
-            fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&config)?;
-        file.write_all(self.config(monitor).as_bytes())?;
+        write_private(&config, self.config(monitor).as_bytes())?;
         let mut server = command(&self.program, None, "TERM");
         server.arg("-c").arg(&config).current_dir(&self.options.folder);
         let mut child = Child::start("NATS", server, &self.options.log, false)?;

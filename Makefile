@@ -1,0 +1,66 @@
+# `make` alone tells what there is. Everything that needs a server starts a private one (see deploy/local).
+
+# What `make run` is built as: release (about five minutes on two cores at first), or dev (half of that, and slower answers).
+PROFILE ?= release
+N ?= 100000
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+LOCAL := $(TARGET)/debug/local
+CARGO_TEST := $(if $(shell command -v cargo-nextest),cargo nextest run --workspace,cargo test --workspace --lib --bins --tests)
+
+.DEFAULT_GOAL := help
+.PHONY: help tools run test lint fmt fmt-check clippy buf deny build prepare prepare-check bench seed clean-data
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 22
+
+tools:
+	@command -v cargo >/dev/null || { echo "Rust is missing; install it as https://rustup.rs says"; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing; install it: sudo apt-get install build-essential"; exit 1; }
+
+build: tools
+	cargo build --workspace --bins
+
+run: tools ## start everything on http://localhost:8000 (PORT=, REPLICAS=, PROFILE=dev)
+	cargo build --workspace --bins --profile $(PROFILE)
+	@exec $(TARGET)/$(PROFILE:dev=debug)/local run
+
+test: build ## everything that must pass
+	$(LOCAL) with-servers -- $(CARGO_TEST)
+	cargo test --quiet --workspace --doc
+	@echo "All tests passed. Before a commit: make lint; to see it run: make run"
+
+lint: fmt-check clippy buf deny prepare-check ## format, clippy, protobuf, licences, SQL
+
+fmt: ## format the code
+	cargo fmt --all
+
+fmt-check: tools
+	cargo fmt --all --check
+
+clippy: tools
+	cargo clippy --workspace --all-targets -- -D warnings
+
+buf: build
+	$(LOCAL) tool buf lint proto
+
+deny: build
+	$(LOCAL) tool cargo-deny check bans licenses sources
+
+prepare: tools ## write down for builds what a database says of the SQL statements (.sqlx)
+	cargo build -p local
+	$(LOCAL) prepare
+
+prepare-check: build
+	$(LOCAL) prepare --check
+
+bench: tools ## measure; results go to bench/RESULTS.md (ARGS=)
+	cargo build --workspace --bins --release
+	$(TARGET)/release/local with-servers --durable -- $(TARGET)/release/bench $(ARGS)
+
+seed: tools ## write N=100000 opportunities into the product of `make run`
+	cargo build --workspace --bins --profile $(PROFILE)
+	@$(TARGET)/$(PROFILE:dev=debug)/local seed --count $(N)
+
+clean-data: tools ## delete the data of `make run`
+	cargo build -p local
+	@$(LOCAL) clean-data

@@ -1,0 +1,102 @@
+//! What nobody should guess: made up at the first start, kept in a file that only its owner may read.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::folder::write_private;
+use crate::{SERVICES, random, settings};
+
+/// All secrets of one installation.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Secrets {
+    /// Root of identity's signing key.
+    pub secret_key: String,
+    /// By which identity knows each service.
+    pub services: BTreeMap<String, String>,
+    /// From which the passwords of the database's roles follow.
+    pub database: String,
+    /// The private PostgreSQL's superuser's.
+    pub postgres: String,
+    /// The private NATS's.
+    pub nats: String,
+    /// The first administrator.
+    pub admin_email: String,
+    /// The first administrator's.
+    pub admin_password: String,
+    /// That of all people of the demonstration.
+    pub demo_password: String,
+}
+
+impl Secrets {
+    /// New ones, but for those that the environment gives.
+    pub fn generate() -> Self {
+        let given =
+            |name: &str, length: usize| settings::get(name).unwrap_or_else(|| random::word(length));
+        let services = SERVICES.iter().chain(&["gateway"]);
+        Self {
+            secret_key: given("SECRET_KEY", 48),
+            services: services.map(|service| ((*service).to_owned(), random::word(32))).collect(),
+            database: random::word(32),
+            postgres: random::word(32),
+            nats: random::word(32),
+            admin_email: settings::get("ADMIN_EMAIL")
+                .unwrap_or_else(|| "admin@example.com".to_owned()),
+            admin_password: given("ADMIN_PASSWORD", 12),
+            demo_password: given("DEMO_PASSWORD", 12),
+        }
+    }
+
+    /// Those of an earlier start, or new ones which are kept. A `SECRET_KEY` in the environment goes before the one that was kept.
+    pub fn load(file: &Path) -> Result<Self> {
+        let mut secrets: Self = match fs::read(file) {
+            Ok(text) => serde_json::from_slice(&text)
+                .with_context(|| format!("{} is damaged", file.display()))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let secrets = Self::generate();
+                write_private(file, &serde_json::to_vec_pretty(&secrets)?)?;
+                secrets
+            }
+            Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
+        };
+        if let Some(key) = settings::get("SECRET_KEY") {
+            secrets.secret_key = key;
+        }
+        Ok(secrets)
+    }
+
+    /// As identity wants them: `gateway=…,identity=…`.
+    pub fn service_pairs(&self) -> String {
+        let pairs: Vec<_> =
+            self.services.iter().map(|(name, secret)| format!("{name}={secret}")).collect();
+        pairs.join(",")
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Secrets")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::folder::Scratch;
+
+    #[test]
+    fn secrets_are_made_once_and_are_their_owners_alone() {
+        let scratch = Scratch::create().unwrap();
+        let file = scratch.path().join("secrets.json");
+        let first = Secrets::load(&file).unwrap();
+        assert_eq!(Secrets::load(&file).unwrap().demo_password, first.demo_password);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(first.secret_key.len() >= 32 && first.services.len() == 5);
+    }
+}
