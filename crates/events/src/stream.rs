@@ -6,7 +6,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, ServerAddr};
 
 use crate::wire::MESSAGE_BYTES;
 
@@ -60,10 +60,22 @@ impl Settings {
     }
 }
 
-/// A connection that is there at once and connects when the broker does; it reconnects for ever.
+/// A connection that is there at once and connects when the broker does; it reconnects for ever. The first URL that has a user and a
+/// password, or a token alone, gives them for all.
 pub async fn connect(url: &str, name: &str) -> anyhow::Result<Client> {
-    let servers: Vec<&str> = url.split(',').map(str::trim).collect();
-    let client = ConnectOptions::new()
+    let servers: Vec<ServerAddr> =
+        url.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>()?;
+    // The client itself does not look at them.
+    let credentials =
+        servers.iter().find_map(|server| Some((server.username()?, server.password())));
+    let options = match credentials {
+        Some((user, Some(password))) => {
+            ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+        }
+        Some((token, None)) => ConnectOptions::with_token(token.to_owned()),
+        None => ConnectOptions::new(),
+    };
+    let client = options
         .name(name)
         .retry_on_initial_connect()
         .connection_timeout(PATIENCE)

@@ -74,7 +74,10 @@ impl Nats {
                 bail!("{}", child.obituary(status));
             }
             match http::get(([127, 0, 0, 1], monitor).into(), "/varz").await {
-                Ok((200, body)) => break serde_json::from_str::<serde_json::Value>(&body)?,
+                // It answers before JetStream has read its store.
+                Ok((200, body)) if body.contains("\"store_dir\"") => {
+                    break serde_json::from_str::<serde_json::Value>(&body)?;
+                }
                 _ if Instant::now() > deadline => bail!("NATS does not answer"),
                 _ => sleep(Duration::from_millis(10)).await,
             }
