@@ -63,6 +63,40 @@ pub async fn advance(
     Ok(moved.rows_affected() == 1)
 }
 
+/// Keeps a source's position where it is until this transaction ends: whoever applies waits.
+pub async fn hold(
+    transaction: &mut PgConnection,
+    consumer: &str,
+    source: &str,
+) -> sqlx::Result<()> {
+    sqlx::query("select 1 from inbox where consumer = $1 and source = $2 for update")
+        .bind(consumer)
+        .bind(source)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Puts a source's position somewhere else, as a rebuild does.
+pub async fn set(
+    transaction: &mut PgConnection,
+    consumer: &str,
+    source: &str,
+    position: i64,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update inbox set position = $3, applied_at = $4 where consumer = $1 and source = $2",
+    )
+    .bind(consumer)
+    .bind(source)
+    .bind(position)
+    .bind(now)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
 /// Puts an event aside that could not be applied, with what was wrong and how often it was tried.
 pub async fn dead_letter(
     transaction: &mut PgConnection,

@@ -1,5 +1,6 @@
 //! Projection: from events to facts and rollups. Applying twice, or out of order, leaves the same tables.
 
+pub(crate) mod kept;
 pub mod record;
 pub(crate) mod store;
 mod sums;
@@ -104,12 +105,7 @@ fn learn(
 }
 
 /// What the rollups gain and lose.
-fn difference(
-    deals: &Deals,
-    news: &BTreeMap<i64, News>,
-    ladders: &Ladders,
-    zone: Tz,
-) -> Rollups {
+fn difference(deals: &Deals, news: &BTreeMap<i64, News>, ladders: &Ladders, zone: Tz) -> Rollups {
     let mut rollups = Rollups::default();
     for (id, news) in news {
         let changed = news.is_record || !news.moves.is_empty();
@@ -120,6 +116,19 @@ fn difference(
     }
     rollups.tidy();
     rollups
+}
+
+/// Applies events of pipelines while the rollups are made anew anyway.
+pub(crate) async fn apply_pipelines(
+    tx: &mut PgConnection,
+    events: &[Event],
+) -> Result<(), sqlx::Error> {
+    for event in events {
+        if let Some(Record::Pipeline(pipeline)) = &event.record {
+            store::upsert_pipeline(tx, pipeline, event.version).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes all rollups anew from the facts, in this transaction; readers see the old ones until it commits.

@@ -12,9 +12,10 @@ use crate::rollup::Rollups;
 
 /// The stages of all pipelines in order.
 pub(crate) async fn ladders(tx: &mut PgConnection) -> sqlx::Result<Ladders> {
-    let rows = sqlx::query!("select pipeline_id, key, kind from stages order by pipeline_id, ordinal")
-        .fetch_all(tx)
-        .await?;
+    let rows =
+        sqlx::query!("select pipeline_id, key, kind from stages order by pipeline_id, ordinal")
+            .fetch_all(tx)
+            .await?;
     let mut stages: HashMap<i64, Vec<(String, Kind)>> = HashMap::new();
     for row in rows {
         let kind = Kind::parse(&row.kind).ok_or_else(|| broken("stages.kind"))?;
@@ -131,7 +132,8 @@ async fn with_moves(tx: &mut PgConnection, facts: Vec<Fact>, ids: &[i64]) -> sql
     .await?;
     let mut deals: HashMap<i64, Deal> = HashMap::with_capacity(ids.len());
     for fact in facts {
-        deals.entry(fact.opportunity_id).or_default().fact = Some(fact);
+        let id = fact.opportunity_id;
+        deals.entry(id).or_default().fact = Some(fact);
     }
     for row in rows {
         deals.entry(row.opportunity_id).or_default().moves.push(Move {
@@ -258,4 +260,44 @@ pub(crate) async fn note_progress(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Removes all pipelines.
+pub(crate) async fn clear_pipelines(tx: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("delete from stages").execute(&mut *tx).await?;
+    sqlx::query!("delete from pipelines").execute(tx).await?;
+    Ok(())
+}
+
+/// Lets this transaction take as long as it takes.
+pub(crate) async fn take_time(tx: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql(
+        "set local statement_timeout = 0; set local lock_timeout = 0; set local idle_in_transaction_session_timeout = 0",
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Lets this transaction see the tables as they are now, for as long as it takes, whatever is written meanwhile.
+pub(crate) async fn at_one_instant(tx: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql("set transaction isolation level repeatable read, read only")
+        .execute(&mut *tx)
+        .await?;
+    take_time(tx).await
+}
+
+/// How many opportunities are known by range of ids, and the sum of their versions.
+pub(crate) async fn digest(
+    connection: &mut PgConnection,
+    range: i64,
+) -> sqlx::Result<crate::verify::Digest> {
+    let rows = sqlx::query!(
+        r#"select opportunity_id / $1 * $1 as "from_id!", count(*) as "count!", sum(version)::bigint as "version_sum!"
+           from opportunity_facts group by 1"#,
+        range
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.from_id, (row.count, row.version_sum))).collect())
 }

@@ -1,0 +1,45 @@
+//! Which events this service applies: identity's people, teams and settings, and all of opportunities.
+
+use events::consumer::Applying;
+use events::{ApplyError, Event, inbox};
+use futures::FutureExt as _;
+use sqlx::PgConnection;
+
+use crate::{directory, projection};
+
+/// The name by which this service's consumers are known.
+pub const NAME: &str = "analytics";
+/// The source of people, teams and settings.
+pub const IDENTITY: &str = "identity";
+/// The source of pipelines and opportunities.
+pub const OPPORTUNITIES: &str = "opportunities";
+
+/// Applies events of identity. A new time zone cuts the days anew.
+pub fn apply_identity<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Applying<'a> {
+    async move {
+        let before = directory::store::settings(tx).await?;
+        directory::apply(tx, events).await?;
+        let after = directory::store::settings(tx).await?;
+        if let (Some(before), Some(after)) = (before, after)
+            && before.zone != after.zone
+        {
+            // Nothing is applied beside it: the other consumer waits for this row.
+            inbox::hold(tx, NAME, OPPORTUNITIES).await?;
+            projection::remake_rollups(tx, after.zone).await?;
+        }
+        Ok(())
+    }
+    .boxed()
+}
+
+/// Applies events of opportunities, in days of the zone that the settings say.
+pub fn apply_opportunities<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Applying<'a> {
+    async move {
+        let settings = directory::store::settings(tx).await?;
+        let settings = settings.ok_or_else(|| {
+            ApplyError::Outage(anyhow::anyhow!("the organisation's settings are not known yet"))
+        })?;
+        projection::apply(tx, settings.zone, events).await
+    }
+    .boxed()
+}

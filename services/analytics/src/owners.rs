@@ -1,0 +1,61 @@
+//! The services whose change logs analytics derives from: digests and whole histories, for rebuilding and verifying.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use auth::ServiceToken;
+use futures::{Stream, TryStreamExt as _};
+use proto::events::v1::change_service_client::ChangeServiceClient;
+use proto::events::v1::{
+    Event, GetDigestRequest, GetDigestResponse, StreamRecordsRequest, StreamRecordsResponse,
+};
+use rpc::client;
+use tonic::transport::Channel;
+
+/// The largest piece of a stream, in bytes.
+const PIECE: usize = 16 * 1024 * 1024;
+
+/// One owning service.
+#[derive(Clone)]
+pub struct Owner {
+    channel: Channel,
+    token: Arc<ServiceToken>,
+}
+
+impl Owner {
+    /// Over this channel, with analytics' own token.
+    pub fn new(channel: Channel, token: Arc<ServiceToken>) -> Self {
+        Self { channel, token }
+    }
+
+    fn client(&self) -> ChangeServiceClient<Channel> {
+        ChangeServiceClient::new(self.channel.clone()).max_decoding_message_size(PIECE)
+    }
+
+    async fn context(&self) -> Result<client::Context> {
+        let authorization = self.token.authorization().await?;
+        Ok(client::Context::default().with_authorization(authorization))
+    }
+
+    /// How many records of a kind there are and what their versions add up to, by range of ids.
+    pub async fn digest(&self, aggregate: &str, range_size: i64) -> Result<GetDigestResponse> {
+        let request = GetDigestRequest { aggregate: aggregate.to_owned(), range_size };
+        let request = self.context().await?.request(request);
+        Ok(self.client().get_digest(request).await?.into_inner())
+    }
+
+    /// Every change of every record of a kind, ordered by id and version, and the position up to which that is complete.
+    pub async fn records(
+        &self,
+        aggregate: &str,
+    ) -> Result<(i64, impl Stream<Item = Result<Vec<Event>>> + use<>)> {
+        let aggregates = vec![aggregate.to_owned()];
+        let request = StreamRecordsRequest { aggregates, from_id: 0, to_id: 0 };
+        let request = self.context().await?.stream(request);
+        let mut stream = self.client().stream_records(request).await?.into_inner();
+        let first = stream.message().await?.context("the stream ended before it began")?;
+        let position = first.position.context("the stream does not say how far it goes")?;
+        let events = |piece: StreamRecordsResponse| piece.events;
+        Ok((position, stream.map_ok(events).map_err(anyhow::Error::from)))
+    }
+}

@@ -1,0 +1,83 @@
+//! The rollups as they are kept, read whole: for verifying.
+
+use sqlx::{PgConnection, Row};
+
+use crate::deal::Kind;
+use crate::rollup::{Conversion, ConversionKey, Flow, FlowKey, Rollups, Standing, StandingKey};
+
+/// All of them.
+pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
+    let mut all = Rollups::default();
+    let rows = sqlx::query(
+        "select pipeline_id, stage_key, status, owner_id, team_id, currency, nullif(close_month, '-infinity'), count, value_count, rate_missing, total_value, weighted_value
+         from standing_rollup",
+    );
+    for row in rows.fetch_all(&mut *tx).await? {
+        let key = StandingKey {
+            pipeline_id: row.try_get(0)?,
+            stage_key: row.try_get(1)?,
+            status: Kind::parse(row.try_get(2)?).map_or("unknown", Kind::as_str),
+            owner_id: row.try_get(3)?,
+            team_id: row.try_get(4)?,
+            currency: row.try_get(5)?,
+            close_month: row.try_get(6)?,
+        };
+        let sum = Standing {
+            count: row.try_get(7)?,
+            value_count: row.try_get(8)?,
+            rate_missing: row.try_get(9)?,
+            total_value: row.try_get(10)?,
+            weighted_value: row.try_get(11)?,
+        };
+        all.standing.insert(key, sum);
+    }
+    let rows = sqlx::query(
+        "select grain, start_date, kind, pipeline_id, owner_id, team_id, currency, count, value_count, rate_missing, value, days_to_close from flow_rollup",
+    );
+    for row in rows.fetch_all(&mut *tx).await? {
+        let key = FlowKey {
+            grain: known(row.try_get(0)?, &["day", "month"]),
+            start_date: row.try_get(1)?,
+            kind: known(row.try_get(2)?, &["created", "won", "lost"]),
+            pipeline_id: row.try_get(3)?,
+            owner_id: row.try_get(4)?,
+            team_id: row.try_get(5)?,
+            currency: row.try_get(6)?,
+        };
+        let sum = Flow {
+            count: row.try_get(7)?,
+            value_count: row.try_get(8)?,
+            rate_missing: row.try_get(9)?,
+            value: row.try_get(10)?,
+            days_to_close: row.try_get(11)?,
+        };
+        all.flow.insert(key, sum);
+    }
+    let rows = sqlx::query(
+        "select grain, nullif(start_date, '-infinity'), pipeline_id, stage_key, owner_id, team_id, entered, advanced, lost, stays, stay_seconds from conversion_rollup",
+    );
+    for row in rows.fetch_all(&mut *tx).await? {
+        let key = ConversionKey {
+            grain: known(row.try_get(0)?, &["day", "month", "all"]),
+            start_date: row.try_get(1)?,
+            pipeline_id: row.try_get(2)?,
+            stage_key: row.try_get(3)?,
+            owner_id: row.try_get(4)?,
+            team_id: row.try_get(5)?,
+        };
+        let sum = Conversion {
+            entered: row.try_get(6)?,
+            advanced: row.try_get(7)?,
+            lost: row.try_get(8)?,
+            stays: row.try_get(9)?,
+            stay_seconds: row.try_get(10)?,
+        };
+        all.conversion.insert(key, sum);
+    }
+    Ok(all)
+}
+
+/// The name among those that there are.
+fn known(name: &str, names: &[&'static str]) -> &'static str {
+    names.iter().find(|known| **known == name).copied().unwrap_or("unknown")
+}

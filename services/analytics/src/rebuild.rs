@@ -1,0 +1,170 @@
+//! The command `rebuild`: all derived tables from nothing, from the owners' change logs, while the service goes on serving the old ones.
+
+use std::mem::take;
+use std::pin::pin;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use auth::ServiceToken;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use events::{Event, inbox};
+use futures::TryStreamExt as _;
+use process::{Context, postgres};
+use rpc::client;
+use sqlx::{Connection as _, PgConnection};
+use tracing::info;
+
+use crate::config::Config;
+use crate::consumer::{IDENTITY, NAME, OPPORTUNITIES};
+use crate::deal::{Deal, Ladders};
+use crate::owners::Owner;
+use crate::projection::{record, store};
+use crate::rollup::Rollups;
+use crate::{directory, projection};
+
+/// How many deals are written at a time.
+const CHUNK: usize = 10_000;
+
+/// Rebuilds everything in one transaction: readers see the old tables until it commits, and the appliers wait.
+pub async fn run(_process: &Context, config: Config) -> Result<()> {
+    let identity = client::connect_lazy(&config.identity_url)?;
+    let opportunities = client::connect_lazy(&config.opportunities_url)?;
+    let secret = config.service_secret.clone();
+    let token = Arc::new(ServiceToken::new(identity.clone(), NAME, secret));
+    let mut connection = postgres::connect(&config.database.url, "analytics-rebuild").await?;
+    let owners = (Owner::new(identity, Arc::clone(&token)), Owner::new(opportunities, token));
+    let deals = rebuild(&mut connection, &owners.0, &owners.1, process::now()).await?;
+    info!(deals, "rebuilt");
+    Ok(())
+}
+
+/// The same on a connection that is there; how many deals there are.
+pub async fn rebuild(
+    connection: &mut PgConnection,
+    identity: &Owner,
+    opportunities: &Owner,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    for source in [IDENTITY, OPPORTUNITIES] {
+        inbox::begin(connection, NAME, source, now).await?;
+    }
+    let mut tx = connection.begin().await?;
+    store::take_time(&mut tx).await?;
+    for source in [IDENTITY, OPPORTUNITIES] {
+        inbox::hold(&mut tx, NAME, source).await?;
+    }
+    let zone = rebuild_directory(&mut tx, identity, now).await?;
+    let (position, pipelines) = opportunities.records("pipeline").await?;
+    store::clear_pipelines(&mut tx).await?;
+    let mut pipelines = pin!(pipelines);
+    while let Some(events) = pipelines.try_next().await? {
+        projection::apply_pipelines(&mut tx, &events).await?;
+    }
+    let ladders = store::ladders(&mut tx).await?;
+    store::clear_facts(&mut tx).await?;
+    let (_, records) = opportunities.records("opportunity").await?;
+    let mut fold = Fold::new(ladders, zone);
+    let mut records = pin!(records);
+    while let Some(events) = records.try_next().await? {
+        for event in &events {
+            fold.tell(event)?;
+        }
+        if fold.done.len() >= CHUNK {
+            fold.write(&mut tx).await?;
+        }
+    }
+    fold.finish();
+    fold.write(&mut tx).await?;
+    fold.rollups.tidy();
+    store::clear_rollups(&mut tx).await?;
+    store::add(&mut tx, &fold.rollups).await?;
+    // What came between the two streams is told again and changes nothing.
+    inbox::set(&mut tx, NAME, OPPORTUNITIES, position, now).await?;
+    store::note_progress(&mut tx, OPPORTUNITIES, position, fold.recorded_at).await?;
+    tx.commit().await?;
+    Ok(fold.deals)
+}
+
+async fn rebuild_directory(
+    tx: &mut PgConnection,
+    identity: &Owner,
+    now: DateTime<Utc>,
+) -> Result<Tz> {
+    directory::store::clear(tx).await?;
+    let mut position = i64::MAX;
+    for aggregate in ["settings", "team", "user"] {
+        let (complete, records) = identity.records(aggregate).await?;
+        position = position.min(complete);
+        let mut records = pin!(records);
+        while let Some(events) = records.try_next().await? {
+            directory::apply(tx, &events).await?;
+        }
+    }
+    inbox::set(tx, NAME, IDENTITY, position, now).await?;
+    let settings = directory::store::settings(tx).await?;
+    Ok(settings.context("identity has no settings")?.zone)
+}
+
+/// Deals being put together from a stream that is ordered by deal and version.
+struct Fold {
+    ladders: Ladders,
+    zone: Tz,
+    current: Deal,
+    done: Vec<Deal>,
+    rollups: Rollups,
+    deals: u64,
+    recorded_at: DateTime<Utc>,
+}
+
+impl Fold {
+    fn new(ladders: Ladders, zone: Tz) -> Self {
+        Self {
+            ladders,
+            zone,
+            current: Deal::default(),
+            done: Vec::new(),
+            rollups: Rollups::default(),
+            deals: 0,
+            recorded_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn tell(&mut self, event: &Event) -> Result<()> {
+        let (fact, moved) = record::read(event)?;
+        let is_next = |known: &crate::deal::Fact| known.opportunity_id != fact.opportunity_id;
+        if self.current.fact.as_ref().is_some_and(is_next) {
+            self.finish();
+        }
+        self.current.learn(fact);
+        if let Some(moved) = moved {
+            self.current.learn_move(moved);
+        }
+        let recorded_at = event.recorded_at.map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
+        self.recorded_at = self.recorded_at.max(recorded_at);
+        Ok(())
+    }
+
+    /// The current deal has been told to its end.
+    fn finish(&mut self) {
+        if self.current.fact.is_some() {
+            let deal = take(&mut self.current);
+            self.rollups.add(&deal, &self.ladders, self.zone);
+            self.done.push(deal);
+            self.deals += 1;
+        }
+    }
+
+    async fn write(&mut self, tx: &mut PgConnection) -> Result<()> {
+        let deals = take(&mut self.done);
+        let facts: Vec<_> = deals.iter().filter_map(|deal| deal.fact.as_ref()).collect();
+        store::upsert_facts(tx, &facts).await?;
+        let mut moves = Vec::new();
+        for deal in &deals {
+            let id = deal.fact.as_ref().map_or(0, |fact| fact.opportunity_id);
+            moves.extend(deal.moves.iter().map(|moved| (id, moved)));
+        }
+        store::insert_moves(tx, &moves).await?;
+        Ok(())
+    }
+}

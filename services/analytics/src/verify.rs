@@ -1,0 +1,145 @@
+//! The command `verify`: whether the derived tables say what their owners say, and whether the rollups are the sums of the facts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use auth::ServiceToken;
+use process::{Context, Secret, postgres};
+use proto::events::v1::GetDigestResponse;
+use rpc::client;
+use serde_json::json;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::config::Config;
+use crate::consumer::NAME;
+use crate::owners::Owner;
+use crate::rollup::Rollups;
+use crate::{directory, projection};
+
+/// How many ids one sum of versions spans.
+const RANGE: i64 = 1_000;
+/// What is under way is given this long to arrive.
+const TRIES: u32 = 40;
+const BETWEEN: Duration = Duration::from_millis(250);
+
+/// What was looked at, and what differs.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// How many opportunities the owner has.
+    pub opportunities: i64,
+    /// How many groups the rollups have.
+    pub groups: usize,
+    /// Each difference in a line.
+    pub differences: Vec<String>,
+}
+
+/// Compares everything, prints one line of JSON, and fails if anything differs.
+pub async fn run(_process: &Context, config: Config) -> Result<()> {
+    let identity = client::connect_lazy(&config.identity_url)?;
+    let opportunities = client::connect_lazy(&config.opportunities_url)?;
+    let secret = config.service_secret.clone();
+    let token = Arc::new(ServiceToken::new(identity, NAME, secret));
+    let owner = Owner::new(opportunities, token);
+    let findings = verify(&config.database.url, &owner).await?;
+    print(&findings)?;
+    if !findings.differences.is_empty() {
+        bail!("{} differences", findings.differences.len());
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+fn print(findings: &Findings) -> Result<()> {
+    let answer = json!({
+        "opportunities": findings.opportunities,
+        "groups": findings.groups,
+        "differences": findings.differences.len(),
+        "first": findings.differences.iter().take(20).collect::<Vec<_>>(),
+    });
+    println!("{}", serde_json::to_string(&answer)?);
+    Ok(())
+}
+
+/// Compares everything; what is under way is waited for.
+pub async fn verify(database_url: &Secret, owner: &Owner) -> Result<Findings> {
+    let mut connection = postgres::connect(database_url, "analytics-verify").await?;
+    let mut findings = Findings::default();
+    for attempt in 0..TRIES {
+        let theirs = owner.digest("opportunity", RANGE).await?;
+        let ours = projection::store::digest(&mut connection, RANGE).await?;
+        findings.opportunities = theirs.ranges.iter().map(|range| range.count).sum();
+        findings.differences = compare(&theirs, &ours);
+        if findings.differences.is_empty() {
+            break;
+        }
+        if attempt + 1 < TRIES {
+            tokio::time::sleep(BETWEEN).await;
+        }
+    }
+    let (groups, differences) = verify_rollups(&mut connection).await?;
+    findings.groups = groups;
+    findings.differences.extend(differences);
+    Ok(findings)
+}
+
+/// By range of ids: how many, and the sum of their versions.
+pub type Digest = BTreeMap<i64, (i64, i64)>;
+
+fn compare(theirs: &GetDigestResponse, ours: &Digest) -> Vec<String> {
+    let theirs: Digest = theirs
+        .ranges
+        .iter()
+        .map(|range| (range.from_id, (range.count, range.version_sum)))
+        .collect();
+    let mut ranges: Vec<_> = theirs.keys().chain(ours.keys()).collect();
+    ranges.sort();
+    ranges.dedup();
+    ranges
+        .into_iter()
+        .filter(|range| theirs.get(range) != ours.get(range))
+        .map(|range| {
+            let (theirs, ours) = (theirs.get(range), ours.get(range));
+            format!("opportunities from {range}: owner {theirs:?}, here {ours:?} (count, sum of versions)")
+        })
+        .collect()
+}
+
+/// Whether the rollups are the sums of the facts, at one instant.
+async fn verify_rollups(connection: &mut PgConnection) -> Result<(usize, Vec<String>)> {
+    let mut tx = connection.begin().await?;
+    projection::store::at_one_instant(&mut tx).await?;
+    let settings = directory::store::settings(&mut tx).await?;
+    let zone = settings.context("the organisation's settings are not known yet")?.zone;
+    let expected = projection::sum_of_facts(&mut tx, zone).await?;
+    let kept = projection::kept::rollups(&mut tx).await?;
+    tx.rollback().await?;
+    let groups = kept.standing.len() + kept.flow.len() + kept.conversion.len();
+    Ok((groups, differences(&expected, &kept)))
+}
+
+/// Each group in which two rollups differ.
+pub fn differences(expected: &Rollups, kept: &Rollups) -> Vec<String> {
+    let mut all = Vec::new();
+    differ("standing", &expected.standing, &kept.standing, &mut all);
+    differ("flow", &expected.flow, &kept.flow, &mut all);
+    differ("conversion", &expected.conversion, &kept.conversion, &mut all);
+    all
+}
+
+fn differ<K: Debug + Eq + Hash, V: Debug + PartialEq>(
+    name: &str,
+    expected: &HashMap<K, V>,
+    kept: &HashMap<K, V>,
+    all: &mut Vec<String>,
+) {
+    for key in expected.keys().chain(kept.keys().filter(|key| !expected.contains_key(key))) {
+        let (expected, kept) = (expected.get(key), kept.get(key));
+        if expected != kept {
+            all.push(format!("{name} {key:?}: expected {expected:?}, kept {kept:?}"));
+        }
+    }
+}
