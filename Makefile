@@ -57,7 +57,7 @@ bench: tools ## measure; results go to bench/RESULTS.md (ARGS=)
 	cargo build --workspace --bins --release
 	$(TARGET)/release/local with-servers --durable -- $(TARGET)/release/bench $(ARGS)
 
-seed: tools ## write N=100000 opportunities into the product of `make run`
+seed: tools ## write N=100000 opportunities where `make run` finds them
 	cargo build --workspace --bins --profile $(PROFILE)
 	@$(TARGET)/$(PROFILE:dev=debug)/local seed --count $(N)
 

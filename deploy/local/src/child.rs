@@ -138,11 +138,11 @@ impl Child {
 
     /// How it ended and the last that it said, in one line.
     pub fn obituary(&self, status: ExitStatus) -> String {
-        let words = last_words(&self.log);
-        if words.contains("No space left on device") {
+        let text = tail(&self.log);
+        if text.contains("No space left on device") {
             return format!("{} ended: the disk is full ({})", self.name, self.log.display());
         }
-        let status = status.to_string();
+        let words = last_words(&text);
         format!("{} ended ({status}): {words} ({})", self.name, self.log.display())
     }
 }
@@ -153,28 +153,36 @@ pub fn send(id: u32, signal: Signal) -> bool {
     id.is_some_and(|id| kill_process(id, signal).is_ok())
 }
 
-/// The last lines of a log, in one. Of a line of JSON only the message and its error.
-pub fn last_words(log: &Path) -> String {
+/// The end of a log.
+fn tail(log: &Path) -> String {
     let mut bytes = Vec::new();
     let read = File::open(log).and_then(|mut file| {
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(8_192)))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(16_384)))?;
         file.read_to_end(&mut bytes)
     });
-    if read.is_err() {
-        return "it left no log".to_owned();
-    }
-    last_words_of(&String::from_utf8_lossy(&bytes))
+    // Without a log nothing is known, which is no reason to say nothing at all.
+    read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
-/// The last lines of what a process said, in one.
-pub fn last_words_of(text: &str) -> String {
+/// The last that a process said, in one line: of lines of JSON only what is no mere information, if there is such a line.
+pub fn last_words(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let mut last = VecDeque::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if last.len() == 3 {
+    let mut information = None;
+    for line in lines {
+        let (worrying, said) = read(line);
+        if worrying {
+            last.push_back(said);
+        } else {
+            information = Some(said);
+        }
+        if last.len() > 3 {
             last.pop_front();
         }
-        last.push_back(plain(line));
+    }
+    if last.is_empty() {
+        last.extend(information);
     }
     if last.is_empty() {
         return "it said nothing".to_owned();
@@ -182,13 +190,15 @@ pub fn last_words_of(text: &str) -> String {
     Vec::from(last).join(" | ")
 }
 
-fn plain(line: &str) -> String {
+/// Whether a line is more than information, and what it says.
+fn read(line: &str) -> (bool, String) {
     let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(line) else {
-        return line.to_owned();
+        return (true, line.to_owned());
     };
-    let said = ["message", "error"].iter().filter_map(|name| fields.get(*name)?.as_str());
-    let said = said.collect::<Vec<_>>().join(": ");
-    if said.is_empty() { line.to_owned() } else { said }
+    let field = |name: &str| fields.get(name)?.as_str();
+    let said: Vec<&str> = ["message", "error"].into_iter().filter_map(field).collect();
+    let worrying = !matches!(field("level"), Some("INFO" | "DEBUG" | "TRACE"));
+    (worrying, if said.is_empty() { line.to_owned() } else { said.join(": ") })
 }
 
 #[cfg(test)]

@@ -8,11 +8,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-use crate::folder::{self, Lock, write_private};
+use crate::folder::{self, Lock};
 use crate::nats::{self, Nats};
 use crate::postgres::{self, Postgres};
 use crate::provision::Database;
@@ -24,15 +23,6 @@ use crate::{SERVICES, demo, say, settings};
 const LEAST_FREE_BYTES: u64 = 300 << 20;
 /// How often it looks whether every process lives.
 const GLANCE: Duration = Duration::from_millis(200);
-
-/// What another command has to know of a running product.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Running {
-    /// Where the product's programs are.
-    pub programs: PathBuf,
-    /// The settings of each.
-    pub environment: BTreeMap<String, BTreeMap<String, String>>,
-}
 
 /// Everything that was started, to be stopped in the opposite order.
 #[derive(Debug, Default)]
@@ -69,7 +59,7 @@ pub async fn run() -> Result<u8> {
 }
 
 /// Runs some work while the product runs, on any free port, and stops everything.
-pub async fn while_running(work: impl AsyncFnOnce(&Stack) -> Result<()>) -> Result<u8> {
+pub async fn while_running(work: impl AsyncFnOnce(&mut Stack) -> Result<()>) -> Result<u8> {
     let gateway = SocketAddr::from(([127, 0, 0, 1], 0));
     during(gateway, async |place, started| {
         let stack = start(place, started, gateway).await?;
@@ -79,24 +69,13 @@ pub async fn while_running(work: impl AsyncFnOnce(&Stack) -> Result<()>) -> Resu
     .await
 }
 
-/// What is running on this installation's data, if it is.
-pub fn running() -> Result<Option<Running>> {
-    let base = folder::base()?;
-    if Lock::take(&base.join("lock"), "")?.is_some() {
-        return Ok(None);
-    }
-    let text = fs::read(base.join("running.json"))
-        .context("the product is just being started: try again")?;
-    Ok(Some(serde_json::from_slice(&text)?))
-}
-
 /// Deletes this installation's data; what was fetched stays.
 pub fn clean() -> Result<u8> {
     let base = folder::base()?;
     let Some(_lock) = Lock::take(&base.join("lock"), "")? else {
         bail!("the product runs ({}): stop it first", Lock::read(&base.join("lock")));
     };
-    for name in ["postgres", "nats", "log", "secrets.json", "running.json"] {
+    for name in ["postgres", "nats", "log", "secrets.json"] {
         let path = base.join(name);
         let removed =
             if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -143,7 +122,6 @@ async fn during(
         _ = interrupted.recv() => {}
         _ = asked_to_end.recv() => {}
     }
-    let _ = fs::remove_file(place.base.join("running.json"));
     Ok(ended.unwrap_or(1))
 }
 
@@ -181,7 +159,6 @@ fn enter(gateway: SocketAddr) -> Result<Place> {
     }
     let logs = base.join("log");
     fs::create_dir_all(&logs).with_context(|| format!("make {}", logs.display()))?;
-    let _ = fs::remove_file(base.join("running.json"));
     Ok(Place { base, logs, _lock: lock })
 }
 
@@ -217,7 +194,6 @@ async fn start<'a>(
     let stack = stack.insert(Stack::new(plan));
     stack.launch().await?;
     say(format_args!("Ready after {:.1} s", begun.elapsed().as_secs_f32()));
-    tell(place, stack)?;
     Ok(stack)
 }
 
@@ -254,13 +230,6 @@ async fn start_nats(place: &Place, secrets: &Secrets, into: &mut Option<Nats>) -
     let nats = into.insert(Nats::start(options).await?);
     say(nats.description());
     Ok(nats.url())
-}
-
-/// Writes down what other commands have to know; only the owner may read it.
-fn tell(place: &Place, stack: &Stack) -> Result<()> {
-    let environment = SERVICES.map(|service| (service.to_owned(), stack.environment(service)));
-    let running = Running { programs: programs()?, environment: environment.into() };
-    write_private(&place.base.join("running.json"), &serde_json::to_vec(&running)?)
 }
 
 impl Started {

@@ -1,61 +1,45 @@
-//! `local seed`: a large number of opportunities for measurements, into the product that runs, or started for it.
+//! `local seed`: a large number of opportunities for measurements, written into the database that `local run` uses.
 
-use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
-use tokio::process::Command;
+use anyhow::{Context as _, Result, ensure};
 
-use crate::child::bound;
-use crate::run::{Running, running, while_running};
-use crate::{say, settings};
+use crate::provision::execute;
+use crate::run::while_running;
+use crate::say;
+use crate::stack::Stack;
 
-/// Writes them and has analytics made anew from them.
+/// Starts the product and fills it.
 pub async fn seed(count: u64) -> Result<u8> {
-    match running()? {
-        Some(it) => {
-            fill(count, |service| {
-                let mut command = program(&it, service);
-                command.envs(settings::only_in_file());
-                command.envs(it.environment.get(service).into_iter().flatten());
-                command
-            })
-            .await?;
-            Ok(0)
-        }
-        None => {
-            while_running(async |stack| {
-                let it = Running {
-                    programs: crate::stack::programs()?,
-                    environment: std::collections::BTreeMap::new(),
-                };
-                fill(count, |service| {
-                    let mut command = program(&it, service);
-                    command.envs(settings::only_in_file()).envs(stack.environment(service));
-                    command
-                })
-                .await
-            })
+    while_running(async |stack| stack.seed(count).await).await
+}
+
+impl Stack {
+    /// Writes opportunities with their past straight into the tables, and has analytics made anew from them. What they say goes to
+    /// our standard error.
+    pub async fn seed(&mut self, count: u64) -> Result<()> {
+        let begun = Instant::now();
+        // It writes where the service would give out numbers.
+        self.terminate("opportunities").await;
+        self.show("opportunities", &["seed", "--count", &count.to_string()]).await?;
+        self.restart("opportunities").await?;
+        self.show("analytics", &["rebuild"]).await?;
+        // The planner knows nothing of so many new rows, and only owners may tell it.
+        let mut connection = self.database().connect().await?;
+        execute(&mut connection, "analyze").await?;
+        say(format_args!("{count} opportunities in {:.0} s", begun.elapsed().as_secs_f32()));
+        Ok(())
+    }
+
+    async fn show(&self, service: &str, arguments: &[&str]) -> Result<()> {
+        let what = format!("{service} {}", arguments.join(" "));
+        let mut command = self.command(service, arguments)?;
+        let status = command
+            .env("LOG_FORMAT", "text")
+            .status()
             .await
-        }
+            .with_context(|| format!("run {what}"))?;
+        ensure!(status.success(), "{what} failed ({status})");
+        Ok(())
     }
-}
-
-fn program(running: &Running, service: &str) -> Command {
-    bound(&running.programs.join(service) as &Path, None, "TERM")
-}
-
-async fn fill(count: u64, command: impl Fn(&str) -> Command) -> Result<()> {
-    let begun = Instant::now();
-    let count = count.to_string();
-    for (service, arguments) in
-        [("opportunities", &["seed", "--count", &count][..]), ("analytics", &["rebuild"])]
-    {
-        let mut command = command(service);
-        command.env("LOG_FORMAT", "text").args(arguments);
-        let status = command.status().await.with_context(|| format!("run {service}"))?;
-        anyhow::ensure!(status.success(), "{service} {} failed ({status})", arguments.join(" "));
-    }
-    say(format_args!("{count} opportunities after {:.0} s", begun.elapsed().as_secs_f32()));
-    Ok(())
 }

@@ -168,7 +168,7 @@ impl Stack {
     }
 
     /// One of the product's programs with the settings that it has here.
-    fn command(&self, name: &str, arguments: &[&str]) -> Result<Command> {
+    pub(crate) fn command(&self, name: &str, arguments: &[&str]) -> Result<Command> {
         let program = self.plan.programs.join(name);
         if !program.is_file() {
             bail!("{} is not built: `cargo build --workspace`", program.display());
@@ -371,7 +371,7 @@ pub fn succeeded(service: &str, what: &str, answer: &Output) -> Result<()> {
     if answer.status.success() {
         return Ok(());
     }
-    let said = crate::child::last_words_of(&String::from_utf8_lossy(&answer.stderr));
+    let said = crate::child::last_words(&String::from_utf8_lossy(&answer.stderr));
     bail!("{service} {what} failed ({}): {said}", answer.status)
 }
 
