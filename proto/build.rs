@@ -33,7 +33,10 @@ const INTERNAL: [&str; 1] = ["salespipeline.events.v1"];
 /// How the names of rpcs begin whose request may come in a query string.
 const QUERY_VERBS: [&str; 6] = ["Get", "List", "Search", "Count", "Export", "Delete"];
 
-#[expect(clippy::disallowed_methods, reason = "cargo tells a build script where to write in the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script where to write in the environment"
+)]
 fn main() -> Outcome {
     println!("cargo:rerun-if-changed=salespipeline");
     println!("cargo:rerun-if-changed=build.rs");

@@ -1,3 +1,31 @@
-//! The gateway: the REST API in front of the services.
+//! The gateway: the REST API in front of the services. It translates; it knows no rule of sales and keeps nothing.
+//!
+//! In reading order: [`router`] is the table of all URLs, [`rest`] has a handler for each, a few lines long, which speak through a
+//! [`call::Call`] (who asks, and what travels along) to the services of [`app`]. [`http`] is how requests are read and answers written,
+//! [`document`] what is documented, [`observe`] what is measured of every request.
 
+pub mod app;
+pub mod call;
+pub mod config;
+pub mod document;
 pub mod http;
+pub mod observe;
+pub mod rest;
+pub mod router;
+
+use anyhow::Result;
+
+use crate::app::App;
+use crate::config::Config;
+
+/// The name by which this process is known.
+pub const SERVICE: &str = "gateway";
+
+/// Binds, and spawns the HTTP server; returns at once. It is ready at once, too: a service that is down is that request's failure.
+pub async fn serve(process: &process::Context, config: Config) -> Result<()> {
+    let app = App::connect(&config.services)?;
+    let router = router::router(app, process.readiness());
+    let listener = process.listen(&config.listen).await?;
+    process.spawn("http", process::http::serve(listener, router, process.shutdown()));
+    Ok(())
+}

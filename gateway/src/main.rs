@@ -1,1 +1,14 @@
-fn main() {}
+//! The gateway's process: `gateway serve`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use gateway::config::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    process::run(gateway::SERVICE, &cli.telemetry, async |process| match cli.command {
+        Command::Serve(config) => gateway::serve(&process, *config).await,
+        Command::Openapi => gateway::document::print(),
+    })
+}

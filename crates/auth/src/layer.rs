@@ -135,8 +135,8 @@ pub fn bearer_token<T>(request: &tonic::Request<T>) -> Result<&str, Error> {
     bearer(request.metadata().as_ref())
 }
 
-/// The token in `Authorization: Bearer <token>`.
-fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+/// The token in `Authorization: Bearer <token>`; `UNAUTHENTICATED`, reason `TOKEN_MISSING` or `TOKEN_INVALID`, where there is none.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let missing = || Error::unauthenticated(reason::TOKEN_MISSING, "an access token is needed");
     let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
     let token = value.to_str().ok().and_then(|text| {

@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 
 pub use caller::{Caller, Role, Scope, caller, optional_caller};
 pub use keys::Keys;
-pub use layer::{Authenticated, Layer, bearer_token};
+pub use layer::{Authenticated, Layer, bearer, bearer_token};
 pub use revocations::Revocations;
 pub use service_token::ServiceToken;
 pub use verifier::{AUDIENCE, Verifier};

@@ -18,8 +18,12 @@ use crate::{Readiness, usage};
 /// - `/healthz`: 200 as long as the process answers at all.
 /// - `/readyz`: 200 `{"ready":true,"waiting_for":[]}`, or 503 with the names of what is not ready.
 pub fn router(readiness: Readiness, metrics: PrometheusHandle) -> Router {
+    health(readiness).route("/metrics", get(render_metrics).with_state(metrics))
+}
+
+/// `/healthz` and `/readyz` alone, which anybody may ask.
+pub fn health<S: Clone + Send + Sync + 'static>(readiness: Readiness) -> Router<S> {
     Router::new()
-        .route("/metrics", get(render_metrics).with_state(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(readiness))
 }

@@ -1,6 +1,7 @@
 //! What travels with a request besides its message.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use opentelemetry::propagation::Extractor;
 use tokio::time::Instant;
 
 use crate::client;
@@ -39,7 +40,7 @@ impl RequestContext {
                 .filter(|it| is_plain(it))
                 .cloned()
                 .unwrap_or_else(new_request_id),
-            traceparent: headers.get(TRACEPARENT).filter(|it| trace_id(it).is_some()).cloned(),
+            traceparent: headers.get(TRACEPARENT).filter(|it| trace_of(it).is_some()).cloned(),
             idempotency_key: headers.get(IDEMPOTENCY_KEY).filter(|it| is_plain(it)).cloned(),
             authorization: headers.get(header::AUTHORIZATION).cloned(),
             deadline,
@@ -59,7 +60,7 @@ impl RequestContext {
 
     /// The trace that this request belongs to as it came: 32 hexadecimal digits.
     pub fn trace_id(&self) -> Option<&str> {
-        self.traceparent.as_ref().and_then(trace_id)
+        self.traceparent.as_ref().and_then(trace_of)
     }
 
     /// The key under which the caller wants to be answered the same if they ask again; visible ASCII, at most 255 characters.
@@ -85,6 +86,24 @@ impl RequestContext {
     }
 }
 
+/// A request's headers, from which its trace is continued.
+pub struct TraceHeaders<'a>(pub &'a HeaderMap);
+
+impl Extractor for TraceHeaders<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+/// The trace that a request with these headers belongs to: 32 hexadecimal digits.
+pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(TRACEPARENT).and_then(trace_of)
+}
+
 /// A request id for a request that came without: a UUID v7, so that ids sort by time.
 pub(crate) fn new_request_id() -> HeaderValue {
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
@@ -93,7 +112,7 @@ pub(crate) fn new_request_id() -> HeaderValue {
 }
 
 /// The trace id in a `traceparent` of the form that every version has: `00-<32 hex>-<16 hex>-<2 hex>`.
-fn trace_id(traceparent: &HeaderValue) -> Option<&str> {
+fn trace_of(traceparent: &HeaderValue) -> Option<&str> {
     let text = traceparent.to_str().ok()?;
     let id = text.get(3..35)?;
     let separated = text.len() >= 55 && [2, 35, 52].iter().all(|at| text.as_bytes()[*at] == b'-');

@@ -1,6 +1,7 @@
 //! JSON bodies, in and out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -11,6 +12,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ResponsesBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
@@ -18,6 +20,9 @@ use super::Problem;
 
 /// The longest JSON body that is read: 1 MiB.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// How long a body may take to arrive.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
 
 /// A message as the body of a request or, with status 200, of an answer.
 ///
@@ -59,11 +64,13 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
-    match Limited::new(body, limit_bytes).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if is_too_long(&*error) => Err(Problem::of(StatusCode::PAYLOAD_TOO_LARGE)),
-        Err(_) => Err(Problem::malformed("the body broke off")),
+/// A whole body: 413 where it is too long, 408 where it takes too long.
+pub(crate) async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
+    match timeout(ARRIVES_WITHIN, Limited::new(body, limit_bytes).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if is_too_long(&*error) => Err(Problem::of(StatusCode::PAYLOAD_TOO_LARGE)),
+        Ok(Err(_)) => Err(Problem::malformed("the body broke off")),
+        Err(_late) => Err(Problem::of(StatusCode::REQUEST_TIMEOUT)),
     }
 }
 

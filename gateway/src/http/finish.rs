@@ -30,6 +30,11 @@ impl RequestId {
         Self(id.unwrap_or(HeaderValue::from_static("unknown")))
     }
 
+    /// As the value of a header.
+    pub fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()

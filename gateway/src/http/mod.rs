@@ -14,6 +14,7 @@ mod problem;
 mod query;
 
 pub use answer::{Answer, Created, NoContent, Resource, present};
+pub(crate) use body::read as read_body;
 pub use body::{BODY_LIMIT_BYTES, Json};
 pub use condition::IfMatch;
 pub use finish::{RequestId, finish};

@@ -15,7 +15,6 @@ use std::{
 use anyhow::anyhow;
 use futures::FutureExt as _;
 use http::{HeaderMap, Request, Response};
-use opentelemetry::propagation::Extractor;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tower::Service;
@@ -23,7 +22,7 @@ use tracing::{Instrument as _, Span, field, info_span};
 
 use super::methods::Methods;
 use crate::{
-    Error, RequestContext,
+    Error, RequestContext, TraceHeaders,
     context::REQUEST_ID,
     deadline::{self, Deadline},
     reason,
@@ -160,7 +159,7 @@ fn span(request: &Request<Body>, context: &RequestContext) -> Span {
     );
     if process::telemetry::exports_traces() {
         // Before the span is entered: afterwards it has a trace of its own.
-        process::telemetry::continue_trace(&span, &Headers(request.headers()));
+        process::telemetry::continue_trace(&span, &TraceHeaders(request.headers()));
     } else if let Some(trace_id) = context.trace_id() {
         span.record("trace_id", trace_id);
     }
@@ -173,16 +172,4 @@ fn code_of(response: &Response<Body>) -> Code {
         .headers()
         .get(Status::GRPC_STATUS)
         .map_or(Code::Ok, |it| Code::from_bytes(it.as_bytes()))
-}
-
-struct Headers<'a>(&'a HeaderMap);
-
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(http::HeaderName::as_str).collect()
-    }
 }

@@ -1,0 +1,202 @@
+//! The OpenAPI document: routes from the handlers, messages from the contract.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use serde_json::Value;
+use utoipa::openapi::security::{
+    Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityRequirement,
+    SecurityScheme,
+};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, RefOr,
+    Schema,
+};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::http::{FieldError, ProblemDocument};
+use crate::rest::token::{TokenFailure, TokenForm};
+use crate::router;
+
+const DESCRIPTION: &str = "The sales funnel of a team: opportunities and their history, what will close, what is stuck.\n\n\
+Sign in with **Authorize** (e-mail address and password), or send `Authorization: Bearer <access token>`. Amounts are numbers with at most two \
+decimals, exact. Days are `YYYY-MM-DD`, instants RFC 3339 in UTC. Collections are pages of `items`; pass `next_cursor` as `cursor` for the \
+next one. Every failure is an `application/problem+json` document whose `code` does not change; unknown fields and parameters are errors. \
+Every answer carries `X-Request-Id`.";
+
+const TAGS: [(&str, &str); 8] = [
+    ("auth", "Signing in."),
+    ("pipeline", "Pipelines, their stages, and the funnel as it stands."),
+    ("opportunities", "What may be sold, to whom, for how much, and how far it has come."),
+    ("forecast", "What will have been won in a period."),
+    ("reports", "Numbers that agree with the opportunities that they are made of, to the cent."),
+    ("notifications", "What the caller is told of."),
+    ("users", "The people who use the product."),
+    ("teams", "Their teams."),
+];
+
+/// The whole document.
+pub fn document() -> OpenApi {
+    let license = LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build();
+    let info = InfoBuilder::new()
+        .title("Sales Pipeline Manager")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .license(Some(license))
+        .build();
+    let tags = TAGS.map(|(name, description)| {
+        utoipa::openapi::tag::TagBuilder::new().name(name).description(Some(description)).build()
+    });
+    let signed_in = ["password", "bearer"]
+        .map(|scheme| SecurityRequirement::new::<_, [&str; 0], &str>(scheme, []));
+    let base = OpenApiBuilder::new()
+        .info(info)
+        .paths(PathsBuilder::new())
+        .tags(Some(tags))
+        .security(Some(signed_in))
+        .build();
+    let (_, mut document) =
+        OpenApiRouter::with_openapi(base).nest(router::BASE, router::api()).split_for_parts();
+    document.components = Some(components(&document));
+    document
+}
+
+/// Prints the document, as the command `openapi` does.
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+pub fn print() -> Result<()> {
+    println!("{}", document().to_pretty_json()?);
+    Ok(())
+}
+
+fn components(document: &OpenApi) -> utoipa::openapi::Components {
+    let mut all = proto::schemas();
+    all.extend([
+        schema::<ProblemDocument>(),
+        schema::<FieldError>(),
+        schema::<TokenForm>(),
+        schema::<TokenFailure>(),
+    ]);
+    let mut needed = BTreeSet::new();
+    let paths = serde_json::to_value(&document.paths).unwrap_or_default();
+    need(&paths, &all, &mut needed);
+    let schemas = all.into_iter().filter(|(name, _)| needed.contains(name));
+    let password = Password::new(format!("{}/auth/token", router::BASE), Scopes::new());
+    ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme(
+            "password",
+            SecurityScheme::OAuth2(OAuth2::with_description(
+                [Flow::Password(password)],
+                "Signs in with an e-mail address and a password.",
+            )),
+        )
+        .security_scheme(
+            "bearer",
+            SecurityScheme::Http(
+                HttpBuilder::new()
+                    .scheme(HttpAuthScheme::Bearer)
+                    .bearer_format("JWT")
+                    .description(Some("An access token."))
+                    .build(),
+            ),
+        )
+        .build()
+}
+
+fn schema<T: ToSchema + PartialSchema>() -> (String, RefOr<Schema>) {
+    (T::name().into_owned(), T::schema())
+}
+
+/// Notes every schema that is referred to, and what that refers to.
+fn need(value: &Value, all: &[(String, RefOr<Schema>)], needed: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(target)) = members.get("$ref") {
+                let name = target.trim_start_matches("#/components/schemas/");
+                if needed.insert(name.to_owned())
+                    && let Some((_, schema)) = all.iter().find(|(known, _)| known == name)
+                {
+                    need(&serde_json::to_value(schema).unwrap_or_default(), all, needed);
+                }
+            }
+            members.values().for_each(|member| need(member, all, needed));
+        }
+        Value::Array(items) => items.iter().for_each(|item| need(item, all, needed)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn operations() -> BTreeMap<String, Value> {
+        let document = serde_json::to_value(document()).unwrap();
+        let mut all = BTreeMap::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                all.insert(format!("{method} {path}"), operation.clone());
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_operation_has_an_id_of_its_own_a_summary_and_a_tag_that_is_described() {
+        let mut ids = BTreeSet::new();
+        for (name, operation) in operations() {
+            assert!(ids.insert(operation["operationId"].to_string()), "{name}");
+            assert!(operation["summary"].as_str().is_some_and(|it| !it.is_empty()), "{name}");
+            let tag = operation["tags"][0].as_str().unwrap();
+            assert!(TAGS.iter().any(|(known, _)| *known == tag), "{name}: {tag}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_referred_to_is_there() {
+        let document = serde_json::to_value(document()).unwrap();
+        let there = document["components"]["schemas"].as_object().unwrap();
+        let mut needed = BTreeSet::new();
+        need(&document, &[], &mut needed);
+        for name in needed {
+            assert!(there.contains_key(&name), "{name}");
+        }
+        assert!(!there.contains_key("ImportHistoryRequest"), "it is for services alone");
+    }
+
+    #[test]
+    fn a_route_that_reads_a_query_documents_every_parameter() {
+        for (rpc, request, parameters) in proto::QUERIES {
+            let name = rpc.rsplit('/').next().unwrap();
+            let id = name.chars().fold(String::new(), |mut id, letter| {
+                if letter.is_uppercase() && !id.is_empty() {
+                    id.push('_');
+                }
+                id.push(letter.to_ascii_lowercase());
+                id
+            });
+            let all = operations();
+            let Some(operation) = all.values().find(|it| it["operationId"] == *id) else {
+                continue;
+            };
+            for parameter in *parameters {
+                let documented = operation["parameters"].as_array().unwrap();
+                assert!(
+                    documented.iter().any(|it| it["name"] == *parameter),
+                    "{id} does not document `{parameter}` of {request}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn only_signing_in_needs_no_token() {
+        for (name, operation) in operations() {
+            let open = operation.get("security").is_some_and(|it| it == &serde_json::json!([{}]));
+            assert_eq!(open, name == "post /api/v1/auth/token", "{name}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What is done around every request: a span that joins the caller's trace, counts and times, a bound on how many run, a deadline.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tokio::time::{Instant, timeout};
+use tracing::{Instrument as _, Span, field, info_span};
+
+use crate::http::{Problem, RequestId};
+
+/// How many requests may run at once.
+const MOST_AT_ONCE: usize = 1_024;
+/// The longest that a request may take, however slowly its body arrives.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// The requests that run.
+#[derive(Clone, Debug, Default)]
+pub struct Running(Arc<AtomicUsize>);
+
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Running {
+    fn take_place(&self) -> Option<Place> {
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(&self.0));
+        (before < MOST_AT_ONCE).then_some(place)
+    }
+}
+
+/// Middleware inside [`crate::http::finish`], which gives each request its id. Counts `http_requests_total{method,route,status}` and times
+/// `http_request_duration_seconds{method,route}`. Past the bound, and past the deadline, the answer is 503.
+pub async fn observe(State(running): State<Running>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    let span = span(&request, route);
+    let response = match running.take_place() {
+        None => Problem::unavailable().into_response(),
+        Some(_place) => {
+            let answered = timeout(LONGEST, next.run(request)).instrument(span).await;
+            answered.unwrap_or_else(|_| Problem::unavailable().into_response())
+        }
+    };
+    let (route, method) = (route.to_owned(), method.as_str().to_owned());
+    let seconds = metrics::histogram!("http_request_duration_seconds", "method" => method.clone(), "route" => route.clone());
+    seconds.record(begun.elapsed().as_secs_f64());
+    let status = response.status().as_str().to_owned();
+    metrics::counter!("http_requests_total", "method" => method, "route" => route, "status" => status)
+        .increment(1);
+    response
+}
+
+fn span(request: &Request, route: &str) -> Span {
+    let method = request.method().as_str();
+    let span = info_span!(
+        "http",
+        "otel.name" = field::Empty,
+        "otel.kind" = "server",
+        method,
+        route,
+        request_id = request.extensions().get::<RequestId>().map(RequestId::as_str),
+        trace_id = field::Empty,
+        user_id = field::Empty,
+    );
+    if process::telemetry::exports_traces() {
+        span.record("otel.name", format!("{method} {route}"));
+        // Before the span is entered: afterwards it has a trace of its own.
+        process::telemetry::continue_trace(&span, &rpc::TraceHeaders(request.headers()));
+    } else if let Some(trace_id) = rpc::trace_id(request.headers()) {
+        span.record("trace_id", trace_id);
+    }
+    span
+}

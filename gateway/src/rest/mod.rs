@@ -1,0 +1,9 @@
+//! A handler for every route: path, query and body to a request, one call, the response's message back.
+
+pub mod forecast;
+pub mod notifications;
+pub mod opportunities;
+pub mod people;
+pub mod pipelines;
+pub mod reports;
+pub mod token;

@@ -1,0 +1,117 @@
+//! Opportunities and their stage history.
+
+use proto::opportunities::v1::{
+    ChangeOpportunityStageRequest, CreateOpportunityRequest, GetOpportunityRequest,
+    ListOpportunitiesRequest, ListOpportunitiesResponse, ListStageHistoryRequest,
+    ListStageHistoryResponse, Opportunity,
+};
+
+use crate::call::{Call, IdempotencyKey};
+use crate::http::{Answer, Created, IfMatch, Json, NoQuery, Path, Query, Resource, present};
+use crate::router::BASE;
+
+/// List opportunities
+///
+/// Those that the caller may see, filtered and sorted, a page at a time.
+#[utoipa::path(
+    get,
+    path = "/opportunities",
+    tag = "opportunities",
+    params(ListOpportunitiesRequest)
+)]
+pub async fn list_opportunities(
+    call: Call,
+    Query(request): Query<ListOpportunitiesRequest>,
+) -> Answer<Json<ListOpportunitiesResponse>> {
+    let answer = call.read(call.opportunities(), request, |mut it, request| async move {
+        it.list_opportunities(request).await
+    });
+    Ok(Json(answer.await?))
+}
+
+/// Make an opportunity
+///
+/// With its customer and contact where these are new.
+#[utoipa::path(
+    post,
+    path = "/opportunities",
+    tag = "opportunities",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the first answer again, for 24 hours."))
+)]
+pub async fn create_opportunity(
+    call: Call,
+    _query: NoQuery,
+    key: IdempotencyKey,
+    Json(request): Json<CreateOpportunityRequest>,
+) -> Answer<Created<Opportunity>> {
+    let call = call.once(key);
+    let mut service = call.opportunities();
+    let answer =
+        call.write(request, |request| async move { service.create_opportunity(request).await });
+    let body = present(answer.await?.opportunity)?;
+    let location = format!("{BASE}/opportunities/{}", body.id);
+    Ok(Created { version: body.version, location, body })
+}
+
+/// Get an opportunity
+#[utoipa::path(get, path = "/opportunities/{id}", tag = "opportunities", params(("id" = i64, Path, description = "The opportunity.")))]
+pub async fn get_opportunity(
+    call: Call,
+    Path(id): Path<i64>,
+    _query: NoQuery,
+) -> Answer<Resource<Opportunity>> {
+    let request = GetOpportunityRequest { id };
+    let answer = call.read(call.opportunities(), request, |mut it, request| async move {
+        it.get_opportunity(request).await
+    });
+    let body = present(answer.await?.opportunity)?;
+    Ok(Resource { version: body.version, body })
+}
+
+/// Move an opportunity to a stage
+///
+/// Its history row is written with it. To the stage it stands in: nothing changes but a named probability.
+#[utoipa::path(
+    patch,
+    path = "/opportunities/{id}/stage",
+    tag = "opportunities",
+    params(
+        ("id" = i64, Path, description = "The opportunity."),
+        ("If-Match" = Option<String>, Header, description = "Only if this is its `ETag`; 412 otherwise.")
+    )
+)]
+pub async fn change_opportunity_stage(
+    call: Call,
+    Path(id): Path<i64>,
+    _query: NoQuery,
+    IfMatch(expected_version): IfMatch,
+    Json(request): Json<ChangeOpportunityStageRequest>,
+) -> Answer<Resource<Opportunity>> {
+    let request = ChangeOpportunityStageRequest { id, expected_version, ..request };
+    let mut service = call.opportunities();
+    let answer = call
+        .write(request, |request| async move { service.change_opportunity_stage(request).await });
+    let body = present(answer.await?.opportunity)?;
+    Ok(Resource { version: body.version, body })
+}
+
+/// List an opportunity's stage history
+///
+/// Oldest first; the first row is its creation.
+#[utoipa::path(
+    get,
+    path = "/opportunities/{id}/history",
+    tag = "opportunities",
+    params(("id" = i64, Path, description = "The opportunity."), ListStageHistoryRequest)
+)]
+pub async fn list_stage_history(
+    call: Call,
+    Path(id): Path<i64>,
+    Query(request): Query<ListStageHistoryRequest>,
+) -> Answer<Json<ListStageHistoryResponse>> {
+    let request = ListStageHistoryRequest { id, ..request };
+    let answer = call.read(call.opportunities(), request, |mut it, request| async move {
+        it.list_stage_history(request).await
+    });
+    Ok(Json(answer.await?))
+}

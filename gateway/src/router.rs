@@ -1,0 +1,60 @@
+//! The table of all URLs.
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Redirect;
+use axum::routing::get;
+use process::Readiness;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::app::App;
+use crate::http::finish;
+use crate::observe::{Running, observe};
+use crate::{document, rest};
+
+/// Where the REST API begins.
+pub const BASE: &str = "/api/v1";
+
+/// Every route of the REST API, without its base.
+pub(crate) fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        // identity
+        .routes(routes!(rest::token::issue_token))
+        .routes(routes!(rest::people::list_users))
+        .routes(routes!(rest::people::get_user))
+        .routes(routes!(rest::people::list_teams))
+        // opportunities
+        .routes(routes!(rest::pipelines::list_pipelines))
+        .routes(routes!(rest::pipelines::list_stages))
+        .routes(routes!(
+            rest::opportunities::list_opportunities,
+            rest::opportunities::create_opportunity
+        ))
+        .routes(routes!(rest::opportunities::get_opportunity))
+        .routes(routes!(rest::opportunities::change_opportunity_stage))
+        .routes(routes!(rest::opportunities::list_stage_history))
+        // analytics
+        .routes(routes!(rest::reports::get_pipeline_overview))
+        .routes(routes!(rest::forecast::get_forecast))
+        .routes(routes!(rest::reports::get_conversion_rate))
+        .routes(routes!(rest::reports::get_sales_trend))
+        .routes(routes!(rest::reports::get_sales_performance))
+        // notifier
+        .routes(routes!(rest::notifications::list_notifications))
+}
+
+/// The REST API with its documentation, and what whoever runs it asks.
+pub fn router(app: App, readiness: &Readiness) -> Router {
+    let (api, _) = api().split_for_parts();
+    Router::new()
+        .nest(BASE, api.with_state(app))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document::document()))
+        .route("/", get(|| async { Redirect::temporary("/docs/") }))
+        .merge(process::ops::health(readiness.clone()))
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(Running::default(), observe))
+        .layer(from_fn(finish))
+}
