@@ -49,8 +49,18 @@ impl Owner {
         &self,
         aggregate: &str,
     ) -> Result<(i64, impl Stream<Item = Result<Vec<Event>>> + use<>)> {
+        self.records_of(aggregate, 0, 0).await
+    }
+
+    /// The same of the records whose ids are in a range, both ends included; 0 is no bound.
+    pub async fn records_of(
+        &self,
+        aggregate: &str,
+        from_id: i64,
+        to_id: i64,
+    ) -> Result<(i64, impl Stream<Item = Result<Vec<Event>>> + use<>)> {
         let aggregates = vec![aggregate.to_owned()];
-        let request = StreamRecordsRequest { aggregates, from_id: 0, to_id: 0 };
+        let request = StreamRecordsRequest { aggregates, from_id, to_id };
         let request = self.context().await?.stream(request);
         let mut stream = self.client().stream_records(request).await?.into_inner();
         let first = stream.message().await?.context("the stream ended before it began")?;

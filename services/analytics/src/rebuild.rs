@@ -1,6 +1,5 @@
 //! The command `rebuild`: all derived tables from nothing, from the owners' change logs, while the service goes on serving the old ones.
 
-use std::mem::take;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use anyhow::{Context as _, Result};
 use auth::ServiceToken;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use events::{Event, inbox};
+use events::inbox;
 use futures::TryStreamExt as _;
 use process::{Context, postgres};
 use rpc::client;
@@ -19,7 +18,7 @@ use crate::config::Config;
 use crate::consumer::{IDENTITY, NAME, OPPORTUNITIES};
 use crate::deal::{Deal, Ladders};
 use crate::owners::Owner;
-use crate::projection::{record, store};
+use crate::projection::{fold::Fold, store};
 use crate::rollup::Rollups;
 use crate::{directory, projection};
 
@@ -45,7 +44,7 @@ pub async fn rebuild(
     identity: &Owner,
     opportunities: &Owner,
     now: DateTime<Utc>,
-) -> Result<u64> {
+) -> Result<usize> {
     for source in [IDENTITY, OPPORTUNITIES] {
         inbox::begin(connection, NAME, source, now).await?;
     }
@@ -64,26 +63,33 @@ pub async fn rebuild(
     let ladders = store::ladders(&mut tx).await?;
     store::clear_facts(&mut tx).await?;
     let (_, records) = opportunities.records("opportunity").await?;
-    let mut fold = Fold::new(ladders, zone);
+    let mut rollups = Rollups::default();
+    let mut fold = Fold::new();
+    let mut count = 0;
     let mut records = pin!(records);
-    while let Some(events) = records.try_next().await? {
-        for event in &events {
+    loop {
+        let piece = records.try_next().await?;
+        let is_end = piece.is_none();
+        for event in piece.iter().flatten() {
             fold.tell(event)?;
         }
-        if fold.done.len() >= CHUNK {
-            fold.write(&mut tx).await?;
+        if is_end || fold.len() >= CHUNK {
+            let deals = if is_end { fold.finish() } else { fold.take() };
+            count += deals.len();
+            write(&mut tx, &deals, (&mut rollups, &ladders, zone)).await?;
+        }
+        if is_end {
+            break;
         }
     }
-    fold.finish();
-    fold.write(&mut tx).await?;
-    fold.rollups.tidy();
+    rollups.tidy();
     store::clear_rollups(&mut tx).await?;
-    store::add(&mut tx, &fold.rollups).await?;
+    store::add(&mut tx, &rollups).await?;
     // What came between the two streams is told again and changes nothing.
     inbox::set(&mut tx, NAME, OPPORTUNITIES, position, now).await?;
     store::note_progress(&mut tx, OPPORTUNITIES, position, fold.recorded_at).await?;
     tx.commit().await?;
-    Ok(fold.deals)
+    Ok(count)
 }
 
 async fn rebuild_directory(
@@ -106,65 +112,22 @@ async fn rebuild_directory(
     Ok(settings.context("identity has no settings")?.zone)
 }
 
-/// Deals being put together from a stream that is ordered by deal and version.
-struct Fold {
-    ladders: Ladders,
-    zone: Tz,
-    current: Deal,
-    done: Vec<Deal>,
-    rollups: Rollups,
-    deals: u64,
-    recorded_at: DateTime<Utc>,
-}
-
-impl Fold {
-    fn new(ladders: Ladders, zone: Tz) -> Self {
-        Self {
-            ladders,
-            zone,
-            current: Deal::default(),
-            done: Vec::new(),
-            rollups: Rollups::default(),
-            deals: 0,
-            recorded_at: DateTime::UNIX_EPOCH,
-        }
+/// Writes deals as they are after their last change, and notes what they add to the rollups.
+async fn write(
+    tx: &mut PgConnection,
+    deals: &[Deal],
+    (rollups, ladders, zone): (&mut Rollups, &Ladders, Tz),
+) -> Result<()> {
+    for deal in deals {
+        rollups.add(deal, ladders, zone);
     }
-
-    fn tell(&mut self, event: &Event) -> Result<()> {
-        let (fact, moved) = record::read(event)?;
-        let is_next = |known: &crate::deal::Fact| known.opportunity_id != fact.opportunity_id;
-        if self.current.fact.as_ref().is_some_and(is_next) {
-            self.finish();
-        }
-        self.current.learn(fact);
-        if let Some(moved) = moved {
-            self.current.learn_move(moved);
-        }
-        let recorded_at = event.recorded_at.map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
-        self.recorded_at = self.recorded_at.max(recorded_at);
-        Ok(())
+    let facts: Vec<_> = deals.iter().filter_map(|deal| deal.fact.as_ref()).collect();
+    store::upsert_facts(tx, &facts).await?;
+    let mut moves = Vec::new();
+    for deal in deals {
+        let id = deal.fact.as_ref().map_or(0, |fact| fact.opportunity_id);
+        moves.extend(deal.moves.iter().map(|moved| (id, moved)));
     }
-
-    /// The current deal has been told to its end.
-    fn finish(&mut self) {
-        if self.current.fact.is_some() {
-            let deal = take(&mut self.current);
-            self.rollups.add(&deal, &self.ladders, self.zone);
-            self.done.push(deal);
-            self.deals += 1;
-        }
-    }
-
-    async fn write(&mut self, tx: &mut PgConnection) -> Result<()> {
-        let deals = take(&mut self.done);
-        let facts: Vec<_> = deals.iter().filter_map(|deal| deal.fact.as_ref()).collect();
-        store::upsert_facts(tx, &facts).await?;
-        let mut moves = Vec::new();
-        for deal in &deals {
-            let id = deal.fact.as_ref().map_or(0, |fact| fact.opportunity_id);
-            moves.extend(deal.moves.iter().map(|moved| (id, moved)));
-        }
-        store::insert_moves(tx, &moves).await?;
-        Ok(())
-    }
+    store::insert_moves(tx, &moves).await?;
+    Ok(())
 }

@@ -1,13 +1,15 @@
 //! The command `verify`: whether the derived tables say what their owners say, and whether the rollups are the sums of the facts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use auth::ServiceToken;
+use futures::TryStreamExt as _;
 use process::{Context, Secret, postgres};
 use proto::events::v1::GetDigestResponse;
 use rpc::client;
@@ -16,7 +18,9 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::config::Config;
 use crate::consumer::NAME;
+use crate::deal::Deal;
 use crate::owners::Owner;
+use crate::projection::fold::Fold;
 use crate::rollup::Rollups;
 use crate::{directory, projection};
 
@@ -25,6 +29,12 @@ const RANGE: i64 = 1_000;
 /// What is under way is given this long to arrive.
 const TRIES: u32 = 40;
 const BETWEEN: Duration = Duration::from_millis(250);
+/// How often a single opportunity that differs is looked at.
+const TRIES_EACH: u32 = 4;
+/// How many deals are compared at a time.
+const CHUNK: usize = 10_000;
+/// After so many that differ the rest need not be looked at.
+const MOST_DOUBTFUL: usize = 1_000;
 
 /// What was looked at, and what differs.
 #[derive(Debug, Default)]
@@ -80,6 +90,7 @@ pub async fn verify(database_url: &Secret, owner: &Owner) -> Result<Findings> {
             tokio::time::sleep(BETWEEN).await;
         }
     }
+    findings.differences.extend(verify_facts(&mut connection, owner).await?);
     let (groups, differences) = verify_rollups(&mut connection).await?;
     findings.groups = groups;
     findings.differences.extend(differences);
@@ -106,6 +117,73 @@ fn compare(theirs: &GetDigestResponse, ours: &Digest) -> Vec<String> {
             format!("opportunities from {range}: owner {theirs:?}, here {ours:?} (count, sum of versions)")
         })
         .collect()
+}
+
+/// Whether every fact and every move is what the owner's change log makes of it. What differs is looked at again: a change may be under way.
+async fn verify_facts(connection: &mut PgConnection, owner: &Owner) -> Result<Vec<String>> {
+    let (_, records) = owner.records("opportunity").await?;
+    let mut doubtful = BTreeSet::new();
+    let mut fold = Fold::new();
+    let mut records = pin!(records);
+    loop {
+        let piece = records.try_next().await?;
+        let is_end = piece.is_none();
+        for event in piece.iter().flatten() {
+            fold.tell(event)?;
+        }
+        if is_end || fold.len() >= CHUNK {
+            let deals = if is_end { fold.finish() } else { fold.take() };
+            doubtful.extend(unequal(connection, &deals).await?.into_iter().map(|(id, _)| id));
+        }
+        if is_end || doubtful.len() > MOST_DOUBTFUL {
+            break;
+        }
+    }
+    let mut differences = Vec::new();
+    for id in doubtful {
+        differences.extend(differs_still(connection, owner, id).await?);
+    }
+    Ok(differences)
+}
+
+/// What differs about one opportunity, if it still does after a while.
+async fn differs_still(
+    connection: &mut PgConnection,
+    owner: &Owner,
+    id: i64,
+) -> Result<Option<String>> {
+    for attempt in 1.. {
+        let (_, records) = owner.records_of("opportunity", id, id).await?;
+        let mut fold = Fold::new();
+        for event in records.try_collect::<Vec<_>>().await?.iter().flatten() {
+            fold.tell(event)?;
+        }
+        let difference = unequal(connection, &fold.finish()).await?.pop();
+        if difference.is_none() || attempt == TRIES_EACH {
+            return Ok(difference.map(|(_, difference)| difference));
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+    Ok(None)
+}
+
+/// Those of the owner's deals that are kept differently here, as id and difference.
+async fn unequal(connection: &mut PgConnection, theirs: &[Deal]) -> Result<Vec<(i64, String)>> {
+    let id = |deal: &Deal| deal.fact.as_ref().map_or(0, |fact| fact.opportunity_id);
+    let ids: Vec<i64> = theirs.iter().map(id).collect();
+    let ours = projection::store::deals(connection, &ids).await?;
+    let missing = Deal::default();
+    let pairs = theirs.iter().map(|deal| {
+        let ours = ours.get(&id(deal)).map_or(&missing, |(ours, _)| ours);
+        (deal, ours)
+    });
+    Ok(pairs
+        .filter(|(theirs, ours)| theirs != ours)
+        .map(|(theirs, ours)| {
+            let id = id(theirs);
+            (id, format!("opportunity {id}: owner {theirs:?}, here {ours:?}"))
+        })
+        .collect())
 }
 
 /// Whether the rollups are the sums of the facts, at one instant.

@@ -1,5 +1,6 @@
 //! Projection: from events to facts and rollups. Applying twice, or out of order, leaves the same tables.
 
+pub(crate) mod fold;
 pub(crate) mod kept;
 pub mod record;
 pub(crate) mod store;
@@ -19,7 +20,7 @@ use crate::rollup::Rollups;
 const CHUNK: i64 = 10_000;
 
 /// Each deal as it was and as it is.
-type Deals = HashMap<i64, (Deal, Deal)>;
+pub(crate) type Deals = HashMap<i64, (Deal, Deal)>;
 
 /// What was new about a deal.
 #[derive(Default)]

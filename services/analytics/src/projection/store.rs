@@ -99,7 +99,7 @@ fn fact(row: &sqlx::postgres::PgRow) -> sqlx::Result<Fact> {
 }
 
 /// These deals, each twice: as it was, and to be learned into.
-pub(super) async fn deals(tx: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Deals> {
+pub(crate) async fn deals(tx: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Deals> {
     let sql = format!("select {FACT} from opportunity_facts where opportunity_id = any($1)");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(ids).fetch_all(&mut *tx).await?;
     let facts = rows.iter().map(fact).collect::<sqlx::Result<Vec<_>>>()?;

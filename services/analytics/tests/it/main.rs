@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod forecasts;
+mod redelivery;
 mod reports;
 mod support;
