@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use opentelemetry::propagation::Extractor;
 use tokio::time::Instant;
 
-use crate::client;
+use crate::{Error, client};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -41,7 +41,7 @@ impl RequestContext {
                 .cloned()
                 .unwrap_or_else(new_request_id),
             traceparent: headers.get(TRACEPARENT).filter(|it| trace_of(it).is_some()).cloned(),
-            idempotency_key: headers.get(IDEMPOTENCY_KEY).filter(|it| is_plain(it)).cloned(),
+            idempotency_key: headers.get(IDEMPOTENCY_KEY).cloned(),
             authorization: headers.get(header::AUTHORIZATION).cloned(),
             deadline,
         }
@@ -63,9 +63,17 @@ impl RequestContext {
         self.traceparent.as_ref().and_then(trace_of)
     }
 
-    /// The key under which the caller wants to be answered the same if they ask again; visible ASCII, at most 255 characters.
-    pub fn idempotency_key(&self) -> Option<&str> {
-        self.idempotency_key.as_ref().map(text)
+    /// The key under which the caller wants to be answered the same if they ask again: 1 to 255 visible ASCII characters. `INVALID_ARGUMENT` for any
+    /// other: who sends a key relies on it.
+    pub fn idempotency_key(&self) -> Result<Option<&str>, Error> {
+        match &self.idempotency_key {
+            Some(key) if !is_plain(key) => Err(Error::invalid(
+                "Idempotency-Key",
+                "invalid_key",
+                "must be one key of 1 to 255 visible ASCII characters",
+            )),
+            key => Ok(key.as_ref().map(text)),
+        }
     }
 
     /// When a use case has to be done, if the request has a deadline (streams have none).
@@ -153,6 +161,14 @@ mod tests {
     }
 
     #[test]
+    fn an_idempotency_key_that_cannot_be_kept_is_refused_rather_than_forgotten() {
+        assert_eq!(of(&[]).idempotency_key().unwrap(), None);
+        for bad in ["", "a b", &"x".repeat(256)] {
+            assert!(of(&[("idempotency-key", bad)]).idempotency_key().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn only_a_well_formed_traceparent_is_passed_on() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         assert_eq!(
@@ -174,7 +190,7 @@ mod tests {
     fn a_call_made_for_a_request_carries_its_id_and_token_but_not_its_idempotency_key() {
         let context =
             of(&[("x-request-id", "r-1"), ("authorization", "Bearer t"), ("idempotency-key", "k")]);
-        assert_eq!(context.idempotency_key(), Some("k"));
+        assert_eq!(context.idempotency_key().unwrap(), Some("k"));
         let request = context.outgoing().request(());
         assert_eq!(request.metadata().get("x-request-id").unwrap(), "r-1");
         assert_eq!(request.metadata().get("authorization").unwrap(), "Bearer t");

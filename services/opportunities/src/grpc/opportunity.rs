@@ -44,7 +44,7 @@ impl OpportunityService for Opportunities {
         request: Request<pb::CreateOpportunityRequest>,
     ) -> Result<Response<pb::CreateOpportunityResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
-        let key = rpc::context(&request).idempotency_key().map(str::to_owned);
+        let key = rpc::context(&request).idempotency_key()?.map(str::to_owned);
         let message = request.into_inner();
         let once = key.map(|key| {
             let request_hash = Sha256::digest(message.encode_to_vec()).to_vec();
