@@ -20,6 +20,7 @@ use local::say;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
+use lag::Lag;
 use matrix::Plan;
 use programs::{Bare, Peer, Product, Program};
 use report::Report;
@@ -146,13 +147,13 @@ async fn measure(
     let (servers, postgres) = machine::servers(product.database()).await?;
     product.settle().await?;
     sleep(Duration::from_secs(2)).await;
-    let idle = memory(programs);
-    let lag = lag::measure(&programs[0].target, cli.lag_tries).await.context("measure the lag")?;
-    say(format_args!(
-        "read model after a write: p50 {:.1}, p99 {:.1}, longest {:.1} ms",
-        lag.p50, lag.p99, lag.longest
-    ));
+    let at_rest = memory(programs);
+    let product_itself = &programs[0].target;
+    let idle = lag::idle(product_itself, cli.lag_tries).await.context("measure the idle lag")?;
+    tell("idle", &idle);
     let rows = matrix::run(&plan, product, programs, &servers).await?;
+    let busy = lag::busy(product_itself, cli.lag_tries).await.context("measure the busy lag")?;
+    tell("100 writes a second", &busy);
     let loaded = memory(programs);
     Ok(Report {
         day: process::now().format("%-d %B %Y").to_string(),
@@ -164,13 +165,21 @@ async fn measure(
         plan,
         programs: programs.iter().map(|program| program.name).collect(),
         rows,
-        lag,
-        memory: idle
+        idle,
+        busy,
+        memory: at_rest
             .into_iter()
             .zip(loaded)
             .map(|((program, process, idle), (.., loaded))| (program, process, idle, loaded))
             .collect(),
     })
+}
+
+fn tell(when: &str, lag: &Lag) {
+    let Lag { p50, p99, longest, .. } = lag;
+    say(format_args!(
+        "read model after a write, {when}: p50 {p50:.1} p99 {p99:.1} longest {longest:.1} ms"
+    ));
 }
 
 /// Of each process of each program.
