@@ -1,7 +1,7 @@
 //! The analytics service: reports and forecasts, derived from what the other services' events tell.
 //!
 //! Writing, in reading order: [`deal`] (what is known of an opportunity), [`rollup`] (what it adds to which sums), [`projection`] (from events
-//! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`rebuild`] and [`verify`].
+//! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`rebuild`], [`verify`] and [`reconcile`] (against the owners).
 //! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`visibility`] (who sees what), [`report`], [`forecast`], [`grpc`] (the wire).
 
 pub mod ask;
@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod projection;
 pub mod ratio;
 pub mod rebuild;
+pub mod reconcile;
 pub mod report;
 pub mod rollup;
 pub mod serve;

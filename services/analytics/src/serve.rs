@@ -19,8 +19,9 @@ use crate::config::Config;
 use crate::consumer::{self, IDENTITY, NAME, OPPORTUNITIES};
 use crate::grpc::{Forecasts, Reports};
 use crate::identity::Identity;
+use crate::owners::Owner;
 use crate::state::Known;
-use crate::{MIGRATOR, State};
+use crate::{MIGRATOR, State, reconcile};
 
 /// Who signs access tokens.
 const ISSUER: &str = "salespipeline";
@@ -60,7 +61,7 @@ pub async fn serve(process: &Context, config: Config) -> Result<()> {
         position: None,
     };
     let (people, deals) =
-        (consumer(IDENTITY, identity.clone()), consumer(OPPORTUNITIES, opportunities));
+        (consumer(IDENTITY, identity.clone()), consumer(OPPORTUNITIES, opportunities.clone()));
 
     let shutdown = process.shutdown();
     let (loaded, is_loaded) = watch::channel(false);
@@ -69,6 +70,8 @@ pub async fn serve(process: &Context, config: Config) -> Result<()> {
     process
         .spawn("people", events::consumer::run(people, consumer::apply_identity, shutdown.clone()));
     process.spawn("deals", apply_deals(deals, is_loaded, shutdown.clone()));
+    let owner = Owner::new(opportunities, token);
+    process.spawn("reconcile", reconcile::run(state.writes.clone(), owner, shutdown.clone()));
     let verifier =
         Verifier::new(ISSUER, Keys::from_identity(identity), Arc::new(Revocations::default()));
     let server = rpc::Server::builder(NAME)

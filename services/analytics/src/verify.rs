@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use auth::ServiceToken;
 use futures::TryStreamExt as _;
 use process::{Context, Secret, postgres};
-use proto::events::v1::GetDigestResponse;
+use proto::events::v1::{DigestRange, GetDigestResponse};
 use rpc::client;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
@@ -100,23 +100,27 @@ pub async fn verify(database_url: &Secret, owner: &Owner) -> Result<Findings> {
 /// By range of ids: how many, and the sum of their versions.
 pub type Digest = BTreeMap<i64, (i64, i64)>;
 
+/// The first ids of the ranges in which two digests differ.
+pub fn differing_ranges(theirs: &GetDigestResponse, ours: &Digest) -> Vec<i64> {
+    let theirs = of_answer(theirs);
+    let ranges: BTreeSet<i64> = theirs.keys().chain(ours.keys()).copied().collect();
+    ranges.into_iter().filter(|range| theirs.get(range) != ours.get(range)).collect()
+}
+
+fn of_answer(answer: &GetDigestResponse) -> Digest {
+    let pair = |range: &DigestRange| (range.from_id, (range.count, range.version_sum));
+    answer.ranges.iter().map(pair).collect()
+}
+
 fn compare(theirs: &GetDigestResponse, ours: &Digest) -> Vec<String> {
-    let theirs: Digest = theirs
-        .ranges
-        .iter()
-        .map(|range| (range.from_id, (range.count, range.version_sum)))
-        .collect();
-    let mut ranges: Vec<_> = theirs.keys().chain(ours.keys()).collect();
-    ranges.sort();
-    ranges.dedup();
-    ranges
-        .into_iter()
-        .filter(|range| theirs.get(range) != ours.get(range))
-        .map(|range| {
-            let (theirs, ours) = (theirs.get(range), ours.get(range));
-            format!("opportunities from {range}: owner {theirs:?}, here {ours:?} (count, sum of versions)")
-        })
-        .collect()
+    let (ranges, theirs) = (differing_ranges(theirs, ours), of_answer(theirs));
+    let tell = |range: i64| {
+        let (theirs, ours) = (theirs.get(&range), ours.get(&range));
+        format!(
+            "opportunities from {range}: owner {theirs:?}, here {ours:?} (count, sum of versions)"
+        )
+    };
+    ranges.into_iter().map(tell).collect()
 }
 
 /// Whether every fact and every move is what the owner's change log makes of it. What differs is looked at again: a change may be under way.

@@ -50,9 +50,7 @@ pub async fn apply(tx: &mut PgConnection, zone: Tz, events: &[Event]) -> Result<
             _ => {}
         }
     }
-    if !told.is_empty() {
-        apply_told(tx, zone, &told).await?;
-    }
+    apply_told(tx, zone, &told).await?;
     if let Some(last) = events.last() {
         let recorded_at = last.recorded_at.map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
         store::note_progress(tx, "opportunities", last.position, recorded_at).await?;
@@ -60,11 +58,27 @@ pub async fn apply(tx: &mut PgConnection, zone: Tz, events: &[Event]) -> Result<
     Ok(())
 }
 
+/// Applies changes of opportunities that may have been applied before, and leaves the progress as it is.
+pub(crate) async fn tell_again(
+    tx: &mut PgConnection,
+    zone: Tz,
+    events: &[Event],
+) -> Result<(), ApplyError> {
+    let mut told: BTreeMap<i64, Vec<&Event>> = BTreeMap::new();
+    for event in events {
+        told.entry(event.aggregate_id).or_default().push(event);
+    }
+    apply_told(tx, zone, &told).await
+}
+
 async fn apply_told(
     tx: &mut PgConnection,
     zone: Tz,
     told: &BTreeMap<i64, Vec<&Event>>,
 ) -> Result<(), ApplyError> {
+    if told.is_empty() {
+        return Ok(());
+    }
     let ids: Vec<i64> = told.keys().copied().collect();
     let mut deals = store::deals(tx, &ids).await?;
     let news = learn(&mut deals, told)?;

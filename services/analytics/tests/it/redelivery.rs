@@ -1,11 +1,13 @@
 //! Events told again, doubled and out of order: the same tables.
 
+use analytics::reconcile::reconcile;
 use chrono::TimeDelta;
 use events::Event;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 
+use crate::owner;
 use crate::support::{AMY, BOB, Deal, World, at};
 
 /// What happens to some opportunities, each in order.
@@ -88,4 +90,20 @@ async fn rollups_made_anew_are_those_that_were_kept() {
     analytics::projection::remake_rollups(&mut tx, chrono_tz::Asia::Taipei).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(tables(&world).await, kept);
+}
+
+#[tokio::test]
+async fn what_was_lost_on_the_way_is_told_again() {
+    let events = lives(&mut StdRng::seed_from_u64(11));
+    let mut complete = World::create("everyone").await;
+    complete.tell(events.clone()).await;
+    let owner = owner::having(events.clone()).await;
+    assert_eq!(reconcile(&complete.state.writes, &owner).await.unwrap(), 0);
+
+    let mut incomplete = World::create("everyone").await;
+    let some = events.iter().enumerate().filter(|(number, _)| number % 3 != 0);
+    incomplete.tell(some.map(|(_, event)| event.clone()).collect()).await;
+    assert_ne!(tables(&incomplete).await, tables(&complete).await);
+    assert_eq!(reconcile(&incomplete.state.writes, &owner).await.unwrap(), 0);
+    assert_eq!(tables(&incomplete).await, tables(&complete).await);
 }

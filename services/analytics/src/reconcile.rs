@@ -1,0 +1,76 @@
+//! Looking on a schedule whether the facts are those of the owner, and telling again what differs: nothing depends on no event ever being lost.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use events::inbox;
+use futures::TryStreamExt as _;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::consumer::{NAME, OPPORTUNITIES};
+use crate::owners::Owner;
+use crate::projection::store;
+use crate::verify::differing_ranges;
+use crate::{directory, projection};
+
+/// How often.
+const EVERY: Duration = Duration::from_hours(1);
+/// How many ids one sum of versions spans.
+const RANGE: i64 = 1_000;
+/// How many ranges are told again in one go; more than that wants a rebuild.
+const MOST_RANGES: usize = 100;
+
+/// Looks for ever.
+pub async fn run(pool: PgPool, owner: Owner, shutdown: CancellationToken) -> Result<()> {
+    while shutdown.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        let looked = shutdown.run_until_cancelled(reconcile(&pool, &owner)).await;
+        if let Some(Err(error)) = looked {
+            warn!(error = format!("{error:#}"), "facts were not compared with their owner");
+        }
+    }
+    Ok(())
+}
+
+/// Compares once, tells again what differs, and answers how many ranges differ even then.
+pub async fn reconcile(pool: &PgPool, owner: &Owner) -> Result<usize> {
+    // What is under way differs, too: telling it twice does no harm.
+    let suspect = differing(pool, owner).await?;
+    for from_id in suspect.iter().take(MOST_RANGES) {
+        retell(pool, owner, *from_id).await?;
+    }
+    let left = if suspect.is_empty() { 0 } else { differing(pool, owner).await?.len() };
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    metrics::gauge!("digest_differences", "source" => OPPORTUNITIES).set(left as f64);
+    if left > MOST_RANGES {
+        error!(ranges = left, "facts differ from their owner's: rebuild");
+    } else if left > 0 {
+        warn!(ranges = left, "facts differed from their owner's and were told again");
+    }
+    Ok(left)
+}
+
+async fn differing(pool: &PgPool, owner: &Owner) -> Result<Vec<i64>> {
+    let theirs = owner.digest("opportunity", RANGE).await?;
+    let ours = store::digest(&mut *pool.acquire().await?, RANGE).await?;
+    Ok(differing_ranges(&theirs, &ours))
+}
+
+/// Applies every change of a range of ids again, in one transaction beside which nothing is applied.
+async fn retell(pool: &PgPool, owner: &Owner, from_id: i64) -> Result<()> {
+    let range = (from_id.max(1), from_id + RANGE - 1);
+    let (_, records) = owner.records_of("opportunity", range.0, range.1).await?;
+    let mut records = pin!(records);
+    let mut tx = pool.begin().await?;
+    store::take_time(&mut tx).await?;
+    inbox::hold(&mut tx, NAME, OPPORTUNITIES).await?;
+    let settings = directory::store::settings(&mut tx).await?;
+    let zone = settings.context("the organisation's settings are not known yet")?.zone;
+    while let Some(events) = records.try_next().await? {
+        projection::tell_again(&mut tx, zone, &events).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
