@@ -1,1 +1,13 @@
-//! The whole stack, through its public surfaces only.
+//! The whole product, through its public surfaces only: a few whole stories.
+//!
+//! A stack costs a second or two, so each story has one and tells its chapters in turn; a chapter's name is what it promises.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+mod api;
+mod concurrency;
+mod documented;
+mod money;
+mod paging;
+mod problems;
+mod rights;
+mod world;

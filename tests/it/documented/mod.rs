@@ -1,0 +1,42 @@
+//! Every request that the product page documents, as one story: a year behind, a sale made, and what all of it says.
+
+mod numbers;
+mod past;
+mod records;
+
+use local::StackOptions;
+use serde_json::Value;
+
+use crate::world::World;
+use past::Team;
+
+#[tokio::test]
+async fn every_documented_request_is_answered_as_the_product_page_says() {
+    let world = World::start(StackOptions::default()).await;
+    records::the_way_in_is_shown_to_anybody(&world).await;
+    records::an_address_and_a_password_give_tokens_and_a_refresh_token_gives_new_ones(&world).await;
+    let team = Team::gather(&world).await;
+    records::people_teams_and_stages_are_listed(&world, &team).await;
+    let past = team.live_through_2025(&world).await;
+
+    let sold = records::an_opportunity_is_made_as_the_sdk_makes_it(&team).await;
+    records::it_moves_on_and_its_history_says_so(&team, &sold).await;
+    records::a_stage_is_listed_by_amount(&world, &sold, &past).await;
+    let won = records::a_win_is_told_to_its_owner(&world, &team).await;
+
+    numbers::the_overview_adds_up(&world, &team, &won).await;
+    numbers::a_forecast_of_a_period_gone_by_is_what_was_won_in_it(&world, &team).await;
+    numbers::a_forecast_of_the_present_period_takes_what_is_open(&world).await;
+    numbers::conversion_says_how_many_went_further(&world).await;
+    numbers::the_trend_has_a_row_for_every_period(&world).await;
+    numbers::performance_has_a_row_for_everyone_who_sells(&world, &team).await;
+}
+
+/// A JSON object without some of its members, which have to be there.
+fn without(value: &Value, members: &[&str]) -> Value {
+    let mut value = value.clone();
+    for member in members {
+        assert!(value.as_object_mut().unwrap().remove(*member).is_some(), "no {member} in {value}");
+    }
+    value
+}

@@ -1,0 +1,280 @@
+//! Everything that can be wrong with a request, and how it is told.
+
+use local::StackOptions;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_request_is_told_in_a_problem_document() {
+    let world = World::start(StackOptions::default()).await;
+    who_is_not_signed_in_is_told_how_to(&world).await;
+    what_cannot_be_parsed_is_malformed(&world).await;
+    every_bad_field_is_named_at_once(&world).await;
+    unknown_fields_and_parameters_are_errors(&world).await;
+    what_is_not_there_is_not_found(&world).await;
+    the_protocol_is_kept(&world).await;
+    every_answer_has_a_request_id(&world).await;
+    the_token_endpoint_speaks_as_its_rfc_says(&world).await;
+}
+
+async fn who_is_not_signed_in_is_told_how_to(world: &World) {
+    for (path, method) in [
+        ("/pipeline/overview", Method::GET),
+        ("/opportunities", Method::GET),
+        ("/opportunities", Method::POST),
+        ("/opportunities/1/stage", Method::PATCH),
+        ("/forecast", Method::GET),
+        ("/notifications", Method::GET),
+        ("/users", Method::GET),
+    ] {
+        let refused = world.nobody.send(method.clone(), path, &[], "").await;
+        assert_eq!(refused.problem(), (401, "token_missing"), "{method} {path}");
+        let challenge = refused.header("www-authenticate");
+        assert!(challenge.starts_with("Bearer realm="), "{challenge}");
+        assert!(!challenge.contains("error"), "nothing was wrong with a token: {challenge}");
+    }
+    let cut = format!("{}x", world.admin.token().unwrap());
+    for token in ["x", "a.b.c", "", &cut] {
+        let refused = world.nobody.with_token(token).get("/opportunities").await;
+        assert_eq!(refused.problem().0, 401, "{token}");
+        assert!(refused.header("www-authenticate").starts_with("Bearer "), "{token}");
+    }
+    let basic = [("authorization", "Basic YTpi")];
+    let refused = world.nobody.send(Method::GET, "/opportunities", &basic, "").await;
+    assert_eq!(refused.problem().0, 401);
+}
+
+async fn what_cannot_be_parsed_is_malformed(world: &World) {
+    for body in ["{", "{\"a\":}", "nonsense", "{} {}", "{\"amount\":1,}"] {
+        let refused = world.admin.send(Method::POST, "/opportunities", &[], body).await;
+        assert_eq!(refused.problem(), (400, "malformed"), "{body}");
+    }
+    let json = [("content-type", "application/json")];
+    let empty = world.admin.send(Method::POST, "/opportunities", &json, "").await;
+    assert_eq!(empty.problem(), (400, "malformed"));
+    let no_text = world.admin.get("/opportunities?tag=%FF").await;
+    assert_eq!(no_text.problem(), (400, "malformed"));
+    let history = format!("/opportunities/{}/history", world.some_opportunity().await);
+    for list in ["/opportunities", "/users", "/teams", "/notifications", &history] {
+        for cursor in ["nonsense", "eyJsIjoxLCJrIjpudWxsLCJpIjoxfQ", "%20", "AAAA"] {
+            let refused = world.admin.get(&format!("{list}?cursor={cursor}")).await;
+            assert_eq!(refused.problem(), (400, "cursor_invalid"), "{list} {cursor}");
+        }
+    }
+}
+
+async fn every_bad_field_is_named_at_once(world: &World) {
+    let body = json!({
+        "opportunity_name": " ", "stage": "nowhere", "amount": -1, "probability": 101,
+        "contact_email": "nobody", "currency": "XXY", "source": "x".repeat(256), "tags": [""],
+        "notes": "x".repeat(20_001), "pipeline_id": 1,
+    });
+    let refused = world.admin.post("/opportunities", &body).await;
+    assert_eq!(refused.problem(), (422, "invalid"));
+    assert_eq!(
+        refused.bad_fields(),
+        [
+            ("amount", "out_of_range"),
+            ("contact_email", "invalid_email"),
+            ("currency", "unknown_currency"),
+            ("customer_name", "required"),
+            ("notes", "too_long"),
+            ("opportunity_name", "required"),
+            ("probability", "out_of_range"),
+            ("source", "too_long"),
+            ("stage", "unknown_stage"),
+            ("tags[0]", "required"),
+        ]
+    );
+    let types = r#"{"opportunity_name":1,"amount":0.001,"probability":"x","expected_close_date":"2025-02-30","products":"a","colour":"red"}"#;
+    let refused = world.admin.send(Method::POST, "/opportunities", &[], types).await;
+    assert_eq!(
+        refused.bad_fields(),
+        [
+            ("amount", "too_many_decimals"),
+            ("colour", "unknown_field"),
+            ("expected_close_date", "invalid_date"),
+            ("opportunity_name", "wrong_type"),
+            ("probability", "wrong_type"),
+            ("products", "wrong_type"),
+        ]
+    );
+    let query = "/opportunities?limit=0&sort_by=colour&order=up&stage=nowhere&created_from=today";
+    let refused = world.admin.get(query).await;
+    assert_eq!(
+        refused.bad_fields(),
+        [
+            ("created_from", "invalid_date"),
+            ("limit", "out_of_range"),
+            ("order", "unknown_value"),
+            ("sort_by", "unknown_value"),
+            ("stage", "unknown_stage"),
+        ]
+    );
+    let id = world.some_opportunity().await;
+    let path = format!("/opportunities/{id}/stage");
+    let step = json!({"stage": "won", "probability": 50, "lost_reason": "x", "actual_close_date": "9999-12-31"});
+    let refused = world.admin.patch(&path, &step).await;
+    assert_eq!(
+        refused.bad_fields(),
+        [
+            ("actual_close_date", "in_the_future"),
+            ("lost_reason", "not_lost"),
+            ("probability", "fixed_by_stage"),
+        ]
+    );
+    let found = world.admin.get(&format!("/opportunities/{id}")).await;
+    assert_eq!(json!([found.body["stage_key"], found.body["version"]]), json!(["lead", 1]));
+}
+
+async fn unknown_fields_and_parameters_are_errors(world: &World) {
+    let body = json!({"customer_name": "A", "opportunity_name": "B", "id": 7});
+    let refused = world.admin.post("/opportunities", &body).await;
+    assert_eq!(refused.bad_fields(), [("id", "unknown_field")]);
+    let id = world.some_opportunity().await;
+    for path in [
+        "/opportunities".to_owned(),
+        format!("/opportunities/{id}"),
+        format!("/opportunities/{id}/history"),
+        "/pipeline/overview".to_owned(),
+        "/pipeline/stages".to_owned(),
+        "/pipelines".to_owned(),
+        "/forecast".to_owned(),
+        "/reports/conversion-rate".to_owned(),
+        "/reports/sales-trend".to_owned(),
+        "/reports/sales-performance".to_owned(),
+        "/notifications".to_owned(),
+        "/users".to_owned(),
+        "/teams".to_owned(),
+    ] {
+        let refused = world.admin.get(&format!("{path}?colour=red")).await;
+        assert_eq!(refused.bad_fields(), [("colour", "unknown_parameter")], "{path}");
+    }
+    for (path, fields) in [
+        ("/forecast?period=week&year=1&month=13", &["month", "period", "year"][..]),
+        ("/reports/sales-trend?period=hourly&year=x", &["year"]),
+        ("/reports/conversion-rate?start_date=x&end_date=2025-02-30", &["end_date", "start_date"]),
+        ("/pipeline/overview?after=1&pipeline_id=99", &["after", "pipeline_id"]),
+    ] {
+        let refused = world.admin.get(path).await;
+        let found: Vec<_> = refused.bad_fields().into_iter().map(|(field, _)| field).collect();
+        assert_eq!(found, fields, "{path}");
+    }
+}
+
+async fn what_is_not_there_is_not_found(world: &World) {
+    for path in [
+        "/opportunities/abc",
+        "/opportunities/0",
+        "/opportunities/-1",
+        "/opportunities/007",
+        "/opportunities/999999",
+        "/opportunities/9223372036854775807",
+        "/opportunities/9223372036854775808",
+        "/opportunities/1.0",
+        "/opportunities/abc/history",
+        "/opportunities/999999/history",
+        "/users/999999",
+        "/users/abc",
+        "/nowhere",
+        "//nowhere",
+        "//api/v2/opportunities",
+    ] {
+        assert_eq!(world.admin.get(path).await.problem(), (404, "not_found"), "{path}");
+    }
+    for path in ["/opportunities/abc/stage", "/opportunities/999999/stage"] {
+        let refused = world.admin.patch(path, &json!({"stage": "won"})).await;
+        assert_eq!(refused.problem(), (404, "not_found"), "{path}");
+    }
+}
+
+async fn the_protocol_is_kept(world: &World) {
+    for (path, method, allowed) in [
+        ("/opportunities", Method::DELETE, &["GET", "POST"][..]),
+        ("/opportunities/1/stage", Method::GET, &["PATCH"]),
+        ("/pipeline/overview", Method::POST, &["GET"]),
+        ("/auth/token", Method::GET, &["POST"]),
+    ] {
+        let refused = world.admin.send(method.clone(), path, &[], "").await;
+        assert_eq!(refused.problem(), (405, "method_not_allowed"), "{method} {path}");
+        let allow: Vec<_> = refused.header("allow").split(',').map(str::trim).collect();
+        for method in allowed {
+            assert!(allow.contains(method), "{path} allows {allow:?}");
+        }
+        assert!(!allow.contains(&method.as_str()), "{path} allows {allow:?}");
+    }
+    for media_type in
+        ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=big5"]
+    {
+        let headers = [("content-type", media_type)];
+        let refused = world.admin.send(Method::POST, "/opportunities", &headers, "{}").await;
+        assert_eq!(refused.problem(), (415, "unsupported_media_type"), "{media_type}");
+    }
+    let long = json!({"notes": "x".repeat(1024 * 1024)}).to_string();
+    let refused = world.admin.send(Method::POST, "/opportunities", &[], &long).await;
+    assert_eq!(refused.problem(), (413, "too_large"));
+    let id = world.some_opportunity().await;
+    let path = format!("/opportunities/{id}/stage");
+    let stale = [("if-match", "\"v7\"")];
+    let step = json!({"stage": "won"}).to_string();
+    let refused = world.admin.send(Method::PATCH, &path, &stale, &step).await;
+    assert_eq!(refused.problem(), (412, "stale"));
+    let taken = json!({"customer_name": "A", "opportunity_name": "B", "external_id": "erp-7"});
+    let first = world.admin.create(&taken).await;
+    let refused = world.admin.post("/opportunities", &taken).await;
+    assert_eq!(refused.problem(), (409, "external_id_taken"));
+    assert_eq!(refused.body["about"], json!({"opportunity_id": first["id"]}));
+}
+
+async fn every_answer_has_a_request_id(world: &World) {
+    let paths = [
+        "/opportunities",
+        "/nowhere",
+        "/opportunities?limit=0",
+        "//",
+        "//healthz",
+        "//openapi.json",
+    ];
+    for path in paths {
+        let ours = world.admin.get(path).await;
+        assert_ne!(ours.header("x-request-id"), "", "{path}");
+        let asked = [("x-request-id", "mine-1")];
+        let theirs = world.admin.send(Method::GET, path, &asked, "").await;
+        assert_eq!(theirs.header("x-request-id"), "mine-1", "{path}");
+        if theirs.status >= 400 {
+            assert_eq!(theirs.body["request_id"], "mine-1", "{path}");
+        }
+    }
+}
+
+async fn the_token_endpoint_speaks_as_its_rfc_says(world: &World) {
+    let email = &*world.stack.secrets().admin_email;
+    for (form, error) in [
+        (&[("username", email), ("password", "wrong")][..], "invalid_grant"),
+        (&[("username", "nobody@example.com"), ("password", "wrong")], "invalid_grant"),
+        (&[("grant_type", "refresh_token"), ("refresh_token", "made-up")], "invalid_grant"),
+        (&[("username", email)], "invalid_request"),
+        (&[("password", "x")], "invalid_request"),
+        (&[("grant_type", "refresh_token")], "invalid_request"),
+        (&[], "invalid_request"),
+        (&[("grant_type", "client_credentials")], "unsupported_grant_type"),
+    ] {
+        let refused = world.nobody.ask_token(form).await;
+        assert_eq!((refused.status, &refused.body["error"]), (400, &json!(error)), "{form:?}");
+        assert_eq!(refused.header("content-type"), "application/json");
+        assert_eq!(refused.header("cache-control"), "no-store");
+        let members: Vec<_> = refused.body.as_object().unwrap().keys().collect();
+        assert_eq!(members, ["error", "error_description"]);
+    }
+    let json = world.nobody.post("/auth/token", &json!({"username": email})).await;
+    assert_eq!((json.status, &json.body["error"]), (400, &Value::from("invalid_request")));
+    let password = &*world.stack.secrets().admin_password;
+    let unknown = [("username", email), ("password", password), ("client_id", "x")];
+    assert_eq!(
+        world.nobody.ask_token(&unknown).await.status,
+        200,
+        "what it does not know is ignored"
+    );
+}
