@@ -5,6 +5,8 @@ PROFILE ?= release
 N ?= 100000
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LOCAL := $(TARGET)/debug/local
+# What the product is made of, and what starts it.
+PRODUCT := $(addprefix -p ,local identity opportunities analytics notifier gateway)
 CARGO_TEST := $(if $(shell command -v cargo-nextest),cargo nextest run --workspace,cargo test --workspace --lib --bins --tests)
 
 .DEFAULT_GOAL := help
@@ -21,7 +23,7 @@ build: tools
 	cargo build --workspace --bins
 
 run: tools ## start everything on http://localhost:8000 (PORT=, REPLICAS=, PROFILE=dev)
-	cargo build --workspace --bins --profile $(PROFILE)
+	cargo build --profile $(PROFILE) --bins $(PRODUCT)
 	@exec $(TARGET)/$(PROFILE:dev=debug)/local run
 
 test: build ## everything that must pass
@@ -58,7 +60,7 @@ bench: tools ## measure; results go to bench/RESULTS.md (ARGS=)
 	$(TARGET)/release/local with-servers --durable -- $(TARGET)/release/bench $(ARGS)
 
 seed: tools ## write N=100000 opportunities where `make run` finds them
-	cargo build --workspace --bins --profile $(PROFILE)
+	cargo build --profile $(PROFILE) --bins $(PRODUCT)
 	@$(TARGET)/$(PROFILE:dev=debug)/local seed --count $(N)
 
 clean-data: tools ## delete the data of `make run`

@@ -4,6 +4,7 @@
 
 mod broker;
 mod consumer;
+mod corpus;
 mod listen;
 mod log;
 mod outage;
