@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -21,6 +21,8 @@ use crate::{SERVICES, demo, say, settings};
 
 /// The least room for the servers to begin with.
 const LEAST_FREE_BYTES: u64 = 300 << 20;
+/// With less than this the servers cannot go on.
+const FULL_BYTES: u64 = 4 << 20;
 /// How often it looks whether every process lives.
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -103,7 +105,7 @@ async fn during(
     let work = async {
         match begin(&place, &mut started).await? {
             Some(code) => Ok(code),
-            None => started.watch().await,
+            None => started.watch(&place.base).await,
         }
     };
     let ended = tokio::select! {
@@ -114,6 +116,10 @@ async fn during(
     };
     match &ended {
         Ok(_) => say("Stopping"),
+        // Whatever failed then, this is why.
+        Err(_) if is_full(&place.base) => {
+            say(format_args!("local: the disk is full ({}); stopping", place.base.display()));
+        }
         Err(error) => say(format_args!("local: {error:#}; stopping")),
     }
     // Whoever is in a hurry asks twice.
@@ -160,6 +166,10 @@ fn enter(gateway: SocketAddr) -> Result<Place> {
     let logs = base.join("log");
     fs::create_dir_all(&logs).with_context(|| format!("make {}", logs.display()))?;
     Ok(Place { base, logs, _lock: lock })
+}
+
+fn is_full(base: &Path) -> bool {
+    folder::free_bytes(base).is_some_and(|free| free < FULL_BYTES)
 }
 
 /// Starts the servers that were not given, makes the database, and starts every process.
@@ -234,11 +244,14 @@ async fn start_nats(place: &Place, secrets: &Secrets, into: &mut Option<Nats>) -
 
 impl Started {
     /// Waits until a process ends which nobody asked to.
-    async fn watch(&mut self) -> Result<u8> {
+    async fn watch(&mut self, base: &Path) -> Result<u8> {
         loop {
             sleep(GLANCE).await;
             if let Some(line) = self.ended() {
                 bail!("{line}");
+            }
+            if is_full(base) {
+                bail!("the disk is full");
             }
         }
     }

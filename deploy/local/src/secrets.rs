@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::write_private;
@@ -58,6 +58,7 @@ impl Secrets {
                 .with_context(|| format!("{} is damaged", file.display()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let secrets = Self::generate();
+                secrets.check()?;
                 write_private(file, &serde_json::to_vec_pretty(&secrets)?)?;
                 secrets
             }
@@ -67,6 +68,18 @@ impl Secrets {
             secrets.secret_key = key;
         }
         Ok(secrets)
+    }
+
+    /// What identity would refuse is refused before it is kept for ever.
+    fn check(&self) -> Result<()> {
+        for (name, password) in
+            [("ADMIN_PASSWORD", &self.admin_password), ("DEMO_PASSWORD", &self.demo_password)]
+        {
+            let length = password.chars().count();
+            ensure!((8..=128).contains(&length), "{name} has to have 8 to 128 characters");
+        }
+        ensure!(self.secret_key.len() >= 32, "SECRET_KEY has to have 32 characters or more");
+        Ok(())
     }
 
     /// As identity wants them: `gateway=…,identity=…`.
@@ -89,6 +102,13 @@ mod tests {
 
     use super::*;
     use crate::folder::Scratch;
+
+    #[test]
+    fn a_password_that_nobody_could_sign_in_with_is_not_kept() {
+        let short = Secrets { admin_password: "short".to_owned(), ..Secrets::generate() };
+        assert!(short.check().unwrap_err().to_string().starts_with("ADMIN_PASSWORD"));
+        assert!(Secrets::generate().check().is_ok());
+    }
 
     #[test]
     fn secrets_are_made_once_and_are_their_owners_alone() {
