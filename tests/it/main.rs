@@ -4,10 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod api;
+mod commands;
 mod concurrency;
 mod documented;
+mod driver;
 mod money;
+mod outage;
 mod paging;
 mod problems;
 mod rights;
+mod rooms;
 mod world;
