@@ -3,14 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use auth::{Keys, Revocations, Verifier};
+use auth::{ISSUER, Keys, Revocations, Verifier};
 use rpc::client;
 use tonic::transport::Channel;
 
 use crate::config::Services;
-
-/// Who signs access tokens.
-const ISSUER: &str = "salespipeline";
 
 /// Cheap to clone: everything in it is shared.
 #[derive(Clone, Debug)]

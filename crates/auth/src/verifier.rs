@@ -15,6 +15,8 @@ use crate::{
     token::{Claims, LONGEST_LIFE_SECONDS, TYPE},
 };
 
+/// Who signs our tokens: identity, by this name.
+pub const ISSUER: &str = "salespipeline";
 /// Whom our tokens are for.
 pub const AUDIENCE: &str = "salespipeline";
 

@@ -7,6 +7,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, ServerAddr};
+use process::EventsSettings;
 
 use crate::wire::MESSAGE_BYTES;
 
@@ -28,6 +29,11 @@ impl Settings {
     /// One server and 4 GiB.
     pub fn new(prefix: impl Into<String>) -> Self {
         Self { prefix: prefix.into(), replicas: 1, max_bytes: 4 << 30 }
+    }
+
+    /// What the settings of a service say.
+    pub fn of(settings: &EventsSettings) -> Self {
+        Self { replicas: settings.replicas.into(), ..Self::new(settings.prefix.clone()) }
     }
 
     /// The stream's name.

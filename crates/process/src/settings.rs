@@ -89,4 +89,8 @@ pub struct EventsSettings {
     /// What subjects and the stream's name begin with, so that several deployments can share a server.
     #[arg(long = "events-prefix", env = "EVENTS_PREFIX", default_value = "salespipeline")]
     pub prefix: String,
+
+    /// On how many servers of a NATS cluster the stream is kept: 3 in a cluster.
+    #[arg(long = "events-replicas", env = "EVENTS_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub replicas: u8,
 }

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::secrets::Secrets;
 use crate::stack::{Stack, succeeded};
-use crate::{folder, say, settings};
+use crate::{SERVICES, folder, say, settings};
 
 /// The remark on the schema that says what was filled in: `demonstration`, and once it is whole the answer of the command.
 const BEGUN: &str = "demonstration";
@@ -26,6 +26,8 @@ struct Account {
 pub struct Welcome {
     secrets: Secrets,
     accounts: Vec<Account>,
+    /// Where each service speaks gRPC.
+    services: Vec<String>,
 }
 
 /// Fills in the demonstration where there is nothing yet, or where it was interrupted; not with `DEMO=false`.
@@ -56,7 +58,15 @@ pub async fn fill(stack: &Stack, base: &Path) -> Result<Welcome> {
             base.join("secrets.json").display()
         ));
     }
-    Ok(Welcome { secrets: stack.secrets().clone(), accounts: accounts.unwrap_or_default() })
+    let place = |service: &&str| {
+        let urls = stack.urls(service).join(" ").replace("http://", "");
+        format!("{service} {urls}")
+    };
+    Ok(Welcome {
+        secrets: stack.secrets().clone(),
+        accounts: accounts.unwrap_or_default(),
+        services: SERVICES.iter().map(place).collect(),
+    })
 }
 
 async fn is_due(connection: &mut PgConnection, remark: Option<&str>) -> Result<bool> {
@@ -122,6 +132,7 @@ impl Welcome {
             format!("  TOKEN=$(curl -s http://localhost:{port}/api/v1/auth/token --data-urlencode {email} --data-urlencode {password} | sed 's/.*\"access_token\": *\"\\([^\"]*\\)\".*/\\1/')"),
             format!("  curl -s http://localhost:{port}/api/v1/pipeline/overview -H \"Authorization: Bearer $TOKEN\""),
             String::new(),
+            format!("gRPC (with reflection): {}", self.services.join(", ")),
             format!("Ctrl-C stops it. Data and logs are in {}.", shortest(base)),
         ]);
         lines.join("\n")
@@ -154,7 +165,12 @@ mod tests {
             Account {
                 email: "wang@example.com".into(), name: "王小明".into(), role: "rep".into()
             };
-        let text = Welcome { secrets, accounts: vec![account] }.text(8001, Path::new("/elsewhere"));
+        let text = Welcome {
+            secrets,
+            accounts: vec![account],
+            services: vec!["identity 127.0.0.1:7".into()],
+        };
+        let text = text.text(8001, Path::new("/elsewhere"));
         assert!(text.contains(r"--data-urlencode 'password=it'\''s $HOME'"), "{text}");
         assert!(
             text.contains("wang@example.com")

@@ -29,9 +29,17 @@ const URLS: [(&str, &str); 4] = [
     ("analytics", "ANALYTICS_URL"),
     ("notifier", "NOTIFIER_URL"),
 ];
-/// What only identity may know.
-const IDENTITY_ONLY: [&str; 5] =
-    ["SECRET_KEY", "SECRET_KEY_PREVIOUS", "SERVICE_SECRETS", "ADMIN_EMAIL", "ADMIN_PASSWORD"];
+/// What is given to a program only where it is its own to know, whatever the launcher was given.
+const CONFIDENTIAL: [&str; 8] = [
+    "DATABASE_URL",
+    "MIGRATE_DATABASE_URL",
+    "SECRET_KEY",
+    "SECRET_KEY_PREVIOUS",
+    "SERVICE_SECRETS",
+    "ADMIN_EMAIL",
+    "ADMIN_PASSWORD",
+    "DEMO_PASSWORD",
+];
 
 /// What a stack is made of.
 #[derive(Clone, Debug)]
@@ -175,7 +183,7 @@ impl Stack {
         }
         let mut command = command(&program, None, "TERM");
         command.args(arguments).envs(settings::only_in_file());
-        for variable in IDENTITY_ONLY.iter().chain(URLS.iter().map(|(_, variable)| variable)) {
+        for variable in CONFIDENTIAL.iter().chain(URLS.iter().map(|(_, variable)| variable)) {
             command.env_remove(variable);
         }
         command.envs(&self.plan.environment).envs(self.environment(name));
@@ -203,6 +211,9 @@ impl Stack {
         set("SERVICE_SECRET", secrets.services.get(name).cloned().unwrap_or_default());
         if name == "identity" {
             set("SECRET_KEY", secrets.secret_key.clone());
+            if let Some(second) = settings::get("SECRET_KEY_PREVIOUS") {
+                set("SECRET_KEY_PREVIOUS", second);
+            }
             set("SERVICE_SECRETS", secrets.service_pairs());
             set("ADMIN_EMAIL", secrets.admin_email.clone());
             set("ADMIN_PASSWORD", secrets.admin_password.clone());

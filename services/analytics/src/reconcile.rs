@@ -4,11 +4,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use events::inbox;
+use events::{inbox, lock};
 use futures::TryStreamExt as _;
+use process::Secret;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::consumer::{NAME, OPPORTUNITIES};
 use crate::owners::Owner;
@@ -23,10 +24,20 @@ const RANGE: i64 = 1_000;
 /// How many ranges are told again in one go; more than that wants a rebuild.
 const MOST_RANGES: usize = 100;
 
-/// Looks for ever.
-pub async fn run(pool: PgPool, owner: Owner, shutdown: CancellationToken) -> Result<()> {
+/// Looks for ever, one replica at a time.
+pub async fn run(
+    database_url: Secret,
+    pool: PgPool,
+    owner: Owner,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let key = lock::key("reconcile", OPPORTUNITIES);
+    let look = async || match lock::try_hold(database_url.expose(), key).await? {
+        Some(_held) => reconcile(&pool, &owner).await.map(drop),
+        None => Ok(()),
+    };
     while shutdown.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        let looked = shutdown.run_until_cancelled(reconcile(&pool, &owner)).await;
+        let looked = shutdown.run_until_cancelled(look()).await;
         if let Some(Err(error)) = looked {
             warn!(error = format!("{error:#}"), "facts were not compared with their owner");
         }
@@ -44,10 +55,13 @@ pub async fn reconcile(pool: &PgPool, owner: &Owner) -> Result<usize> {
     let left = if suspect.is_empty() { 0 } else { differing(pool, owner).await?.len() };
     #[expect(clippy::cast_precision_loss, reason = "a gauge")]
     metrics::gauge!("digest_differences", "source" => OPPORTUNITIES).set(left as f64);
-    if left > MOST_RANGES {
-        error!(ranges = left, "facts differ from their owner's: rebuild");
-    } else if left > 0 {
-        warn!(ranges = left, "facts differed from their owner's and were told again");
+    if left > 0 {
+        error!(
+            ranges = left,
+            "facts differ from their owner's although they were told again: rebuild"
+        );
+    } else if !suspect.is_empty() {
+        info!(ranges = suspect.len(), "facts that differed from their owner's were told again");
     }
     Ok(left)
 }

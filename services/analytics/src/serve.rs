@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use auth::{Keys, Revocations, ServiceToken, Verifier};
+use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
 use events::{ChangeSource, Consumer, stream};
 use process::{Context, Latch, postgres};
 use proto::analytics::v1::forecast_service_server::ForecastServiceServer;
@@ -13,7 +13,7 @@ use rpc::client;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
-use tracing::warn;
+use tracing::info;
 
 use crate::config::Config;
 use crate::consumer::{self, IDENTITY, NAME, OPPORTUNITIES};
@@ -23,8 +23,6 @@ use crate::owners::Owner;
 use crate::state::Known;
 use crate::{MIGRATOR, State, reconcile};
 
-/// Who signs access tokens.
-const ISSUER: &str = "salespipeline";
 /// How often a consumer asks the owner when no message comes.
 const POLL: Duration = Duration::from_secs(5);
 /// How long until settings are asked for again while nobody knows them.
@@ -55,7 +53,7 @@ pub async fn serve(process: &Context, config: Config) -> Result<()> {
         source: source.to_owned(),
         database_url: config.database.url.clone(),
         nats: nats.clone(),
-        stream: stream::Settings::new(config.events.prefix.clone()),
+        stream: stream::Settings::of(&config.events),
         owner: ChangeSource::of_service(owner, Arc::clone(&token)),
         poll_every: POLL,
         position: None,
@@ -71,7 +69,8 @@ pub async fn serve(process: &Context, config: Config) -> Result<()> {
         .spawn("people", events::consumer::run(people, consumer::apply_identity, shutdown.clone()));
     process.spawn("deals", apply_deals(deals, is_loaded, shutdown.clone()));
     let owner = Owner::new(opportunities, token);
-    process.spawn("reconcile", reconcile::run(state.writes.clone(), owner, shutdown.clone()));
+    let (url, pool) = (config.database.url.clone(), state.writes.clone());
+    process.spawn("reconcile", reconcile::run(url, pool, owner, shutdown.clone()));
     let verifier =
         Verifier::new(ISSUER, Keys::from_identity(identity), Arc::new(Revocations::default()));
     let server = rpc::Server::builder(NAME)
@@ -97,7 +96,7 @@ async fn load(
     database.set();
     schema.set();
     while let Err(error) = state.load().await {
-        warn!(error = format!("{:#}", anyhow::Error::from(error)), "settings are not known yet");
+        info!(error = format!("{:#}", anyhow::Error::from(error)), "settings are not known yet");
         if shutdown.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
             return Ok(());
         }

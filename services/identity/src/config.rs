@@ -108,10 +108,6 @@ pub struct Tokens {
     #[arg(long, env = "SECRET_KEY_PREVIOUS", hide_env_values = true)]
     pub secret_key_previous: Option<Secret>,
 
-    /// Who tokens say they are from.
-    #[arg(long, env = "TOKEN_ISSUER", default_value = "salespipeline")]
-    pub issuer: String,
-
     /// Minutes that an access token lives.
     #[arg(long, env = "ACCESS_TOKEN_EXPIRE_MINUTES", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=1440))]
     pub access_token_expire_minutes: i64,

@@ -59,7 +59,7 @@ pub async fn serve(config: Config, process: &process::Context) -> anyhow::Result
         source: SERVICE.to_owned(),
         database_url: config.database.url.clone(),
         nats,
-        stream: stream::Settings::new(config.events.prefix.clone()),
+        stream: stream::Settings::of(&config.events),
         wake: app.wake.clone(),
     };
     process.spawn("relay", events::relay::run(relay, process.shutdown()));
@@ -145,7 +145,7 @@ fn issuer(tokens: &Tokens) -> anyhow::Result<Issuer> {
     Ok(Issuer {
         signer: Signer::from_secret(&tokens.secret_key)?,
         second: second.map(|signer| signer.public_key().clone()),
-        name: tokens.issuer.clone(),
+        name: auth::ISSUER.to_owned(),
         life_s: tokens.access_token_expire_minutes * 60,
     })
 }

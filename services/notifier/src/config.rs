@@ -54,10 +54,6 @@ pub struct Config {
     #[arg(long, env = "SERVICE_SECRET", hide_env_values = true)]
     pub service_secret: Secret,
 
-    /// Who tokens say they are from.
-    #[arg(long, env = "TOKEN_ISSUER", default_value = "salespipeline")]
-    pub token_issuer: String,
-
     /// How mail goes out.
     #[command(flatten)]
     pub email: Email,

@@ -59,7 +59,7 @@ pub async fn serve(config: Config, process: &process::Context) -> anyhow::Result
         source: source.to_owned(),
         database_url: config.database.url.clone(),
         nats: nats.clone(),
-        stream: stream::Settings::new(config.events.prefix.clone()),
+        stream: stream::Settings::of(&config.events),
         owner: ChangeSource::of_service(owner, Arc::clone(&token)),
         poll_every: POLL,
         position: None,
@@ -73,11 +73,8 @@ pub async fn serve(config: Config, process: &process::Context) -> anyhow::Result
     };
     process.spawn("work", work.run(latch, process.shutdown()));
 
-    let verifier = Verifier::new(
-        &config.token_issuer,
-        Keys::from_identity(identity),
-        Arc::<Revocations>::default(),
-    );
+    let verifier =
+        Verifier::new(auth::ISSUER, Keys::from_identity(identity), Arc::<Revocations>::default());
     let server = Server::builder(SERVICE)
         .readiness(process.readiness())
         .auth(auth::Layer::new(Arc::new(verifier), &[]))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use auth::{Keys, Revocations, ServiceToken, Verifier};
+use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
 use events::{ChangeLog, ChangeSource, Consumer, Relay, Wake, stream};
 use process::{Context, Latch, postgres};
 use proto::events::v1::change_service_server::ChangeServiceServer;
@@ -13,7 +13,7 @@ use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
 use rpc::client;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::grpc::{Opportunities, PipelinesGrpc};
@@ -21,8 +21,6 @@ use crate::identity::Identity;
 use crate::state::Known;
 use crate::{MIGRATOR, State, consumer, opportunity};
 
-/// Who signs access tokens.
-const ISSUER: &str = "salespipeline";
 /// How often a consumer asks the owner when no message comes.
 const POLL: Duration = Duration::from_secs(5);
 /// How long until settings are asked for again while nobody knows them.
@@ -54,7 +52,7 @@ pub async fn serve(process: &Context, config: Config) -> Result<()> {
         identity: Identity::new(channel.clone(), token.clone()),
     };
     let nats = stream::connect(config.events.nats_url.expose(), "opportunities").await?;
-    let stream = stream::Settings::new(config.events.prefix.clone());
+    let stream = stream::Settings::of(&config.events);
 
     let shutdown = process.shutdown();
     process.spawn("load", load(state.clone(), [database, migrated, known], shutdown.clone()));
@@ -110,7 +108,7 @@ async fn load(
     database.set();
     schema.set();
     while let Err(error) = state.load().await {
-        warn!(error = format!("{:#}", anyhow::Error::from(error)), "settings are not known yet");
+        info!(error = format!("{:#}", anyhow::Error::from(error)), "settings are not known yet");
         if shutdown.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
             return Ok(());
         }

@@ -19,7 +19,7 @@ impl PipelineService for PipelinesGrpc {
         &self,
         request: Request<ListPipelinesRequest>,
     ) -> Result<Response<ListPipelinesResponse>, Status> {
-        auth::caller(&request)?;
+        auth::caller(&request)?.require_read()?;
         let pipelines = pipeline::all(&self.0.reads).await?;
         let items = pipelines.iter().map(answer::pipeline).collect();
         Ok(Response::new(ListPipelinesResponse { items }))
@@ -29,7 +29,7 @@ impl PipelineService for PipelinesGrpc {
         &self,
         request: Request<ListStagesRequest>,
     ) -> Result<Response<ListStagesResponse>, Status> {
-        auth::caller(&request)?;
+        auth::caller(&request)?.require_read()?;
         let pipelines = pipeline::all(&self.0.reads).await?;
         let id = request.into_inner().pipeline_id;
         let pipeline = pipelines

@@ -321,6 +321,7 @@ fn twin_is_running(error: sqlx::Error) -> Error {
 
 /// An opportunity that the caller may see.
 pub async fn get(state: &State, caller: &auth::Caller, id: i64) -> Result<Detail, Error> {
+    caller.require_read()?;
     let detail = store::find(&state.reads, id).await?;
     visible(state, caller, detail, id).await
 }
@@ -348,6 +349,7 @@ fn not_found(id: i64) -> Error {
 
 /// A page of the opportunities that the caller may see.
 pub async fn list(state: &State, caller: &auth::Caller, ask: &Ask<'_>) -> Result<Page, Error> {
+    caller.require_read()?;
     let settings = state.settings.get()?;
     let sight = directory::sight(&state.reads, caller, &settings).await?;
     list::page(&state.reads, &sight, ask).await
@@ -440,15 +442,13 @@ pub async fn history(
     after: Option<DateTime<Utc>>,
     limit: usize,
 ) -> Result<(Vec<HistoryRow>, bool), Error> {
+    caller.require_read()?;
     let settings = state.settings.get()?;
     let sight = directory::sight(&state.reads, caller, &settings).await?;
-    let (owner_id, team_id) = store::owner(&state.reads, id).await?.ok_or_else(|| not_found(id))?;
-    if !sight.covers(owner_id, team_id) {
-        return Err(not_found(id));
-    }
-    let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
     let after = after.unwrap_or(DateTime::<Utc>::UNIX_EPOCH - chrono::TimeDelta::days(365_000));
-    let mut rows = store::history(&state.reads, id, after, wanted).await?;
+    let history = store::history(&state.reads, id, after).await?;
+    let history = history.filter(|it| sight.covers(it.owner_id, it.team_id));
+    let mut rows = history.ok_or_else(|| not_found(id))?.rows;
     let more = rows.len() > limit;
     rows.truncate(limit);
     Ok((rows, more))

@@ -256,37 +256,53 @@ pub(super) async fn insert_history(
     Ok(())
 }
 
-/// A page of an opportunity's history, oldest first, after an instant.
+/// A living opportunity's owner and team, and a part of its history.
+pub(super) struct History {
+    pub(super) owner_id: i64,
+    pub(super) team_id: Option<i64>,
+    pub(super) rows: Vec<HistoryRow>,
+}
+
+/// The longest page of a living opportunity's history, and one row more, oldest first, after an instant. The limit is a literal: for one that is
+/// bound PostgreSQL plans anew each time.
 pub(super) async fn history(
     pool: &PgPool,
     opportunity_id: i64,
     after: DateTime<Utc>,
-    limit: i64,
-) -> sqlx::Result<Vec<HistoryRow>> {
-    sqlx::query_as!(
-        HistoryRow,
-        r#"select h.id, h.from_stage, h.from_stage_key, h.to_stage, h.to_stage_key, h.changed_by, coalesce(p.username, '') as "changed_by_name!",
-                  h.notes, h.probability, h.changed_at, h.seconds_in_from_stage
-           from stage_history h left join people p on p.user_id = h.changed_by
-           where h.opportunity_id = $1 and h.changed_at > $2
-           order by h.changed_at limit $3"#,
+) -> sqlx::Result<Option<History>> {
+    let found = sqlx::query!(
+        r#"select o.owner_id, o.team_id, h.id as "id?", h.from_stage, h.from_stage_key, h.to_stage as "to_stage?", h.to_stage_key as "to_stage_key?",
+                  h.changed_by as "changed_by?", p.username as "username?", h.notes, h.probability as "probability?", h.changed_at as "changed_at?",
+                  h.seconds_in_from_stage
+           from opportunities o
+           left join stage_history h on h.opportunity_id = o.id and h.changed_at > $2
+           left join people p on p.user_id = h.changed_by
+           where o.id = $1 and o.deleted_at is null
+           order by h.changed_at limit 201"#,
         opportunity_id,
-        after,
-        limit
+        after
     )
     .fetch_all(pool)
-    .await
-}
-
-/// The owner and team of a living opportunity.
-pub(super) async fn owner(pool: &PgPool, id: i64) -> sqlx::Result<Option<(i64, Option<i64>)>> {
-    let row = sqlx::query!(
-        "select owner_id, team_id from opportunities where id = $1 and deleted_at is null",
-        id
-    )
-    .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| (row.owner_id, row.team_id)))
+    let Some((owner_id, team_id)) = found.first().map(|row| (row.owner_id, row.team_id)) else {
+        return Ok(None);
+    };
+    let rows = found.into_iter().filter_map(|row| {
+        Some(HistoryRow {
+            id: row.id?,
+            from_stage: row.from_stage,
+            from_stage_key: row.from_stage_key,
+            to_stage: row.to_stage?,
+            to_stage_key: row.to_stage_key?,
+            changed_by: row.changed_by?,
+            changed_by_name: row.username.unwrap_or_default(),
+            notes: row.notes,
+            probability: row.probability?,
+            changed_at: row.changed_at?,
+            seconds_in_from_stage: row.seconds_in_from_stage,
+        })
+    });
+    Ok(Some(History { owner_id, team_id, rows: rows.collect() }))
 }
 
 /// The opportunity with an id of another system, deleted ones too, as id, owner and team.

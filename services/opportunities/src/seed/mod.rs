@@ -77,10 +77,6 @@ pub async fn run(settings: &Seed, now: DateTime<Utc>) -> Result<()> {
         info!(done, of = settings.count, "opportunities written");
     }
     next.await??;
-    sqlx::query("analyze opportunities, stage_history, change, change_position")
-        .execute(&pool)
-        .await
-        .ok();
     Ok(())
 }
 
