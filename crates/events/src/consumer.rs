@@ -1,6 +1,7 @@
 //! A consumer of the apply kind: one task of a deriving service that applies every event of a source once and in order.
 
 mod apply;
+mod aside;
 mod feed;
 
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub fn lock_key(name: &str, source: &str) -> i64 {
 ///
 /// `apply` is given new events only, in the order of their positions, and works in the transaction that it is given: it neither commits nor
 /// rolls back. It may be given events again whose transaction did not commit. Its error says whether the event is to blame ([`ApplyError`]).
+///
+/// What was put aside before is tried again first, out of its order: applying has to allow for that.
 ///
 /// Whoever moves the row of `inbox`, as a rebuild does, is noticed at the next transaction: nothing is applied from the old position.
 pub async fn run<A>(consumer: Consumer, apply: A, shutdown: CancellationToken) -> anyhow::Result<()>

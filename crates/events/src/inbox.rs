@@ -124,3 +124,39 @@ pub async fn dead_letter(
     .await?;
     Ok(())
 }
+
+/// The most events of a source that are looked at again at once.
+const MOST_ASIDE: i64 = 1_000;
+
+/// The events that were put aside, in order. What cannot even be decoded stays where it is.
+pub async fn dead_letters(
+    connection: &mut PgConnection,
+    consumer: &str,
+    source: &str,
+) -> sqlx::Result<Vec<Event>> {
+    let rows: Vec<Vec<u8>> = sqlx::query_scalar(
+        "select payload from dead_letter where consumer = $1 and source = $2 order by position limit $3",
+    )
+    .bind(consumer)
+    .bind(source)
+    .bind(MOST_ASIDE)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.iter().filter_map(|payload| Event::decode(&**payload).ok()).collect())
+}
+
+/// An event that was put aside is applied.
+pub async fn forget_dead_letter(
+    transaction: &mut PgConnection,
+    consumer: &str,
+    source: &str,
+    position: i64,
+) -> sqlx::Result<()> {
+    sqlx::query("delete from dead_letter where consumer = $1 and source = $2 and position = $3")
+        .bind(consumer)
+        .bind(source)
+        .bind(position)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}

@@ -22,7 +22,8 @@ pub mod outbox;
 pub mod relay;
 pub mod source;
 pub mod stream;
-pub mod wake;
+mod trace;
+mod wake;
 pub mod wire;
 
 pub use change::{Actor, Change, Encoded, encode, event_id, field_change};

@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::sleep;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::consumer::Consumer;
-use crate::{Event, inbox};
+use crate::consumer::aside::put_aside;
+use crate::{Event, inbox, trace};
 
 /// How often the events of a transaction are tried together before they are tried one by one.
-const ATTEMPTS: i32 = 3;
+pub(super) const ATTEMPTS: i32 = 3;
 /// Before the second attempt, and before each attempt while the database is out.
 const BACKOFF: Duration = Duration::from_millis(100);
 
@@ -138,6 +139,7 @@ where
         transaction.rollback().await?;
         return Ok(Ok(Applied::Moved));
     }
+    let _traces = trace::continue_traces(&consumer.name, events);
     if let Err(error) = apply(&mut transaction, events).await {
         transaction.rollback().await?;
         return Ok(Err(error));
@@ -148,34 +150,4 @@ where
         Err(error) if error.as_database_error().is_some() => Ok(Err(error.into())),
         Err(error) => Err(error),
     }
-}
-
-async fn put_aside(
-    connection: &mut PgConnection,
-    consumer: &Consumer,
-    from: i64,
-    event: &Event,
-    cause: &anyhow::Error,
-) -> sqlx::Result<Applied> {
-    let (name, source) = (&*consumer.name, &*consumer.source);
-    let now = process::now();
-    let mut transaction = connection.begin().await?;
-    if !inbox::advance(&mut transaction, name, source, (from, event.position), now).await? {
-        transaction.rollback().await?;
-        return Ok(Applied::Moved);
-    }
-    let text = format!("{cause:#}");
-    inbox::dead_letter(&mut transaction, name, source, event, (&text, ATTEMPTS), now).await?;
-    transaction.commit().await?;
-    error!(
-        name,
-        source,
-        event_id = event.event_id,
-        position = event.position,
-        error = text,
-        "an event was put aside"
-    );
-    metrics::counter!("dead_letters_total", "consumer" => consumer.name.clone(), "source" => consumer.source.clone())
-        .increment(1);
-    Ok(Applied::All)
 }

@@ -17,6 +17,7 @@ use tracing::{debug, error, warn};
 
 use crate::consumer::Consumer;
 use crate::consumer::apply::{Applied, Applying, apply_all};
+use crate::consumer::aside;
 use crate::{Event, inbox, stream, wire};
 
 /// Most events of a transaction.
@@ -48,6 +49,7 @@ where
     let connection = &mut connection;
     let (name, source) = (&*consumer.name, &*consumer.source);
     inbox::begin(connection, name, source, process::now()).await?;
+    aside::try_again(connection, consumer, apply, process::now()).await?;
     let context = stream::context(&consumer.nats);
     let mut feed = Feed::default();
     let mut messages: Option<Messages> = None;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::anyhow;
 use bytes::BytesMut;
-use events::{ApplyError, ChangeSource, stream, wire};
+use events::{ApplyError, ChangeSource, Event, stream, wire};
 use prost::Message as _;
 
 use crate::world::{SOURCE, World, apply, change, reaches};
@@ -107,6 +107,32 @@ async fn an_event_that_cannot_be_applied_is_put_aside_and_the_rest_goes_on() {
             .unwrap();
     assert_eq!((position, attempts), (2, 3));
     assert!(error.contains("applied_aggregate_id_check"), "{error}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_was_put_aside_is_applied_by_the_next_process_that_can() {
+    let mut world = World::new().await;
+    world.append(&[change(1, 1), change(666, 1), change(2, 1)]).await;
+    let (consumer, mut position) = world.consumer(world.owner());
+    world.spawn_relay();
+    let running = world.spawn_consumer(consumer);
+    reaches(&mut position, 3).await;
+    running.cancel();
+
+    let (consumer, mut position) = world.consumer(world.owner());
+    world.spawn_consumer_with(consumer, |connection, events| {
+        Box::pin(async move {
+            let mended = events.iter().cloned().map(|event| Event {
+                aggregate_id: if event.aggregate_id == 666 { 667 } else { event.aggregate_id },
+                ..event
+            });
+            apply(connection, &mended.collect::<Vec<_>>()).await
+        })
+    });
+    reaches(&mut position, 3).await;
+    assert_eq!(world.applied().await, [1, 3, 2]);
+    assert_eq!(world.count("select count(*) from dead_letter").await, 0);
     world.end().await;
 }
 

@@ -1,0 +1,78 @@
+//! Events that cannot be applied: put aside, so that the next ones are, and tried again whenever a process begins to apply.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection as _, PgConnection};
+use tracing::{error, info, warn};
+
+use crate::consumer::Consumer;
+use crate::consumer::apply::{ATTEMPTS, Applied, ApplyError, Applying};
+use crate::{Event, inbox};
+
+/// Puts an event aside and moves on.
+pub(super) async fn put_aside(
+    connection: &mut PgConnection,
+    consumer: &Consumer,
+    from: i64,
+    event: &Event,
+    cause: &anyhow::Error,
+) -> sqlx::Result<Applied> {
+    let (name, source) = (&*consumer.name, &*consumer.source);
+    let now = process::now();
+    let mut transaction = connection.begin().await?;
+    if !inbox::advance(&mut transaction, name, source, (from, event.position), now).await? {
+        transaction.rollback().await?;
+        return Ok(Applied::Moved);
+    }
+    let text = format!("{cause:#}");
+    inbox::dead_letter(&mut transaction, name, source, event, (&text, ATTEMPTS), now).await?;
+    transaction.commit().await?;
+    error!(
+        name,
+        source,
+        event_id = event.event_id,
+        position = event.position,
+        error = text,
+        "an event was put aside"
+    );
+    let labels = [("consumer", consumer.name.clone()), ("source", consumer.source.clone())];
+    metrics::gauge!("dead_letters", &labels).increment(1.0);
+    Ok(Applied::All)
+}
+
+/// Tries everything again that was put aside: whoever begins to apply may be a build that can. What cannot be applied even now stays.
+pub(super) async fn try_again<A>(
+    connection: &mut PgConnection,
+    consumer: &Consumer,
+    apply: &A,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()>
+where
+    A: for<'a> Fn(&'a mut PgConnection, &'a [Event]) -> Applying<'a> + Send + Sync,
+{
+    let (name, source) = (&*consumer.name, &*consumer.source);
+    let mut left = 0;
+    for event in inbox::dead_letters(connection, name, source).await? {
+        let position = event.position;
+        let mut transaction = connection.begin().await?;
+        match apply(&mut transaction, std::slice::from_ref(&event)).await {
+            Ok(()) => {
+                inbox::forget_dead_letter(&mut transaction, name, source, position).await?;
+                transaction.commit().await?;
+                info!(name, source, position, "an event that was put aside is applied");
+            }
+            Err(error) => {
+                transaction.rollback().await?;
+                let (ApplyError::Poison(cause) | ApplyError::Outage(cause)) = &error;
+                let text = format!("{cause:#}");
+                warn!(name, source, position, error = text, "an event stays aside");
+                if matches!(error, ApplyError::Poison(_)) {
+                    inbox::dead_letter(connection, name, source, &event, (&text, 1), now).await?;
+                }
+                left += 1;
+            }
+        }
+    }
+    let labels = [("consumer", consumer.name.clone()), ("source", consumer.source.clone())];
+    metrics::gauge!("dead_letters", &labels).set(f64::from(left));
+    Ok(())
+}
