@@ -120,7 +120,12 @@ impl Scratch {
     pub fn create() -> Result<Self> {
         let all = base()?.join("tmp");
         make(&all, 0o755)?;
-        for folder in fs::read_dir(&all)?.flatten().map(|entry| entry.path()) {
+        for entry in fs::read_dir(&all)?.flatten() {
+            // Another process is just making it.
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let folder = entry.path();
             if let Ok(Some(_lock)) = Lock::take(&folder.join("lock"), "") {
                 let _ = fs::remove_dir_all(&folder);
             }
@@ -219,6 +224,14 @@ mod tests {
 
     #[test]
     fn a_scratch_folder_in_use_survives_and_one_left_behind_does_not() {
+        let makers = (0..8).map(|_| {
+            std::thread::spawn(|| {
+                for _ in 0..25 {
+                    assert!(Scratch::create().unwrap().path().exists());
+                }
+            })
+        });
+        makers.collect::<Vec<_>>().into_iter().for_each(|maker| maker.join().unwrap());
         let used = Scratch::create().unwrap();
         let left = used.path().with_file_name("left-behind");
         fs::create_dir_all(left.join("data")).unwrap();
