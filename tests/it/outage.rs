@@ -12,7 +12,7 @@ use crate::driver::{Acknowledged, Driver};
 use crate::world::{Person, World};
 
 /// How many writes are waited for between two blows.
-const SOME: usize = 15;
+const SOME: usize = 20;
 
 #[tokio::test]
 async fn what_was_acknowledged_outlives_the_death_of_every_process() {
@@ -29,7 +29,7 @@ async fn what_was_acknowledged_outlives_the_death_of_every_process() {
         who_needs_it_is_told_so_at_once(&world, service).await;
         world.stack.restart(service).await.unwrap();
     }
-    for service in ["opportunities", "gateway", "opportunities"] {
+    for service in ["opportunities", "gateway", "opportunities", "gateway", "gateway"] {
         world.stack.kill(service).await;
         driver.is_hit().await;
         if service == "opportunities" {

@@ -30,7 +30,7 @@ async fn pages_have_every_row_once_and_in_order_while_others_write() {
     let mut written = there.clone();
     for sort in SORTS {
         for order in ["asc", "desc"] {
-            let query = format!("sort_by={sort}&order={order}&limit=3");
+            let query = format!("sort_by={sort}&order={order}&limit=5");
             let (rows, more) = tokio::join!(walk(api, &query), write(api));
             is_ordered(&rows, sort, order);
             has_each_once(&rows, &written);
