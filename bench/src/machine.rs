@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use local::provision::Database;
@@ -63,4 +64,33 @@ pub(crate) async fn servers(database: &Database) -> Result<(Vec<Tree>, String)> 
     let brokers = usage::siblings(std::process::id(), "nats-server").into_iter();
     trees.extend(brokers.map(|root| Tree { name: "NATS".into(), root }));
     Ok((trees, version.split_whitespace().next().unwrap_or_default().to_owned()))
+}
+
+/// What runs on the machine and is none of ours.
+#[derive(Debug)]
+pub(crate) struct Others {
+    ours: Vec<Tree>,
+    since: (Duration, Duration, Duration),
+}
+
+impl Others {
+    /// From now on. Ours are this process with all that it started, and these.
+    pub(crate) fn watch(servers: &[Tree]) -> Self {
+        let mut ours = servers.to_vec();
+        ours.push(Tree { name: "bench".to_owned(), root: std::process::id() });
+        let since = Self::now(&ours);
+        Self { ours, since }
+    }
+
+    fn now(ours: &[Tree]) -> (Duration, Duration, Duration) {
+        let (busy, all) = usage::machine_time();
+        (busy, all, usage::processor_time(ours))
+    }
+
+    /// The share of the machine's processor time that others took, 0 to 1.
+    pub(crate) fn share(&self) -> f64 {
+        let (before, now) = (self.since, Self::now(&self.ours));
+        let theirs = now.0.saturating_sub(before.0).saturating_sub(now.2.saturating_sub(before.2));
+        theirs.as_secs_f64() / now.1.saturating_sub(before.1).as_secs_f64().max(0.001)
+    }
 }

@@ -148,6 +148,7 @@ async fn measure(
     product.settle().await?;
     sleep(Duration::from_secs(2)).await;
     let at_rest = memory(programs);
+    let others = machine::Others::watch(&servers);
     let product_itself = &programs[0].target;
     let idle = lag::idle(product_itself, cli.lag_tries).await.context("measure the idle lag")?;
     tell("idle", &idle);
@@ -156,6 +157,7 @@ async fn measure(
     tell("100 writes a second", &busy);
     let loaded = memory(programs);
     Ok(Report {
+        others: others.share(),
         day: process::now().format("%-d %B %Y").to_string(),
         machine: machine::description(),
         commit: machine::commit(),

@@ -6,6 +6,9 @@ use crate::lag::Lag;
 use crate::matrix::{Cell, Plan, Row};
 use crate::usage::Memory;
 
+/// Of a machine that was quiet while it was measured, others took no more of the processors than this.
+const QUIET: f64 = 0.05;
+
 /// Everything that was measured.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -13,6 +16,8 @@ pub(crate) struct Report {
     pub(crate) day: String,
     /// The machine.
     pub(crate) machine: String,
+    /// The share of its processor time that others took meanwhile, 0 to 1.
+    pub(crate) others: f64,
     /// The commit.
     pub(crate) commit: String,
     /// The command that did it.
@@ -59,11 +64,18 @@ impl Report {
         format!(
             "# Measured\n\n\
              {day}, commit {commit}, `{command}`: {count} opportunities, each load {span} s after a fifth of that to warm up, {rounds} rounds.\n\
-             Machine: {machine}; PostgreSQL {postgres} that syncs every commit, NATS, the programs and the load all on it.\n\n\
+             Machine: {machine}; PostgreSQL {postgres} that syncs every commit, NATS, the programs and the load all on it. Others took {theirs:.0} % of its processor time\n\
+             meanwhile{verdict}.\n\n\
              Only ratios mean something elsewhere. The programs are asked in turn within every round; a figure is the median of the rounds, a ratio the median of\n\
              the rounds' ratios. {others} a gateway and a gRPC service with the same messages, rows and kind of SQL, and nothing else: no token, no validation, no\n\
              idempotency, no events sent, no indexes but those that these requests need. Reads come first, at exactly {count} opportunities; creates come last.\n\
              An answer that is no success, or not what was asked for, ends the measuring.\n\n",
+            theirs = self.others * 100.0,
+            verdict = if self.others > QUIET {
+                ", which is too much: the figures are not to be relied on"
+            } else {
+                ""
+            },
             span = plan.span.as_secs_f32(),
             rounds = plan.rounds,
         )
@@ -213,6 +225,7 @@ mod tests {
         let report = Report {
             day: "22 November 2026".into(),
             machine: "a machine".into(),
+            others: 0.02,
             commit: "0123".into(),
             command: "make bench".into(),
             postgres: "15.18".into(),

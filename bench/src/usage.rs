@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 /// The kernel counts in these everywhere that we run.
-const TICK: Duration = Duration::from_millis(10);
+const TICK_MS: u64 = 10;
 
 /// A process and all that it started.
 #[derive(Clone, Debug)]
@@ -27,7 +27,20 @@ pub(crate) struct Memory {
 
 /// Processor time of all processes of these trees.
 pub(crate) fn processor_time(trees: &[Tree]) -> Duration {
-    members(trees).into_iter().filter_map(ticks).map(|ticks| TICK * ticks).sum()
+    Duration::from_millis(members(trees).into_iter().filter_map(ticks).sum::<u64>() * TICK_MS)
+}
+
+/// Processor time of everything on the machine since it started, and of all its processors together if none had ever been idle.
+pub(crate) fn machine_time() -> (Duration, Duration) {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default();
+    let ticks: Vec<u64> =
+        line.split_whitespace().skip(1).take(8).filter_map(|it| it.parse().ok()).collect();
+    let all: u64 = ticks.iter().sum();
+    // The fourth and the fifth: with nothing to do, and with nothing to do but to wait for a disk.
+    let idle: u64 = ticks.iter().skip(3).take(2).sum();
+    let time = |ticks: u64| Duration::from_millis(ticks * TICK_MS);
+    (time(all - idle), time(all))
 }
 
 /// Memory of all processes of these trees.
@@ -85,9 +98,9 @@ fn stat(id: u32) -> Option<Vec<String>> {
 }
 
 /// In user and in kernel mode, and that of children which have ended.
-fn ticks(id: u32) -> Option<u32> {
+fn ticks(id: u32) -> Option<u64> {
     let fields = stat(id)?;
-    fields.get(11..15)?.iter().map(|field| field.parse::<u32>().ok()).sum()
+    fields.get(11..15)?.iter().map(|field| field.parse::<u64>().ok()).sum()
 }
 
 fn memory_of(id: u32) -> Option<Memory> {
@@ -109,6 +122,8 @@ mod tests {
         let memory = memory(std::slice::from_ref(&us));
         assert!(memory.resident > 0 && memory.peak >= memory.resident);
         assert!(parent(us.root).is_some());
+        let (busy, all) = machine_time();
+        assert!(busy > Duration::ZERO && busy <= all);
         assert!(members(&[us]).contains(&std::process::id()));
     }
 }
