@@ -1,6 +1,7 @@
 //! A private NATS server with JetStream; where data matters, it syncs its store to disk at every message.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -69,19 +70,20 @@ impl Nats {
         server.arg("-c").arg(&config).current_dir(&self.options.folder);
         let mut child = Child::start("NATS", server, &self.options.log, false)?;
         let deadline = Instant::now() + PATIENCE;
-        let settings = loop {
+        let monitor = SocketAddr::from(([127, 0, 0, 1], monitor));
+        loop {
             if let Some(status) = child.ended() {
                 bail!("{}", child.obituary(status));
             }
-            match http::get(([127, 0, 0, 1], monitor).into(), "/varz").await {
-                // It answers before JetStream has read its store.
-                Ok((200, body)) if body.contains("\"store_dir\"") => {
-                    break serde_json::from_str::<serde_json::Value>(&body)?;
-                }
+            match http::get(monitor, "/healthz").await {
+                Ok((200, _)) => break,
                 _ if Instant::now() > deadline => bail!("NATS does not answer"),
                 _ => sleep(Duration::from_millis(10)).await,
             }
-        };
+        }
+        // Asked before it is ready, it would never say how JetStream is set up.
+        let (_, settings) = http::get(monitor, "/varz").await?;
+        let settings: serde_json::Value = serde_json::from_str(&settings)?;
         if self.options.durable && settings["jetstream"]["config"]["sync_always"] != true {
             bail!(
                 "{} does not sync its store at every message: a newer nats-server is needed",
