@@ -13,7 +13,7 @@ pub mod observe;
 pub mod rest;
 pub mod router;
 
-use anyhow::Result;
+use process::Work;
 
 use crate::app::App;
 use crate::config::Config;
@@ -22,10 +22,12 @@ use crate::config::Config;
 pub const SERVICE: &str = "gateway";
 
 /// Binds, and spawns the HTTP server; returns at once. It is ready at once, too: a service that is down is that request's failure.
-pub async fn serve(process: &process::Context, config: Config) -> Result<()> {
-    let app = App::connect(&config.services)?;
-    let router = router::router(app, process.readiness());
-    let listener = process.listen(&config.listen).await?;
-    process.spawn("http", process::http::serve(listener, router, process.shutdown()));
-    Ok(())
+pub fn serve(process: &process::Context, config: Config) -> Work<'_> {
+    Box::pin(async move {
+        let app = App::connect(&config.services)?;
+        let router = router::router(app, process.readiness());
+        let listener = process.listen(&config.listen).await?;
+        process.spawn("http", process::http::serve(listener, router, process.shutdown()));
+        Ok(())
+    })
 }

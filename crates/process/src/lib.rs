@@ -17,7 +17,7 @@ pub mod usage;
 
 pub use lifecycle::Lifecycle;
 pub use readiness::{Latch, Readiness};
-pub use run::{Context, announce, run};
+pub use run::{Context, Work, announce, run};
 pub use secret::Secret;
 pub use settings::{
     DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, TelemetrySettings,

@@ -1,5 +1,6 @@
 //! Connections to `PostgreSQL`: a pool for reading, one for writing, and what must be true of the server.
 
+use crate::Work;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -82,10 +83,12 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<()> {
 
 /// Brings the schema up to date, as the role that owns it. It waits at most five seconds for a lock that a running service holds,
 /// and then fails having changed nothing that the failing migration touched; it can be run again.
-pub async fn migrate(url: &Secret, migrator: &Migrator) -> anyhow::Result<()> {
-    let mut connection = connect(url, "migrate").await?;
-    migrator.run_direct(None, &mut connection, false).await.context("migrate the schema")?;
-    connection.close().await.context("close the connection")
+pub fn migrate<'a>(url: &'a Secret, migrator: &'a Migrator) -> Work<'a> {
+    Box::pin(async move {
+        let mut connection = connect(url, "migrate").await?;
+        migrator.run_direct(None, &mut connection, false).await.context("migrate the schema")?;
+        connection.close().await.context("close the connection")
+    })
 }
 
 /// Whether the schema has every migration that this build knows. A newer schema is fine: migrations are compatible with the version

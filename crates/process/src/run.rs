@@ -3,12 +3,16 @@
 use std::{future::Future, io::Write as _, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
+use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::{Lifecycle, ListenSettings, Readiness, TelemetrySettings, http, ops, telemetry};
+
+/// What a command of a program does. It is boxed where it is defined, so that it is compiled there and not once more with the `main` that awaits it.
+pub type Work<'a> = BoxFuture<'a, anyhow::Result<()>>;
 
 /// What a starting process is given.
 #[derive(Clone, Debug)]

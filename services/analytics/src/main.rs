@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     process::run("analytics", &cli.telemetry, async |process| match cli.command {
         Command::Serve(config) => serve::serve(&process, *config).await,
         Command::Migrate(settings) => postgres::migrate(&settings.url, &MIGRATOR).await,
-        Command::Rebuild(config) => rebuild::run(&process, *config).await,
-        Command::Verify(config) => verify::run(&process, *config).await,
+        Command::Rebuild(config) => rebuild::run(*config).await,
+        Command::Verify(config) => verify::run(*config).await,
     })
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use events::inbox;
 use futures::TryStreamExt as _;
-use process::{Context, postgres};
+use process::{Work, postgres};
 use rpc::client;
 use sqlx::{Connection as _, PgConnection};
 use tracing::info;
@@ -26,16 +26,18 @@ use crate::{directory, projection};
 const CHUNK: usize = 10_000;
 
 /// Rebuilds everything in one transaction: readers see the old tables until it commits, and the appliers wait.
-pub async fn run(_process: &Context, config: Config) -> Result<()> {
-    let identity = client::connect_lazy(&config.identity_url)?;
-    let opportunities = client::connect_lazy(&config.opportunities_url)?;
-    let secret = config.service_secret.clone();
-    let token = Arc::new(ServiceToken::new(identity.clone(), NAME, secret));
-    let mut connection = postgres::connect(&config.database.url, "analytics-rebuild").await?;
-    let owners = (Owner::new(identity, Arc::clone(&token)), Owner::new(opportunities, token));
-    let deals = rebuild(&mut connection, &owners.0, &owners.1, process::now()).await?;
-    info!(deals, "rebuilt");
-    Ok(())
+pub fn run(config: Config) -> Work<'static> {
+    Box::pin(async move {
+        let identity = client::connect_lazy(&config.identity_url)?;
+        let opportunities = client::connect_lazy(&config.opportunities_url)?;
+        let secret = config.service_secret.clone();
+        let token = Arc::new(ServiceToken::new(identity.clone(), NAME, secret));
+        let mut connection = postgres::connect(&config.database.url, "analytics-rebuild").await?;
+        let owners = (Owner::new(identity, Arc::clone(&token)), Owner::new(opportunities, token));
+        let deals = rebuild(&mut connection, &owners.0, &owners.1, process::now()).await?;
+        info!(deals, "rebuilt");
+        Ok(())
+    })
 }
 
 /// The same on a connection that is there; how many deals there are.

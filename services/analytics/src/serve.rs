@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
 use events::{ChangeSource, Consumer, stream};
-use process::{Context, Latch, postgres};
+use process::{Context, Latch, Work, postgres};
 use proto::analytics::v1::forecast_service_server::ForecastServiceServer;
 use proto::analytics::v1::report_service_server::ReportServiceServer;
 use rpc::client;
@@ -29,57 +29,61 @@ const POLL: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Binds, connects, and starts every task of the service.
-pub async fn serve(process: &Context, config: Config) -> Result<()> {
-    let listener = process.listen(&config.listen).await?;
-    let (database, migrated, known) = (
-        process.readiness().latch("database"),
-        process.readiness().latch("schema"),
-        process.readiness().latch("settings"),
-    );
-    let identity = client::connect_lazy(&config.identity_url)?;
-    let opportunities = client::connect_lazy(&config.opportunities_url)?;
-    let secret = config.service_secret.clone();
-    let token = Arc::new(ServiceToken::new(identity.clone(), NAME, secret));
-    let state = State {
-        reads: postgres::read_pool(&config.database.url, config.database.pool_size, NAME)?,
-        writes: postgres::write_pool(&config.database.url, config.database.pool_size, NAME)?,
-        pipelines: Known::default(),
-        settings: Known::default(),
-        identity: Identity::new(identity.clone(), Arc::clone(&token)),
-    };
-    let nats = stream::connect(config.events.nats_url.expose(), NAME).await?;
-    let consumer = |source: &str, owner: Channel| Consumer {
-        name: NAME.to_owned(),
-        source: source.to_owned(),
-        database_url: config.database.url.clone(),
-        nats: nats.clone(),
-        stream: stream::Settings::of(&config.events),
-        owner: ChangeSource::of_service(owner, Arc::clone(&token)),
-        poll_every: POLL,
-        position: None,
-    };
-    let (people, deals) =
-        (consumer(IDENTITY, identity.clone()), consumer(OPPORTUNITIES, opportunities.clone()));
+pub fn serve(process: &Context, config: Config) -> Work<'_> {
+    Box::pin(async move {
+        let listener = process.listen(&config.listen).await?;
+        let (database, migrated, known) = (
+            process.readiness().latch("database"),
+            process.readiness().latch("schema"),
+            process.readiness().latch("settings"),
+        );
+        let identity = client::connect_lazy(&config.identity_url)?;
+        let opportunities = client::connect_lazy(&config.opportunities_url)?;
+        let secret = config.service_secret.clone();
+        let token = Arc::new(ServiceToken::new(identity.clone(), NAME, secret));
+        let state = State {
+            reads: postgres::read_pool(&config.database.url, config.database.pool_size, NAME)?,
+            writes: postgres::write_pool(&config.database.url, config.database.pool_size, NAME)?,
+            pipelines: Known::default(),
+            settings: Known::default(),
+            identity: Identity::new(identity.clone(), Arc::clone(&token)),
+        };
+        let nats = stream::connect(config.events.nats_url.expose(), NAME).await?;
+        let consumer = |source: &str, owner: Channel| Consumer {
+            name: NAME.to_owned(),
+            source: source.to_owned(),
+            database_url: config.database.url.clone(),
+            nats: nats.clone(),
+            stream: stream::Settings::of(&config.events),
+            owner: ChangeSource::of_service(owner, Arc::clone(&token)),
+            poll_every: POLL,
+            position: None,
+        };
+        let (people, deals) =
+            (consumer(IDENTITY, identity.clone()), consumer(OPPORTUNITIES, opportunities.clone()));
 
-    let shutdown = process.shutdown();
-    let (loaded, is_loaded) = watch::channel(false);
-    let latches = [database, migrated, known];
-    process.spawn("load", load(state.clone(), latches, loaded, shutdown.clone()));
-    process
-        .spawn("people", events::consumer::run(people, consumer::apply_identity, shutdown.clone()));
-    process.spawn("deals", apply_deals(deals, is_loaded, shutdown.clone()));
-    let owner = Owner::new(opportunities, token);
-    let (url, pool) = (config.database.url.clone(), state.writes.clone());
-    process.spawn("reconcile", reconcile::run(url, pool, owner, shutdown.clone()));
-    let verifier =
-        Verifier::new(ISSUER, Keys::from_identity(identity), Arc::new(Revocations::default()));
-    let server = rpc::Server::builder(NAME)
-        .readiness(process.readiness())
-        .auth(auth::Layer::new(Arc::new(verifier), &[]))
-        .add(ReportServiceServer::new(Reports(state.clone())))
-        .add(ForecastServiceServer::new(Forecasts(state)));
-    process.spawn("grpc", server.serve(listener, shutdown));
-    Ok(())
+        let shutdown = process.shutdown();
+        let (loaded, is_loaded) = watch::channel(false);
+        let latches = [database, migrated, known];
+        process.spawn("load", load(state.clone(), latches, loaded, shutdown.clone()));
+        process.spawn(
+            "people",
+            events::consumer::run(people, consumer::apply_identity, shutdown.clone()),
+        );
+        process.spawn("deals", apply_deals(deals, is_loaded, shutdown.clone()));
+        let owner = Owner::new(opportunities, token);
+        let (url, pool) = (config.database.url.clone(), state.writes.clone());
+        process.spawn("reconcile", reconcile::run(url, pool, owner, shutdown.clone()));
+        let verifier =
+            Verifier::new(ISSUER, Keys::from_identity(identity), Arc::new(Revocations::default()));
+        let server = rpc::Server::builder(NAME)
+            .readiness(process.readiness())
+            .auth(auth::Layer::new(Arc::new(verifier), &[]))
+            .add(ReportServiceServer::new(Reports(state.clone())))
+            .add(ForecastServiceServer::new(Forecasts(state)));
+        process.spawn("grpc", server.serve(listener, shutdown));
+        Ok(())
+    })
 }
 
 /// Waits for the database, its schema and the settings, says so, and keeps settings and pipelines fresh.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use auth::ServiceToken;
 use futures::TryStreamExt as _;
-use process::{Context, Secret, postgres};
+use process::{Secret, Work, postgres};
 use proto::events::v1::{DigestRange, GetDigestResponse};
 use rpc::client;
 use serde_json::json;
@@ -48,18 +48,20 @@ pub struct Findings {
 }
 
 /// Compares everything, prints one line of JSON, and fails if anything differs.
-pub async fn run(_process: &Context, config: Config) -> Result<()> {
-    let identity = client::connect_lazy(&config.identity_url)?;
-    let opportunities = client::connect_lazy(&config.opportunities_url)?;
-    let secret = config.service_secret.clone();
-    let token = Arc::new(ServiceToken::new(identity, NAME, secret));
-    let owner = Owner::new(opportunities, token);
-    let findings = verify(&config.database.url, &owner).await?;
-    print(&findings)?;
-    if !findings.differences.is_empty() {
-        bail!("{} differences", findings.differences.len());
-    }
-    Ok(())
+pub fn run(config: Config) -> Work<'static> {
+    Box::pin(async move {
+        let identity = client::connect_lazy(&config.identity_url)?;
+        let opportunities = client::connect_lazy(&config.opportunities_url)?;
+        let secret = config.service_secret.clone();
+        let token = Arc::new(ServiceToken::new(identity, NAME, secret));
+        let owner = Owner::new(opportunities, token);
+        let findings = verify(&config.database.url, &owner).await?;
+        print(&findings)?;
+        if !findings.differences.is_empty() {
+            bail!("{} differences", findings.differences.len());
+        }
+        Ok(())
+    })
 }
 
 #[expect(clippy::print_stdout, reason = "the command's answer")]

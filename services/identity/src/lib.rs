@@ -21,7 +21,7 @@ use std::{sync::Arc, thread::available_parallelism};
 use anyhow::Context as _;
 use auth::{Keys, Revocations, Verifier, token::Signer};
 use events::{ChangeLog, Relay, Wake, stream};
-use process::{DatabaseSettings, Latch, Secret, postgres};
+use process::{DatabaseSettings, Latch, Secret, Work, postgres};
 use proto::{
     events::v1::change_service_server::ChangeServiceServer,
     identity::v1::{
@@ -46,47 +46,49 @@ pub const SERVICE: &str = "identity";
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/identity");
 
 /// Binds, connects and spawns what the service does; returns at once. It is ready when its schema is there and the first start is done.
-pub async fn serve(config: Config, process: &process::Context) -> anyhow::Result<()> {
-    let latch = process.readiness().latch("database");
-    let issuer = issuer(&config.tokens)?;
-    let app = connect(&config.database)?;
-    let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
-        .await
-        .context("NATS_URL makes no sense")?;
-    let listener = process.listen(&config.listen).await?;
+pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
+    Box::pin(async move {
+        let latch = process.readiness().latch("database");
+        let issuer = issuer(&config.tokens)?;
+        let app = connect(&config.database)?;
+        let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
+            .await
+            .context("NATS_URL makes no sense")?;
+        let listener = process.listen(&config.listen).await?;
 
-    let relay = Relay {
-        source: SERVICE.to_owned(),
-        database_url: config.database.url.clone(),
-        nats,
-        stream: stream::Settings::of(&config.events),
-        wake: app.wake.clone(),
-    };
-    process.spawn("relay", events::relay::run(relay, process.shutdown()));
+        let relay = Relay {
+            source: SERVICE.to_owned(),
+            database_url: config.database.url.clone(),
+            nats,
+            stream: stream::Settings::of(&config.events),
+            wake: app.wake.clone(),
+        };
+        process.spawn("relay", events::relay::run(relay, process.shutdown()));
 
-    let verifier =
-        Verifier::new(&issuer.name, Keys::fixed(issuer.keys()), Arc::<Revocations>::default());
-    let secrets = config.tokens.service_secrets.clone();
-    let server = Server::builder(SERVICE)
-        .readiness(process.readiness())
-        .auth(auth::Layer::new(Arc::new(verifier), &grpc::OPEN))
-        .add(TokenServiceServer::new(grpc::token::Tokens {
-            app: app.clone(),
-            issuer: issuer.clone(),
-            secrets,
-        }))
-        .add(KeyServiceServer::new(grpc::key::Keys { issuer }))
-        .add(UserServiceServer::new(grpc::user::Users { app: app.clone() }))
-        .add(TeamServiceServer::new(grpc::team::Teams { app: app.clone() }))
-        .add(SettingsServiceServer::new(grpc::settings::Settings { app: app.clone() }))
-        .add(ChangeServiceServer::new(ChangeLog { pool: app.read.clone() }));
-    process.spawn("grpc", server.serve(listener, process.shutdown()));
+        let verifier =
+            Verifier::new(&issuer.name, Keys::fixed(issuer.keys()), Arc::<Revocations>::default());
+        let secrets = config.tokens.service_secrets.clone();
+        let server = Server::builder(SERVICE)
+            .readiness(process.readiness())
+            .auth(auth::Layer::new(Arc::new(verifier), &grpc::OPEN))
+            .add(TokenServiceServer::new(grpc::token::Tokens {
+                app: app.clone(),
+                issuer: issuer.clone(),
+                secrets,
+            }))
+            .add(KeyServiceServer::new(grpc::key::Keys { issuer }))
+            .add(UserServiceServer::new(grpc::user::Users { app: app.clone() }))
+            .add(TeamServiceServer::new(grpc::team::Teams { app: app.clone() }))
+            .add(SettingsServiceServer::new(grpc::settings::Settings { app: app.clone() }))
+            .add(ChangeServiceServer::new(ChangeLog { pool: app.read.clone() }));
+        process.spawn("grpc", server.serve(listener, process.shutdown()));
 
-    let shutdown = process.shutdown();
-    process.spawn("first start", async move {
-        shutdown.run_until_cancelled(first_start(app, config, latch)).await.unwrap_or(Ok(()))
-    });
-    Ok(())
+        let shutdown = process.shutdown();
+        process.spawn("first start", async move {
+            shutdown.run_until_cancelled(first_start(app, config, latch)).await.unwrap_or(Ok(()))
+        });
+        Ok(())
+    })
 }
 
 /// Waits for the schema and gives an empty database what it needs.
@@ -110,22 +112,24 @@ async fn first_start(app: App, config: Config, latch: Latch) -> anyhow::Result<(
 }
 
 /// Brings the schema up to date, as the role that owns it.
-pub async fn migrate(url: &Secret) -> anyhow::Result<()> {
-    postgres::migrate(url, &MIGRATOR).await
+pub fn migrate(url: &Secret) -> Work<'_> {
+    Box::pin(async move { postgres::migrate(url, &MIGRATOR).await })
 }
 
 /// Makes an administrator.
-pub async fn create_admin(wanted: CreateAdmin) -> anyhow::Result<()> {
-    let app = connect(&wanted.database)?;
-    let now = process::now();
-    first_start::seed_settings(&app, &wanted.organisation.draft(), now)
-        .await
-        .map_err(first_start::in_words)?;
-    let user =
-        first_start::create_admin(&app, &wanted.email, &wanted.password, grpc::random()?, now)
-            .await?;
-    tracing::info!(user_id = user.id, "made an administrator");
-    Ok(())
+pub fn create_admin(wanted: CreateAdmin) -> Work<'static> {
+    Box::pin(async move {
+        let app = connect(&wanted.database)?;
+        let now = process::now();
+        first_start::seed_settings(&app, &wanted.organisation.draft(), now)
+            .await
+            .map_err(first_start::in_words)?;
+        let user =
+            first_start::create_admin(&app, &wanted.email, &wanted.password, grpc::random()?, now)
+                .await?;
+        tracing::info!(user_id = user.id, "made an administrator");
+        Ok(())
+    })
 }
 
 fn connect(database: &DatabaseSettings) -> anyhow::Result<App> {

@@ -39,48 +39,53 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/
 const POLL: Duration = Duration::from_secs(5);
 
 /// Binds, connects and spawns what the service does; returns at once. It is ready when its schema is there.
-pub async fn serve(config: Config, process: &process::Context) -> anyhow::Result<()> {
-    let latch = process.readiness().latch("database");
-    let mailer = mailer(&config.email)?;
-    let read = postgres::read_pool(&config.database.url, config.database.pool_size, SERVICE)?;
-    let write = postgres::write_pool(&config.database.url, config.database.pool_size, SERVICE)?;
-    let identity = client::connect_lazy(&config.identity_url).context("IDENTITY_URL")?;
-    let opportunities =
-        client::connect_lazy(&config.opportunities_url).context("OPPORTUNITIES_URL")?;
-    let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
-        .await
-        .context("NATS_URL makes no sense")?;
-    let listener = process.listen(&config.listen).await?;
+pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
+    Box::pin(async move {
+        let latch = process.readiness().latch("database");
+        let mailer = mailer(&config.email)?;
+        let read = postgres::read_pool(&config.database.url, config.database.pool_size, SERVICE)?;
+        let write = postgres::write_pool(&config.database.url, config.database.pool_size, SERVICE)?;
+        let identity = client::connect_lazy(&config.identity_url).context("IDENTITY_URL")?;
+        let opportunities =
+            client::connect_lazy(&config.opportunities_url).context("OPPORTUNITIES_URL")?;
+        let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
+            .await
+            .context("NATS_URL makes no sense")?;
+        let listener = process.listen(&config.listen).await?;
 
-    let token =
-        Arc::new(ServiceToken::new(identity.clone(), SERVICE, config.service_secret.clone()));
-    let consumer = |source: &str, owner| Consumer {
-        name: SERVICE.to_owned(),
-        source: source.to_owned(),
-        database_url: config.database.url.clone(),
-        nats: nats.clone(),
-        stream: stream::Settings::of(&config.events),
-        owner: ChangeSource::of_service(owner, Arc::clone(&token)),
-        poll_every: POLL,
-        position: None,
-    };
-    let work = Work {
-        people: consumer("identity", identity.clone()),
-        closings: consumer("opportunities", opportunities),
-        read: read.clone(),
-        write,
-        mailer,
-    };
-    process.spawn("work", work.run(latch, process.shutdown()));
+        let token =
+            Arc::new(ServiceToken::new(identity.clone(), SERVICE, config.service_secret.clone()));
+        let consumer = |source: &str, owner| Consumer {
+            name: SERVICE.to_owned(),
+            source: source.to_owned(),
+            database_url: config.database.url.clone(),
+            nats: nats.clone(),
+            stream: stream::Settings::of(&config.events),
+            owner: ChangeSource::of_service(owner, Arc::clone(&token)),
+            poll_every: POLL,
+            position: None,
+        };
+        let work = Work {
+            people: consumer("identity", identity.clone()),
+            closings: consumer("opportunities", opportunities),
+            read: read.clone(),
+            write,
+            mailer,
+        };
+        process.spawn("work", work.run(latch, process.shutdown()));
 
-    let verifier =
-        Verifier::new(auth::ISSUER, Keys::from_identity(identity), Arc::<Revocations>::default());
-    let server = Server::builder(SERVICE)
-        .readiness(process.readiness())
-        .auth(auth::Layer::new(Arc::new(verifier), &[]))
-        .add(NotificationServiceServer::new(grpc::notification::Notifications { pool: read }));
-    process.spawn("grpc", server.serve(listener, process.shutdown()));
-    Ok(())
+        let verifier = Verifier::new(
+            auth::ISSUER,
+            Keys::from_identity(identity),
+            Arc::<Revocations>::default(),
+        );
+        let server = Server::builder(SERVICE)
+            .readiness(process.readiness())
+            .auth(auth::Layer::new(Arc::new(verifier), &[]))
+            .add(NotificationServiceServer::new(grpc::notification::Notifications { pool: read }));
+        process.spawn("grpc", server.serve(listener, process.shutdown()));
+        Ok(())
+    })
 }
 
 /// What the service does of its own accord.
@@ -124,8 +129,8 @@ impl Work {
 }
 
 /// Brings the schema up to date, as the role that owns it.
-pub async fn migrate(url: &Secret) -> anyhow::Result<()> {
-    postgres::migrate(url, &MIGRATOR).await
+pub fn migrate(url: &Secret) -> process::Work<'_> {
+    Box::pin(async move { postgres::migrate(url, &MIGRATOR).await })
 }
 
 /// What mails are sent with, if people are to be told by mail.

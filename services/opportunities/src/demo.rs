@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use chrono::{DateTime, Utc};
+use process::Work;
 use proto::identity::v1::team_service_client::TeamServiceClient;
 use proto::identity::v1::token_service_client::TokenServiceClient;
 use proto::identity::v1::user_service_client::UserServiceClient;
@@ -38,34 +39,37 @@ const CUSTOMERS: usize = 150;
 const RANDOM_SEED: u64 = 2_025;
 
 /// Fills in the demonstration. May be repeated: what is there already stays as it is. Prints the accounts as one line of JSON.
-pub async fn run(settings: &Demo, now: DateTime<Utc>) -> Result<()> {
-    let identity = client::connect_lazy(&settings.identity_url)?;
-    let opportunities = client::connect_lazy(&settings.opportunities_url)?;
-    let token = sign_in(&identity, settings).await?;
-    let context = client::Context::default().with_authorization(format!("Bearer {token}").parse()?);
-    let owners = people(&identity, &context, settings).await?;
-    let count = u64::from(settings.count);
-    let cast = Cast { owners: owners.len(), customers: CUSTOMERS };
-    let mut made = 0;
-    // Small requests, so that each is done well within its deadline.
-    for start in (0..count).step_by(50) {
-        let tales = (start..count.min(start + 50)).map(|index| {
-            let tale = tell(RANDOM_SEED, index, count, cast, now);
-            history(tale, index, &owners)
-        });
-        let request = pb::ImportHistoryRequest { opportunities: tales.collect(), seed: true };
-        let mut service = OpportunityServiceClient::new(opportunities.clone());
-        let answer = service.import_history(context.request(request)).await?.into_inner();
-        made += answer.created;
-        if (start + 50) % 250 == 0 {
-            info!(made, of = count, "demonstration opportunities");
+pub fn run(settings: &Demo, now: DateTime<Utc>) -> Work<'_> {
+    Box::pin(async move {
+        let identity = client::connect_lazy(&settings.identity_url)?;
+        let opportunities = client::connect_lazy(&settings.opportunities_url)?;
+        let token = sign_in(&identity, settings).await?;
+        let context =
+            client::Context::default().with_authorization(format!("Bearer {token}").parse()?);
+        let owners = people(&identity, &context, settings).await?;
+        let count = u64::from(settings.count);
+        let cast = Cast { owners: owners.len(), customers: CUSTOMERS };
+        let mut made = 0;
+        // Small requests, so that each is done well within its deadline.
+        for start in (0..count).step_by(50) {
+            let tales = (start..count.min(start + 50)).map(|index| {
+                let tale = tell(RANDOM_SEED, index, count, cast, now);
+                history(tale, index, &owners)
+            });
+            let request = pb::ImportHistoryRequest { opportunities: tales.collect(), seed: true };
+            let mut service = OpportunityServiceClient::new(opportunities.clone());
+            let answer = service.import_history(context.request(request)).await?.into_inner();
+            made += answer.created;
+            if (start + 50) % 250 == 0 {
+                info!(made, of = count, "demonstration opportunities");
+            }
         }
-    }
-    let accounts: Vec<_> = PEOPLE
+        let accounts: Vec<_> = PEOPLE
         .iter()
         .map(|(email, name, role, _)| json!({"email": email, "name": name, "role": role_name(*role)}))
         .collect();
-    print(&json!({"accounts": accounts, "opportunities": made}))
+        print(&json!({"accounts": accounts, "opportunities": made}))
+    })
 }
 
 #[expect(clippy::print_stdout, reason = "the command's answer")]

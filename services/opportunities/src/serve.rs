@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
+use chrono::{DateTime, Utc};
 use events::{ChangeLog, ChangeSource, Consumer, Relay, Wake, stream};
-use process::{Context, Latch, postgres};
+use process::{Context, Latch, MigrateSettings, Work, postgres};
 use proto::events::v1::change_service_server::ChangeServiceServer;
 use proto::opportunities::v1::opportunity_service_server::OpportunityServiceServer;
 use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::grpc::{Opportunities, PipelinesGrpc};
 use crate::identity::Identity;
 use crate::state::Known;
-use crate::{MIGRATOR, State, consumer, opportunity};
+use crate::{MIGRATOR, State, consumer, opportunity, pipeline};
 
 /// How often a consumer asks the owner when no message comes.
 const POLL: Duration = Duration::from_secs(5);
@@ -29,70 +30,82 @@ const RETRY: Duration = Duration::from_millis(200);
 const FORGET: Duration = Duration::from_mins(10);
 
 /// Binds, connects, and starts every task of the service.
-pub async fn serve(process: &Context, config: Config) -> Result<()> {
-    let listener = process.listen(&config.listen).await?;
-    let (database, migrated, known) = (
-        process.readiness().latch("database"),
-        process.readiness().latch("schema"),
-        process.readiness().latch("settings"),
-    );
-    let reads =
-        postgres::read_pool(&config.database.url, config.database.pool_size, "opportunities")?;
-    let writes =
-        postgres::write_pool(&config.database.url, config.database.pool_size, "opportunities")?;
-    let channel = client::connect_lazy(&config.identity_url)?;
-    let secret = config.service_secret.clone();
-    let token = Arc::new(ServiceToken::new(channel.clone(), "opportunities", secret));
-    let state = State {
-        reads: reads.clone(),
-        writes: writes.clone(),
-        wake: Wake::default(),
-        pipelines: Known::default(),
-        settings: Known::default(),
-        identity: Identity::new(channel.clone(), token.clone()),
-    };
-    let nats = stream::connect(config.events.nats_url.expose(), "opportunities").await?;
-    let stream = stream::Settings::of(&config.events);
+pub fn serve(process: &Context, config: Config) -> Work<'_> {
+    Box::pin(async move {
+        let listener = process.listen(&config.listen).await?;
+        let (database, migrated, known) = (
+            process.readiness().latch("database"),
+            process.readiness().latch("schema"),
+            process.readiness().latch("settings"),
+        );
+        let reads =
+            postgres::read_pool(&config.database.url, config.database.pool_size, "opportunities")?;
+        let writes =
+            postgres::write_pool(&config.database.url, config.database.pool_size, "opportunities")?;
+        let channel = client::connect_lazy(&config.identity_url)?;
+        let secret = config.service_secret.clone();
+        let token = Arc::new(ServiceToken::new(channel.clone(), "opportunities", secret));
+        let state = State {
+            reads: reads.clone(),
+            writes: writes.clone(),
+            wake: Wake::default(),
+            pipelines: Known::default(),
+            settings: Known::default(),
+            identity: Identity::new(channel.clone(), token.clone()),
+        };
+        let nats = stream::connect(config.events.nats_url.expose(), "opportunities").await?;
+        let stream = stream::Settings::of(&config.events);
 
-    let shutdown = process.shutdown();
-    process.spawn("load", load(state.clone(), [database, migrated, known], shutdown.clone()));
-    process.spawn("relay", {
-        let relay = Relay {
-            source: "opportunities".to_owned(),
-            database_url: config.database.url.clone(),
-            nats: nats.clone(),
-            stream: stream.clone(),
-            wake: state.wake.clone(),
-        };
-        events::relay::run(relay, shutdown.clone())
-    });
-    process.spawn("people", {
-        let consumer = Consumer {
-            name: "opportunities".to_owned(),
-            source: "identity".to_owned(),
-            database_url: config.database.url.clone(),
-            nats,
-            stream,
-            owner: ChangeSource::of_service(channel.clone(), token),
-            poll_every: POLL,
-            position: None,
-        };
-        events::consumer::run(consumer, consumer::apply, shutdown.clone())
-    });
-    process.spawn("forget", forget(writes, shutdown.clone()));
-    let verifier =
-        Verifier::new(ISSUER, Keys::from_identity(channel), Arc::new(Revocations::default()));
-    let server = rpc::Server::builder("opportunities")
-        .readiness(process.readiness())
-        .auth(auth::Layer::new(Arc::new(verifier), &[]))
-        .add(
-            OpportunityServiceServer::new(Opportunities(state.clone()))
-                .max_decoding_message_size(rpc::server::MAX_BULK_MESSAGE_BYTES),
-        )
-        .add(PipelineServiceServer::new(PipelinesGrpc(state)))
-        .add(ChangeServiceServer::new(ChangeLog { pool: reads }));
-    process.spawn("grpc", server.serve(listener, shutdown));
-    Ok(())
+        let shutdown = process.shutdown();
+        process.spawn("load", load(state.clone(), [database, migrated, known], shutdown.clone()));
+        process.spawn("relay", {
+            let relay = Relay {
+                source: "opportunities".to_owned(),
+                database_url: config.database.url.clone(),
+                nats: nats.clone(),
+                stream: stream.clone(),
+                wake: state.wake.clone(),
+            };
+            events::relay::run(relay, shutdown.clone())
+        });
+        process.spawn("people", {
+            let consumer = Consumer {
+                name: "opportunities".to_owned(),
+                source: "identity".to_owned(),
+                database_url: config.database.url.clone(),
+                nats,
+                stream,
+                owner: ChangeSource::of_service(channel.clone(), token),
+                poll_every: POLL,
+                position: None,
+            };
+            events::consumer::run(consumer, consumer::apply, shutdown.clone())
+        });
+        process.spawn("forget", forget(writes, shutdown.clone()));
+        let verifier =
+            Verifier::new(ISSUER, Keys::from_identity(channel), Arc::new(Revocations::default()));
+        let server = rpc::Server::builder("opportunities")
+            .readiness(process.readiness())
+            .auth(auth::Layer::new(Arc::new(verifier), &[]))
+            .add(
+                OpportunityServiceServer::new(Opportunities(state.clone()))
+                    .max_decoding_message_size(rpc::server::MAX_BULK_MESSAGE_BYTES),
+            )
+            .add(PipelineServiceServer::new(PipelinesGrpc(state)))
+            .add(ChangeServiceServer::new(ChangeLog { pool: reads }));
+        process.spawn("grpc", server.serve(listener, shutdown));
+        Ok(())
+    })
+}
+
+/// Brings the schema up to date, as the role that owns it, and makes the default pipeline where there is none.
+pub fn migrate(settings: &MigrateSettings, now: DateTime<Utc>) -> Work<'_> {
+    Box::pin(async move {
+        postgres::migrate(&settings.url, &MIGRATOR).await?;
+        let pool = postgres::write_pool(&settings.url, 1, "opportunities")?;
+        pipeline::ensure_default(&pool, now).await?;
+        Ok(())
+    })
 }
 
 /// Waits for the database, its schema and the settings, says so, and keeps settings and pipelines fresh.

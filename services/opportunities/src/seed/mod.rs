@@ -8,7 +8,7 @@ use std::ops::Range;
 use anyhow::{Context as _, Result, bail};
 use chrono::{DateTime, Utc};
 use events::{Actor, Origin};
-use process::postgres;
+use process::{Work, postgres};
 use sqlx::{PgConnection, PgPool};
 use tracing::info;
 
@@ -50,34 +50,36 @@ struct Ids {
 }
 
 /// Adds opportunities with their past. The service must not run: positions are the relay's to give, and this stands in for it.
-pub async fn run(settings: &Seed, now: DateTime<Utc>) -> Result<()> {
-    let pool = postgres::write_pool(&settings.database.url, 4, "opportunities-seed")?;
-    let lock = events::lock::key("relay", "opportunities");
-    let url = settings.database.url.expose();
-    let Some(mut connection) = events::lock::try_hold(url, lock).await? else {
-        bail!("the opportunities service is running on this database; stop it first");
-    };
-    let world = world(&pool, settings, now).await?;
-    let mut done = 0;
-    let mut next = tokio::task::spawn_blocking({
-        let world = world.clone();
-        let range = 0..ROUND.min(settings.count);
-        move || lives(&world, range)
-    });
-    while done < settings.count {
-        let stories = next.await??;
-        let start = done + ROUND.min(settings.count - done);
-        let end = settings.count.min(start + ROUND);
-        next = tokio::task::spawn_blocking({
+pub fn run(settings: &Seed, now: DateTime<Utc>) -> Work<'_> {
+    Box::pin(async move {
+        let pool = postgres::write_pool(&settings.database.url, 4, "opportunities-seed")?;
+        let lock = events::lock::key("relay", "opportunities");
+        let url = settings.database.url.expose();
+        let Some(mut connection) = events::lock::try_hold(url, lock).await? else {
+            bail!("the opportunities service is running on this database; stop it first");
+        };
+        let world = world(&pool, settings, now).await?;
+        let mut done = 0;
+        let mut next = tokio::task::spawn_blocking({
             let world = world.clone();
-            move || lives(&world, start..end)
+            let range = 0..ROUND.min(settings.count);
+            move || lives(&world, range)
         });
-        write(&pool, &mut connection, stories).await?;
-        done = start;
-        info!(done, of = settings.count, "opportunities written");
-    }
-    next.await??;
-    Ok(())
+        while done < settings.count {
+            let stories = next.await??;
+            let start = done + ROUND.min(settings.count - done);
+            let end = settings.count.min(start + ROUND);
+            next = tokio::task::spawn_blocking({
+                let world = world.clone();
+                move || lives(&world, start..end)
+            });
+            write(&pool, &mut connection, stories).await?;
+            done = start;
+            info!(done, of = settings.count, "opportunities written");
+        }
+        next.await??;
+        Ok(())
+    })
 }
 
 async fn world(pool: &PgPool, settings: &Seed, now: DateTime<Utc>) -> Result<World> {
