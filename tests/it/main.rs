@@ -8,6 +8,7 @@ mod commands;
 mod concurrency;
 mod documented;
 mod driver;
+mod hostile;
 mod money;
 mod outage;
 mod paging;
