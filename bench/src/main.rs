@@ -144,6 +144,8 @@ async fn measure(
         span: Duration::from_secs_f32(cli.seconds),
         rounds: cli.rounds,
     };
+    // Now: somebody may commit while this runs.
+    let commit = machine::commit();
     let (servers, postgres) = machine::servers(product.database()).await?;
     product.settle().await?;
     sleep(Duration::from_secs(2)).await;
@@ -160,7 +162,7 @@ async fn measure(
         others: others.share(),
         day: process::now().format("%-d %B %Y").to_string(),
         machine: machine::description(),
-        commit: machine::commit(),
+        commit,
         command,
         postgres,
         count: cli.count,
