@@ -38,6 +38,9 @@ pub struct Consumer {
     pub owner: ChangeSource,
     /// How long without a message before it asks there; 5 s is usual.
     pub poll_every: Duration,
+    /// Whether a commit waits for the disk. It need not where all that is applied can be had again from the owner: what a crash of the database
+    /// takes back is taken back with its position.
+    pub durable: bool,
     /// Told the position after each transaction.
     pub position: Option<watch::Sender<i64>>,
 }

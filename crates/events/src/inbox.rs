@@ -42,22 +42,25 @@ pub async fn begin(
 }
 
 /// Moves the position on, from exactly `from`; false if it stands elsewhere, because a rebuild moved it. Comes first in the transaction
-/// that applies: the row stays locked until it ends.
+/// that applies: the row stays locked until it ends. Unless `durable` its commit waits for no disk.
 pub async fn advance(
     transaction: &mut PgConnection,
     consumer: &str,
     source: &str,
     (from, to): (i64, i64),
+    durable: bool,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let moved = sqlx::query(
-        "update inbox set position = $4, applied_at = $5 where consumer = $1 and source = $2 and position = $3",
+        "update inbox set position = $4, applied_at = $5
+        where consumer = $1 and source = $2 and position = $3 and ($6 or set_config('synchronous_commit', 'off', true) = 'off')",
     )
     .bind(consumer)
     .bind(source)
     .bind(from)
     .bind(to)
     .bind(now)
+    .bind(durable)
     .execute(transaction)
     .await?;
     Ok(moved.rows_affected() == 1)

@@ -176,9 +176,11 @@ pub async fn bounds(relay: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
     .await
 }
 
-/// Forgets changes that the broker has.
+/// Forgets changes that the broker has. The commit waits for no disk: what a crash brings back is published again, and applied once all the same.
 pub async fn remove(relay: &mut PgConnection, change_ids: &[i64]) -> sqlx::Result<()> {
-    sqlx::query("delete from outbox where change_id = any($1)")
+    sqlx::query(
+        "delete from outbox where change_id = any($1) and set_config('synchronous_commit', 'off', true) = 'off'",
+    )
         .bind(change_ids)
         .execute(relay)
         .await?;

@@ -9,7 +9,7 @@ use async_nats::jetstream::message::PublishMessage;
 use bytes::BytesMut;
 use process::Secret;
 use sqlx::PgConnection;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -19,6 +19,9 @@ use crate::{Wake, lock, stream};
 
 /// How often it looks without being woken.
 const POLL: Duration = Duration::from_millis(50);
+/// The least time from one message to the next, so that under load a message, a transaction of each consumer and two syncs of the broker serve many
+/// changes. A change that comes alone does not wait.
+const PACE: Duration = Duration::from_millis(15);
 /// How often a replica that stands by tries to take over.
 const STAND_BY: Duration = Duration::from_secs(1);
 /// How long a step may take before the connection counts as lost.
@@ -86,6 +89,7 @@ async fn lead(
     let mut cursor = start(connection).await?;
     let mut backoff = BACKOFF.0;
     loop {
+        let begun = Instant::now();
         let stepped = timeout(STEP, step(connection, &context, relay, &mut cursor)).await;
         match stepped.context("the database does not answer")?? {
             Step::Idle => {
@@ -95,7 +99,12 @@ async fn lead(
                 }
                 backoff = BACKOFF.0;
             }
-            Step::Published(_) => backoff = BACKOFF.0,
+            Step::Published(count) => {
+                backoff = BACKOFF.0;
+                if count < BATCH_EVENTS {
+                    sleep_until(begun + PACE).await;
+                }
+            }
             Step::Refused => {
                 sleep(backoff).await;
                 backoff = (backoff * 2).min(BACKOFF.1);

@@ -24,10 +24,6 @@ pub use settings::{
 };
 pub use telemetry::{Telemetry, init};
 
-/// Gives memory back to the system when a burst is over (a password hash takes 19 MiB for a moment), which glibc's does not, and is quicker.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};

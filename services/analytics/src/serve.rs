@@ -57,6 +57,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             stream: stream::Settings::of(&config.events),
             owner: ChangeSource::of_service(owner, Arc::clone(&token)),
             poll_every: POLL,
+            durable: false,
             position: None,
         };
         let (people, deals) =

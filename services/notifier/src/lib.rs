@@ -63,6 +63,8 @@ pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
             stream: stream::Settings::of(&config.events),
             owner: ChangeSource::of_service(owner, Arc::clone(&token)),
             poll_every: POLL,
+            // Mail that went out must not be forgotten.
+            durable: true,
             position: None,
         };
         let work = Work {

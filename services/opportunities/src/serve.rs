@@ -77,6 +77,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
                 stream,
                 owner: ChangeSource::of_service(channel.clone(), token),
                 poll_every: POLL,
+                durable: false,
                 position: None,
             };
             events::consumer::run(consumer, consumer::apply, shutdown.clone())

@@ -135,7 +135,8 @@ where
 {
     let to = events.last().map_or(from, |event| event.position);
     let mut transaction = connection.begin().await?;
-    if !inbox::advance(&mut transaction, &consumer.name, &consumer.source, (from, to), now).await? {
+    let (name, source, durable) = (&consumer.name, &consumer.source, consumer.durable);
+    if !inbox::advance(&mut transaction, name, source, (from, to), durable, now).await? {
         transaction.rollback().await?;
         return Ok(Ok(Applied::Moved));
     }

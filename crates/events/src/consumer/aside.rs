@@ -19,7 +19,7 @@ pub(super) async fn put_aside(
     let (name, source) = (&*consumer.name, &*consumer.source);
     let now = process::now();
     let mut transaction = connection.begin().await?;
-    if !inbox::advance(&mut transaction, name, source, (from, event.position), now).await? {
+    if !inbox::advance(&mut transaction, name, source, (from, event.position), true, now).await? {
         transaction.rollback().await?;
         return Ok(Applied::Moved);
     }

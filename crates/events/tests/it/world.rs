@@ -131,6 +131,7 @@ impl World {
             stream: self.settings.clone(),
             owner,
             poll_every: Duration::from_secs(5),
+            durable: false,
             position: Some(told),
         };
         (consumer, position)
