@@ -1,6 +1,6 @@
 # `make` alone tells what there is. Everything that needs a server starts a private one (see deploy/local).
 
-# What `make run` is built as: release (about five minutes on two cores at first), or dev (half of that, and slower answers).
+# What `make run` is built as: release (about seven minutes on two cores at first), or dev (half of that, and slower answers).
 PROFILE ?= release
 N ?= 100000
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -56,7 +56,7 @@ prepare-check: build
 	$(LOCAL) prepare --check
 
 bench: tools ## measure; results go to bench/RESULTS.md (ARGS=)
-	cargo build --workspace --bins --release
+	cargo build --release --bins $(PRODUCT) -p bench
 	$(TARGET)/release/local with-servers --durable -- $(TARGET)/release/bench $(ARGS)
 
 seed: tools ## write N=100000 opportunities where `make run` finds them
