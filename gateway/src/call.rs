@@ -1,7 +1,5 @@
 //! Who asks, and what travels along with what a handler asks of a service for them.
 
-use std::time::Duration;
-
 use axum::extract::FromRequestParts;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
@@ -15,15 +13,12 @@ use proto::notifier::v1::notification_service_client::NotificationServiceClient;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use proto::opportunities::v1::pipeline_service_client::PipelineServiceClient;
 use rpc::client::{self, Context};
-use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
 use crate::http::{Answer, FieldError, Problem, RequestId};
 
-/// How long a request may take.
-const DEADLINE: Duration = Duration::from_secs(10);
 /// The largest page: 200 opportunities whose every text is as long as it may be.
 const PAGE_BYTES: usize = 48 * 1024 * 1024;
 
@@ -44,11 +39,12 @@ impl FromRequestParts<App> for Guest {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let mut context = Context::default().with_deadline(Instant::now() + DEADLINE);
+        // Without a deadline: a call has ten seconds from when it is made, however long the body took to arrive.
+        let mut context = Context::default();
         if let Some(id) = parts.extensions.get::<RequestId>() {
             context = context.with_request_id(id.header());
         }
-        if let Some(traceparent) = parts.headers.get("traceparent") {
+        if let Some((traceparent, _)) = rpc::trace(&parts.headers) {
             context = context.with_traceparent(traceparent.clone());
         }
         Ok(Self { app: app.clone(), context })
@@ -164,7 +160,7 @@ impl Call {
     }
 }
 
-/// The header `Idempotency-Key`, if it came; 422 where it came twice. What it may be, the service says.
+/// The header `Idempotency-Key`, if it came; 422 where it is none or came twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(Option<HeaderValue>);
 
@@ -174,8 +170,12 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let mut keys = parts.headers.get_all("idempotency-key").iter();
         match (keys.next(), keys.next()) {
-            (key, None) => Ok(Self(key.cloned())),
-            (_, Some(_)) => Err(Problem::invalid(vec![FieldError {
+            (None, _) => Ok(Self(None)),
+            (Some(key), None) => {
+                rpc::check_idempotency_key(key)?;
+                Ok(Self(Some(key.clone())))
+            }
+            (Some(_), Some(_)) => Err(Problem::invalid(vec![FieldError {
                 field: "Idempotency-Key".to_owned(),
                 code: "duplicate_field".to_owned(),
                 message: "is named twice".to_owned(),
@@ -190,7 +190,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_has_one_idempotency_key_at_most() {
-        for (values, is_good) in [(&[][..], true), (&["a"], true), (&["a", "b"], false)] {
+        let long = "x".repeat(256);
+        for (values, is_good) in
+            [(&[][..], true), (&["a"], true), (&["a", "b"], false), (&[&long], false)]
+        {
             let request = values.iter().fold(http::Request::builder(), |request, value| {
                 request.header("idempotency-key", *value)
             });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use http::Method;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span, field, info_span};
 
@@ -41,7 +42,7 @@ impl Running {
 /// `http_request_duration_seconds{method,route}`. Past the bound, and past the deadline, the answer is 503.
 pub async fn observe(State(running): State<Running>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let method = request.method().clone();
+    let method = known(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
     let span = span(&request, route);
@@ -49,11 +50,11 @@ pub async fn observe(State(running): State<Running>, request: Request, next: Nex
         None => Problem::unavailable().into_response(),
         Some(_place) => {
             let answered = timeout(LONGEST, next.run(request)).instrument(span).await;
-            answered.unwrap_or_else(|_| Problem::unavailable().into_response())
+            answered.unwrap_or_else(|_| Problem::unavailable().uncertain().into_response())
         }
     };
-    let (route, method) = (route.to_owned(), method.as_str().to_owned());
-    let seconds = metrics::histogram!("http_request_duration_seconds", "method" => method.clone(), "route" => route.clone());
+    let route = route.to_owned();
+    let seconds = metrics::histogram!("http_request_duration_seconds", "method" => method, "route" => route.clone());
     seconds.record(begun.elapsed().as_secs_f64());
     let status = response.status().as_str().to_owned();
     metrics::counter!("http_requests_total", "method" => method, "route" => route, "status" => status)
@@ -61,8 +62,22 @@ pub async fn observe(State(running): State<Running>, request: Request, next: Nex
     response
 }
 
+/// Anybody can make up methods, and each would be a series for ever.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
 fn span(request: &Request, route: &str) -> Span {
-    let method = request.method().as_str();
+    let method = known(request.method());
     let span = info_span!(
         "http",
         "otel.name" = field::Empty,
@@ -77,7 +92,7 @@ fn span(request: &Request, route: &str) -> Span {
         span.record("otel.name", format!("{method} {route}"));
         // Before the span is entered: afterwards it has a trace of its own.
         process::telemetry::continue_trace(&span, &rpc::TraceHeaders(request.headers()));
-    } else if let Some(trace_id) = rpc::trace_id(request.headers()) {
+    } else if let Some((_, trace_id)) = rpc::trace(request.headers()) {
         span.record("trace_id", trace_id);
     }
     span

@@ -13,12 +13,12 @@ const SERVICES: [&str; 4] = ["identity", "opportunities", "analytics", "notifier
 
 /// Where else than in `grpc/`, `event.rs` and `consumer.rs` a service knows the contract.
 const SPEAKS_PROTO: [(&str, &str); 12] = [
+    ("analytics/src/digest.rs", "compares with the digest that the owner answers"),
     ("analytics/src/identity.rs", "a client: asks identity for the settings"),
     ("analytics/src/owners.rs", "a client: asks the owners for their change logs"),
     ("analytics/src/projection/record.rs", "reads records of events into facts"),
     ("analytics/src/projection/store.rs", "keeps pipelines as their records tell them"),
     ("analytics/src/serve.rs", "puts the gRPC server together"),
-    ("analytics/src/verify.rs", "compares with the digest that the owner answers"),
     ("identity/src/lib.rs", "puts the gRPC server together"),
     ("notifier/src/lib.rs", "puts the gRPC server together"),
     (

@@ -79,6 +79,9 @@ where
                 info!(name, source, "applying");
                 let Err(error) = feed::follow(connection, consumer, apply).await;
                 warn!(name, source, error = format!("{error:#}"), "no longer applying");
+                // Whoever applies now tells how many there are.
+                let labels = [("consumer", name.to_owned()), ("source", source.to_owned())];
+                metrics::gauge!("dead_letters", &labels).set(0.0);
             }
             Ok(None) => {}
             Err(error) => warn!(name, source, %error, "consumer has no database"),

@@ -128,24 +128,36 @@ pub async fn dead_letter(
     Ok(())
 }
 
-/// The most events of a source that are looked at again at once.
-const MOST_ASIDE: i64 = 1_000;
-
-/// The events that were put aside, in order. What cannot even be decoded stays where it is.
-pub async fn dead_letters(
+/// The next event after a position that was put aside, if it can be decoded.
+pub async fn next_dead_letter(
     connection: &mut PgConnection,
     consumer: &str,
     source: &str,
-) -> sqlx::Result<Vec<Event>> {
-    let rows: Vec<Vec<u8>> = sqlx::query_scalar(
-        "select payload from dead_letter where consumer = $1 and source = $2 order by position limit $3",
+    after: i64,
+) -> sqlx::Result<Option<(i64, Result<Event, prost::DecodeError>)>> {
+    let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
+        "select position, payload from dead_letter
+        where consumer = $1 and source = $2 and position > $3 order by position limit 1",
     )
     .bind(consumer)
     .bind(source)
-    .bind(MOST_ASIDE)
-    .fetch_all(connection)
+    .bind(after)
+    .fetch_optional(connection)
     .await?;
-    Ok(rows.iter().filter_map(|payload| Event::decode(&**payload).ok()).collect())
+    Ok(row.map(|(position, payload)| (position, Event::decode(&*payload))))
+}
+
+/// How many events of a source are put aside.
+pub async fn count_dead_letters(
+    connection: &mut PgConnection,
+    consumer: &str,
+    source: &str,
+) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select count(*) from dead_letter where consumer = $1 and source = $2")
+        .bind(consumer)
+        .bind(source)
+        .fetch_one(connection)
+        .await
 }
 
 /// An event that was put aside is applied.

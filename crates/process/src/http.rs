@@ -28,6 +28,8 @@ use tracing::{debug, warn};
 
 /// A client that has not sent its headers by then is let go.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// A client whose line and headers are longer is refused.
+const MOST_HEADER_BYTES: usize = 64 * 1024;
 /// How long a draining process goes on accepting and answering, telling each client to come back on another connection.
 const LINGER: Duration = Duration::from_millis(500);
 /// How long after that requests may take to end.
@@ -76,7 +78,11 @@ pub async fn serve(
 
 fn protocol() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_buf_size(MOST_HEADER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())

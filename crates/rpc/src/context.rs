@@ -66,14 +66,7 @@ impl RequestContext {
     /// The key under which the caller wants to be answered the same if they ask again: 1 to 255 visible ASCII characters. `INVALID_ARGUMENT` for any
     /// other: who sends a key relies on it.
     pub fn idempotency_key(&self) -> Result<Option<&str>, Error> {
-        match &self.idempotency_key {
-            Some(key) if !is_plain(key) => Err(Error::invalid(
-                "Idempotency-Key",
-                "invalid_key",
-                "must be one key of 1 to 255 visible ASCII characters",
-            )),
-            key => Ok(key.as_ref().map(text)),
-        }
+        self.idempotency_key.as_ref().map(check_idempotency_key).transpose()
     }
 
     /// When a use case has to be done, if the request has a deadline (streams have none).
@@ -94,6 +87,18 @@ impl RequestContext {
     }
 }
 
+/// An idempotency key as text, or why it cannot be one.
+pub fn check_idempotency_key(key: &HeaderValue) -> Result<&str, Error> {
+    if is_plain(key) {
+        return Ok(text(key));
+    }
+    Err(Error::invalid(
+        "Idempotency-Key",
+        "invalid_key",
+        "must be one key of 1 to 255 visible ASCII characters",
+    ))
+}
+
 /// A request's headers, from which its trace is continued.
 pub struct TraceHeaders<'a>(pub &'a HeaderMap);
 
@@ -107,9 +112,10 @@ impl Extractor for TraceHeaders<'_> {
     }
 }
 
-/// The trace that a request with these headers belongs to: 32 hexadecimal digits.
-pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    headers.get(TRACEPARENT).and_then(trace_of)
+/// The `traceparent` among these headers, if it is one, and the trace that it names: 32 hexadecimal digits.
+pub fn trace(headers: &HeaderMap) -> Option<(&HeaderValue, &str)> {
+    let traceparent = headers.get(TRACEPARENT)?;
+    Some((traceparent, trace_of(traceparent)?))
 }
 
 /// A request id for a request that came without: a UUID v7, so that ids sort by time.
@@ -121,7 +127,7 @@ pub(crate) fn new_request_id() -> HeaderValue {
 
 /// The trace id in a `traceparent` of the form that every version has: `00-<32 hex>-<16 hex>-<2 hex>`.
 fn trace_of(traceparent: &HeaderValue) -> Option<&str> {
-    let text = traceparent.to_str().ok()?;
+    let text = traceparent.to_str().ok().filter(|text| text.len() <= LONGEST)?;
     let id = text.get(3..35)?;
     let separated = text.len() >= 55 && [2, 35, 52].iter().all(|at| text.as_bytes()[*at] == b'-');
     let hex = id.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));

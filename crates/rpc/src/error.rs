@@ -64,7 +64,7 @@ pub enum Error {
         /// When the conflict may be over by itself.
         retry_after: Option<Duration>,
     },
-    /// The thing is not in a state for this; change that first. REST 409.
+    /// The thing is not in a state for this; change that first. REST 422.
     #[error("{message}")]
     Precondition {
         /// What is missing.

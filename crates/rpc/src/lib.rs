@@ -12,7 +12,7 @@ pub mod server;
 mod status;
 mod write;
 
-pub use context::{RequestContext, TraceHeaders, context, trace_id};
+pub use context::{RequestContext, TraceHeaders, check_idempotency_key, context, trace};
 pub use error::{Error, FieldError, Reason};
 pub use invalid::Invalid;
 pub use postgres::OnConstraint;

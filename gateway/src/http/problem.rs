@@ -119,6 +119,12 @@ impl Problem {
         Self { retry_after: Some(delay), ..self }
     }
 
+    /// The same of a request that may have had its effect.
+    #[must_use]
+    pub fn uncertain(self) -> Self {
+        Self { is_uncertain: true, ..self }
+    }
+
     /// A failure that says no more than a status: what axum and tower answer on their own.
     pub(super) fn of(status: StatusCode) -> Self {
         let (code, detail) = match status {

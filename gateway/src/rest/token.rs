@@ -213,7 +213,13 @@ impl IntoResponses for TokenFailure {
         let response = |description: &str| {
             let schema = Ref::from_schema_name("TokenFailure");
             let content = ContentBuilder::new().schema(Some(schema)).build();
-            ResponseBuilder::new().description(description).content("application/json", content)
+            // What is refused before the form is read is a problem as everywhere.
+            let problem = Ref::from_schema_name("Problem");
+            let problem = ContentBuilder::new().schema(Some(problem)).build();
+            ResponseBuilder::new()
+                .description(description)
+                .content("application/json", content)
+                .content("application/problem+json", problem)
         };
         ResponsesBuilder::new()
             .response("4XX", response("There is no token; `error` says why."))

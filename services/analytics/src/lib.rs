@@ -1,13 +1,14 @@
 //! The analytics service: reports and forecasts, derived from what the other services' events tell.
 //!
 //! Writing, in reading order: [`deal`] (what is known of an opportunity), [`rollup`] (what it adds to which sums), [`projection`] (from events
-//! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`rebuild`], [`verify`] and [`reconcile`] (against the owners).
+//! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`rebuild`], [`verify`] and [`reconcile`] (against the owners, by [`digest`] first).
 //! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`visibility`] (who sees what), [`report`], [`forecast`], [`grpc`] (the wire).
 
 pub mod ask;
 pub mod config;
 pub mod consumer;
 pub mod deal;
+mod digest;
 pub mod directory;
 pub mod forecast;
 pub mod grpc;

@@ -1,19 +1,24 @@
 //! The services whose change logs analytics derives from: digests and whole histories, for rebuilding and verifying.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use auth::ServiceToken;
-use futures::{Stream, TryStreamExt as _};
+use futures::Stream;
 use proto::events::v1::change_service_client::ChangeServiceClient;
 use proto::events::v1::{
     Event, GetDigestRequest, GetDigestResponse, StreamRecordsRequest, StreamRecordsResponse,
 };
 use rpc::client;
+use tokio::time::timeout;
 use tonic::transport::Channel;
 
 /// The largest piece of a stream, in bytes.
 const PIECE: usize = 16 * 1024 * 1024;
+
+/// How long the next piece of a stream may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One owning service.
 #[derive(Clone)]
@@ -65,7 +70,12 @@ impl Owner {
         let mut stream = self.client().stream_records(request).await?.into_inner();
         let first = stream.message().await?.context("the stream ended before it began")?;
         let position = first.position.context("the stream does not say how far it goes")?;
-        let events = |piece: StreamRecordsResponse| piece.events;
-        Ok((position, stream.map_ok(events).map_err(anyhow::Error::from)))
+        // Whoever reads it may hold what appliers wait for, so a stream that stands still is an error.
+        let pieces = futures::stream::try_unfold(stream, async |mut stream| {
+            let piece =
+                timeout(PATIENCE, stream.message()).await.context("the owner is silent")??;
+            Ok(piece.map(|StreamRecordsResponse { events, .. }| (events, stream)))
+        });
+        Ok((position, pieces))
     }
 }

@@ -1,6 +1,5 @@
 //! Looking on a schedule whether the facts are those of the owner, and telling again what differs: nothing depends on no event ever being lost.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -14,13 +13,10 @@ use tracing::{error, info, warn};
 use crate::consumer::{NAME, OPPORTUNITIES};
 use crate::owners::Owner;
 use crate::projection::store;
-use crate::verify::differing_ranges;
-use crate::{directory, projection};
+use crate::{digest, directory, projection};
 
 /// How often.
 const EVERY: Duration = Duration::from_hours(1);
-/// How many ids one sum of versions spans.
-const RANGE: i64 = 1_000;
 /// How many ranges are told again in one go; more than that wants a rebuild.
 const MOST_RANGES: usize = 100;
 
@@ -67,23 +63,24 @@ pub async fn reconcile(pool: &PgPool, owner: &Owner) -> Result<usize> {
 }
 
 async fn differing(pool: &PgPool, owner: &Owner) -> Result<Vec<i64>> {
-    let theirs = owner.digest("opportunity", RANGE).await?;
-    let ours = store::digest(&mut *pool.acquire().await?, RANGE).await?;
-    Ok(differing_ranges(&theirs, &ours))
+    let mut connection = pool.acquire().await?;
+    let compared = digest::compare(&mut connection, owner).await?;
+    Ok(compared.differing.into_keys().collect())
 }
 
 /// Applies every change of a range of ids again, in one transaction beside which nothing is applied.
 async fn retell(pool: &PgPool, owner: &Owner, from_id: i64) -> Result<()> {
-    let range = (from_id.max(1), from_id + RANGE - 1);
+    let range = (from_id.max(1), from_id + digest::RANGE - 1);
     let (_, records) = owner.records_of("opportunity", range.0, range.1).await?;
-    let mut records = pin!(records);
+    // All of it before the transaction: appliers wait for that.
+    let told: Vec<_> = records.try_collect().await?;
     let mut tx = pool.begin().await?;
     store::take_time(&mut tx).await?;
     inbox::hold(&mut tx, NAME, OPPORTUNITIES).await?;
     let settings = directory::store::settings(&mut tx).await?;
     let zone = settings.context("the organisation's settings are not known yet")?.zone;
-    while let Some(events) = records.try_next().await? {
-        projection::tell_again(&mut tx, zone, &events).await?;
+    for events in &told {
+        projection::tell_again(&mut tx, zone, events).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -1,6 +1,6 @@
 //! The command `verify`: whether the derived tables say what their owners say, and whether the rollups are the sums of the facts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::pin::pin;
@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result, bail};
 use auth::ServiceToken;
 use futures::TryStreamExt as _;
 use process::{Secret, Work, postgres};
-use proto::events::v1::{DigestRange, GetDigestResponse};
 use rpc::client;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
@@ -22,12 +21,9 @@ use crate::deal::Deal;
 use crate::owners::Owner;
 use crate::projection::fold::Fold;
 use crate::rollup::Rollups;
-use crate::{directory, projection};
+use crate::{digest, directory, projection};
 
-/// How many ids one sum of versions spans.
-const RANGE: i64 = 1_000;
-/// What is under way is given this long to arrive.
-const TRIES: u32 = 40;
+/// Between two looks at an opportunity that differs.
 const BETWEEN: Duration = Duration::from_millis(250);
 /// How often a single opportunity that differs is looked at.
 const TRIES_EACH: u32 = 4;
@@ -80,49 +76,14 @@ fn print(findings: &Findings) -> Result<()> {
 pub async fn verify(database_url: &Secret, owner: &Owner) -> Result<Findings> {
     let mut connection = postgres::connect(database_url, "analytics-verify").await?;
     let mut findings = Findings::default();
-    for attempt in 0..TRIES {
-        let theirs = owner.digest("opportunity", RANGE).await?;
-        let ours = projection::store::digest(&mut connection, RANGE).await?;
-        findings.opportunities = theirs.ranges.iter().map(|range| range.count).sum();
-        findings.differences = compare(&theirs, &ours);
-        if findings.differences.is_empty() {
-            break;
-        }
-        if attempt + 1 < TRIES {
-            tokio::time::sleep(BETWEEN).await;
-        }
-    }
+    let compared = digest::compare(&mut connection, owner).await?;
+    findings.opportunities = compared.count;
+    findings.differences = compared.differing.into_values().collect();
     findings.differences.extend(verify_facts(&mut connection, owner).await?);
     let (groups, differences) = verify_rollups(&mut connection).await?;
     findings.groups = groups;
     findings.differences.extend(differences);
     Ok(findings)
-}
-
-/// By range of ids: how many, and the sum of their versions.
-pub type Digest = BTreeMap<i64, (i64, i64)>;
-
-/// The first ids of the ranges in which two digests differ.
-pub fn differing_ranges(theirs: &GetDigestResponse, ours: &Digest) -> Vec<i64> {
-    let theirs = of_answer(theirs);
-    let ranges: BTreeSet<i64> = theirs.keys().chain(ours.keys()).copied().collect();
-    ranges.into_iter().filter(|range| theirs.get(range) != ours.get(range)).collect()
-}
-
-fn of_answer(answer: &GetDigestResponse) -> Digest {
-    let pair = |range: &DigestRange| (range.from_id, (range.count, range.version_sum));
-    answer.ranges.iter().map(pair).collect()
-}
-
-fn compare(theirs: &GetDigestResponse, ours: &Digest) -> Vec<String> {
-    let (ranges, theirs) = (differing_ranges(theirs, ours), of_answer(theirs));
-    let tell = |range: i64| {
-        let (theirs, ours) = (theirs.get(&range), ours.get(&range));
-        format!(
-            "opportunities from {range}: owner {theirs:?}, here {ours:?} (count, sum of versions)"
-        )
-    };
-    ranges.into_iter().map(tell).collect()
 }
 
 /// Whether every fact and every move is what the owner's change log makes of it. What differs is looked at again: a change may be under way.
@@ -183,8 +144,10 @@ async fn unequal(connection: &mut PgConnection, theirs: &[Deal]) -> Result<Vec<(
         let ours = ours.get(&id(deal)).map_or(&missing, |(ours, _)| ours);
         (deal, ours)
     });
+    let version = |deal: &Deal| deal.fact.as_ref().map_or(0, |fact| fact.version);
     Ok(pairs
-        .filter(|(theirs, ours)| theirs != ours)
+        // What is newer here was changed since the owner told.
+        .filter(|(theirs, ours)| theirs != ours && version(ours) <= version(theirs))
         .map(|(theirs, ours)| {
             let id = id(theirs);
             (id, format!("opportunity {id}: owner {theirs:?}, here {ours:?}"))

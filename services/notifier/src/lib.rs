@@ -68,7 +68,7 @@ pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
             position: None,
         };
         let work = Work {
-            people: consumer("identity", identity.clone()),
+            people: Consumer { durable: false, ..consumer("identity", identity.clone()) },
             closings: consumer("opportunities", opportunities),
             read: read.clone(),
             write,

@@ -50,11 +50,19 @@ where
     A: for<'a> Fn(&'a mut PgConnection, &'a [Event]) -> Applying<'a> + Send + Sync,
 {
     let (name, source) = (&*consumer.name, &*consumer.source);
-    let mut left = 0;
-    for event in inbox::dead_letters(connection, name, source).await? {
-        let position = event.position;
+    let mut after = 0;
+    while let Some((position, event)) =
+        inbox::next_dead_letter(connection, name, source, after).await?
+    {
+        after = position;
         let mut transaction = connection.begin().await?;
-        match apply(&mut transaction, std::slice::from_ref(&event)).await {
+        // Nothing is applied beside it, by a rebuild neither.
+        inbox::hold(&mut transaction, name, source).await?;
+        let applied = match &event {
+            Ok(event) => apply(&mut transaction, std::slice::from_ref(event)).await,
+            Err(error) => Err(error.clone().into()),
+        };
+        match applied {
             Ok(()) => {
                 inbox::forget_dead_letter(&mut transaction, name, source, position).await?;
                 transaction.commit().await?;
@@ -65,14 +73,15 @@ where
                 let (ApplyError::Poison(cause) | ApplyError::Outage(cause)) = &error;
                 let text = format!("{cause:#}");
                 warn!(name, source, position, error = text, "an event stays aside");
-                if matches!(error, ApplyError::Poison(_)) {
-                    inbox::dead_letter(connection, name, source, &event, (&text, 1), now).await?;
+                if let (ApplyError::Poison(_), Ok(event)) = (&error, &event) {
+                    inbox::dead_letter(connection, name, source, event, (&text, 1), now).await?;
                 }
-                left += 1;
             }
         }
     }
     let labels = [("consumer", consumer.name.clone()), ("source", consumer.source.clone())];
-    metrics::gauge!("dead_letters", &labels).set(f64::from(left));
+    let left = inbox::count_dead_letters(connection, name, source).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    metrics::gauge!("dead_letters", &labels).set(left as f64);
     Ok(())
 }

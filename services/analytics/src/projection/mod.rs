@@ -39,7 +39,7 @@ pub async fn apply(tx: &mut PgConnection, zone: Tz, events: &[Event]) -> Result<
                 store::upsert_pipeline(tx, pipeline, event.version).await?;
                 let after = store::ladders(tx).await?;
                 let (before, after) = (before.stages(pipeline.id), after.stages(pipeline.id));
-                if !before.is_empty() && before != after {
+                if before != after && store::runs_any(tx, pipeline.id).await? {
                     // Who went further depends on the order of the stages.
                     remake_rollups(tx, zone).await?;
                 }

@@ -70,6 +70,14 @@ pub(crate) async fn upsert_pipeline(
     Ok(())
 }
 
+/// Whether any opportunity is known to run through a pipeline.
+pub(crate) async fn runs_any(tx: &mut PgConnection, pipeline_id: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select exists (select from opportunity_facts where pipeline_id = $1)")
+        .bind(pipeline_id)
+        .fetch_one(tx)
+        .await
+}
+
 const FACT: &str = "opportunity_id, version, opportunity_name, customer_id, pipeline_id, stage_key, status, owner_id, team_id, currency, amount, \
 closed_amount, probability, expected_close_date, actual_close_date, lost_reason, source, created_at, stage_entered_at, is_deleted";
 
@@ -291,7 +299,7 @@ pub(crate) async fn at_one_instant(tx: &mut PgConnection) -> sqlx::Result<()> {
 pub(crate) async fn digest(
     connection: &mut PgConnection,
     range: i64,
-) -> sqlx::Result<crate::verify::Digest> {
+) -> sqlx::Result<crate::digest::Digest> {
     let rows = sqlx::query!(
         r#"select opportunity_id / $1 * $1 as "from_id!", count(*) as "count!", sum(version)::bigint as "version_sum!"
            from opportunity_facts group by 1"#,
