@@ -6,12 +6,17 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::provision::execute;
 use crate::run::while_running;
-use crate::say;
 use crate::stack::Stack;
+use crate::{demo, folder, say};
 
 /// Starts the product and fills it.
 pub async fn seed(count: u64) -> Result<u8> {
-    while_running(async |stack| stack.seed(count).await).await
+    while_running(async |stack| {
+        // With it come the people whose the opportunities are.
+        demo::fill(stack, &folder::base()?).await?;
+        stack.seed(count).await
+    })
+    .await
 }
 
 impl Stack {
