@@ -15,4 +15,5 @@ mod paging;
 mod problems;
 mod rights;
 mod rooms;
+mod traces;
 mod world;
