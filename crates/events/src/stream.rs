@@ -26,14 +26,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// One server and 4 GiB.
+    /// One server and 1 GiB.
     pub fn new(prefix: impl Into<String>) -> Self {
-        Self { prefix: prefix.into(), replicas: 1, max_bytes: 4 << 30 }
+        Self { prefix: prefix.into(), replicas: 1, max_bytes: 1 << 30 }
     }
 
     /// What the settings of a service say.
     pub fn of(settings: &EventsSettings) -> Self {
-        Self { replicas: settings.replicas.into(), ..Self::new(settings.prefix.clone()) }
+        let EventsSettings { prefix, replicas, max_bytes, .. } = settings;
+        Self { prefix: prefix.clone(), replicas: (*replicas).into(), max_bytes: *max_bytes }
     }
 
     /// The stream's name.

@@ -93,4 +93,8 @@ pub struct EventsSettings {
     /// On how many servers of a NATS cluster the stream is kept: 3 in a cluster.
     #[arg(long = "events-replicas", env = "EVENTS_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     pub replicas: u8,
+
+    /// Most bytes of the stream, which NATS sets aside: a day of events, about 1.5 kB each. While it is full, consumers have events from their owner.
+    #[arg(long = "events-max-bytes", env = "EVENTS_MAX_BYTES", default_value_t = 1 << 30, value_parser = clap::value_parser!(i64).range(1 << 20..))]
+    pub max_bytes: i64,
 }

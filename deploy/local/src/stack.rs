@@ -108,6 +108,9 @@ impl Stack {
         }
         let database = Database::new(&scratch::postgres_url(), scratch::SECRET)?
             .named(&format!("stack_{}", random::word(8)));
+        let mut environment = options.environment;
+        // The server of the tests sets it aside for each stack.
+        environment.entry("EVENTS_MAX_BYTES".to_owned()).or_insert_with(|| (64 << 20).to_string());
         let plan = Plan {
             programs: programs()?,
             logs: scratch.path().to_owned(),
@@ -117,7 +120,7 @@ impl Stack {
             secrets: Secrets::generate(),
             gateway: ([127, 0, 0, 1], 0).into(),
             replicas: options.replicas,
-            environment: options.environment,
+            environment,
         };
         // From here on dropping it deletes the database.
         let mut stack = Self { plan, services: Vec::new(), nats: own_nats, scratch: Some(scratch) };

@@ -61,7 +61,7 @@ impl World {
             pool: PgPool::connect(&url).await.unwrap(),
             url,
             nats: stream::connect(nats_url, "test").await.unwrap(),
-            settings: Settings::new(name.clone()),
+            settings: Settings { max_bytes: 64 << 20, ..Settings::new(name.clone()) },
             wake: Wake::default(),
             stop: CancellationToken::new(),
             tasks: Vec::new(),
