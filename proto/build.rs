@@ -273,9 +273,12 @@ impl Rest {
         if request {
             text += "#[serde(default)]";
         }
+        if self.is(field, "sparse") {
+            text += "#[serde(skip_serializing_if = \"Option::is_none\")]";
+        }
 
         let mut schema = Vec::new();
-        let required = if request { self.is(field, "required") } else { true };
+        let required = if request { self.is(field, "required") } else { !self.is(field, "sparse") };
         schema.push(format!("required = {required}"));
         if let Some(example) = self.option(field, "example") {
             schema.push(format!("example = json!({})", example.as_str().unwrap_or("null")));
@@ -333,6 +336,18 @@ impl Rest {
             writeln!(text, "        schema::<{name}>(),")?;
         }
         writeln!(text, "    ]\n}}\n")?;
+        for (name, request) in &self.requests {
+            let Some(mask) = request.get_field_by_name("update_mask") else { continue };
+            if !self.is(&mask, "hidden") {
+                return Err(format!("{name}.update_mask has to be hidden").into());
+            }
+            writeln!(text, "impl mask::Masked for {} {{", rust(name))?;
+            writeln!(text, "    fn set_mask(&mut self, paths: Vec<String>) {{")?;
+            writeln!(
+                text,
+                "        self.update_mask = Some(FieldMask {{ paths }});\n    }}\n}}\n"
+            )?;
+        }
         for (name, query) in &self.queries {
             writeln!(text, "impl query::Query for {} {{", rust(name))?;
             writeln!(text, "    const FIELDS: &'static [query::Parameter] = &[")?;

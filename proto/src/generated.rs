@@ -9,7 +9,9 @@
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::query;
+use prost_types::FieldMask;
+
+use crate::{mask, query};
 
 include!(concat!(env!("OUT_DIR"), "/modules.rs"));
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));

@@ -9,6 +9,7 @@ mod error;
 pub mod field;
 mod generated;
 pub mod json;
+pub mod mask;
 pub mod query;
 mod timestamp;
 

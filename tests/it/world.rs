@@ -3,7 +3,7 @@
 use local::{Stack, StackOptions};
 use proto::identity::v1::team_service_client::TeamServiceClient;
 use proto::identity::v1::user_service_client::UserServiceClient;
-use proto::identity::v1::{CreateTeamRequest, CreateUserRequest, Role, SetTeamManagerRequest};
+use proto::identity::v1::{CreateTeamRequest, CreateUserRequest, Role, UpdateTeamRequest};
 use proto::opportunities::v1::ImportHistoryRequest;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use rpc::client::{Context, connect_lazy};
@@ -75,7 +75,7 @@ impl World {
             username: name.to_owned(),
             role: Some(role.into()),
             team_id,
-            password: PASSWORD.to_owned(),
+            password: Some(PASSWORD.to_owned()),
             ..CreateUserRequest::default()
         };
         let mut users = UserServiceClient::new(self.channel("identity"));
@@ -85,9 +85,10 @@ impl World {
     }
 
     pub(crate) async fn appoint(&self, team_id: i64, manager: &Person) {
-        let request = SetTeamManagerRequest { id: team_id, manager_id: Some(manager.id) };
+        let manager_id = Some(manager.id);
+        let request = UpdateTeamRequest { id: team_id, manager_id, ..UpdateTeamRequest::default() };
         let mut teams = TeamServiceClient::new(self.channel("identity"));
-        teams.set_team_manager(self.context.request(request)).await.unwrap();
+        teams.update_team(self.context.request(request)).await.unwrap();
     }
 
     /// Brings opportunities with their past, a list as JSON; their ids.

@@ -20,8 +20,23 @@ pub struct Caller {
     pub rights_version: i64,
     /// What this token may be used for.
     pub scope: Scope,
+    /// What the token was got for.
+    pub via: Via,
     /// The name, if a service calls.
     pub service: Option<String>,
+}
+
+/// What a token was got for: a person at the keys may do what a program with a key may not, such as making more keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// A sign-in.
+    #[default]
+    Session,
+    /// An API key.
+    ApiKey,
+    /// The credentials of a program: one of our services, or a service account.
+    Client,
 }
 
 /// What somebody is in the organisation.
@@ -72,6 +87,7 @@ impl Caller {
             team_id: None,
             rights_version: 0,
             scope: Scope::ALL,
+            via: Via::Client,
             service: Some(name.into()),
         }
     }
@@ -92,6 +108,19 @@ impl Caller {
             _ if !self.scope.write => Err(out_of_scope("write")),
             Role::Viewer => Err(Error::denied("viewers change nothing")),
             Role::Admin | Role::Manager | Role::Rep | Role::Service => Ok(()),
+        }
+    }
+
+    /// `PERMISSION_DENIED` unless the token may be used to change something: enough for what is the caller's own, which viewers may change too.
+    pub fn require_own_write(&self) -> Result<(), Error> {
+        if self.scope.write { Ok(()) } else { Err(out_of_scope("write")) }
+    }
+
+    /// `PERMISSION_DENIED` unless a person calls who signed in: not a program with a key of theirs.
+    pub fn require_session(&self) -> Result<(), Error> {
+        match self.via {
+            Via::Session if self.role != Role::Service => Ok(()),
+            _ => Err(Error::denied("only who signed in may do this, not a key or a program")),
         }
     }
 

@@ -14,7 +14,7 @@ mod verifier;
 
 use futures::future::BoxFuture;
 
-pub use caller::{Caller, Role, Scope, caller, optional_caller};
+pub use caller::{Caller, Role, Scope, Via, caller, optional_caller};
 pub use keys::Keys;
 pub use layer::{Authenticated, Layer, bearer, bearer_token};
 pub use revocations::Revocations;

@@ -109,6 +109,7 @@ mod tests {
             team_id: Some(3),
             rights_version: 5,
             scope: Scope::ALL,
+            via: crate::Via::Session,
             service: None,
         }
     }

@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use process::Secret;
 use serde::{Deserialize, Serialize};
 
-use crate::{Caller, Role, Scope, verifier::AUDIENCE};
+use crate::{Caller, Role, Scope, Via, verifier::AUDIENCE};
 
 /// The `typ` of our tokens, which no other kind of JWT has.
 pub const TYPE: &str = "at+jwt";
@@ -52,6 +52,8 @@ pub struct Claims {
     pub team: Option<i64>,
     /// Version of the user's rights.
     pub rv: i64,
+    /// What it was got for.
+    pub via: Via,
     /// When it was signed, in seconds since 1970, like the other two.
     pub iat: i64,
     /// From when it is good.
@@ -88,6 +90,7 @@ impl Claims {
             role: caller.role,
             team: caller.team_id,
             rv: caller.rights_version,
+            via: caller.via,
             iat: now,
             nbf: now,
             exp: now + lifetime.min(LONGEST_LIFE_SECONDS),
@@ -109,6 +112,7 @@ impl Claims {
             team_id: self.team,
             rights_version: self.rv,
             scope: self.scope,
+            via: self.via,
             service,
         })
     }
@@ -284,6 +288,7 @@ mod tests {
             team_id: Some(3),
             rights_version: 5,
             scope: Scope::READ,
+            via: Via::ApiKey,
             service: None,
         };
         for caller in [user, Caller::service("analytics")] {

@@ -7,7 +7,7 @@
 //! 4. [`stream`]: where it is published; the only place that knows subjects and the broker's settings.
 //! 5. [`consumer`]: one task of a deriving service applies every event once and in order, from the broker while that works
 //!    and from the owner ([`source`], [`log`]) where it does not. [`inbox`] is its memory.
-//! 6. [`listen`]: what every process hears in passing, for caches and live streams.
+//! 6. [`listen`]: what every process hears in passing, for caches and live streams; [`rights`] is one such cache.
 //!
 //! Nothing here depends on the broker keeping anything: positions have no gaps, so a consumer sees what it missed and asks the
 //! owner.
@@ -20,6 +20,7 @@ pub mod lock;
 pub mod log;
 pub mod outbox;
 pub mod relay;
+pub mod rights;
 pub mod source;
 pub mod stream;
 mod trace;

@@ -13,7 +13,7 @@ use tonic::{
 
 use crate::{
     Error,
-    context::{IDEMPOTENCY_KEY, REQUEST_ID, TRACEPARENT, new_request_id},
+    context::{CLIENT_ADDRESS, IDEMPOTENCY_KEY, REQUEST_ID, TRACEPARENT, new_request_id},
     deadline, reason,
 };
 
@@ -62,6 +62,7 @@ pub struct Context {
     pub(crate) request_id: Option<HeaderValue>,
     pub(crate) traceparent: Option<HeaderValue>,
     pub(crate) idempotency_key: Option<HeaderValue>,
+    pub(crate) client_address: Option<HeaderValue>,
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -91,6 +92,13 @@ impl Context {
     #[must_use]
     pub fn with_idempotency_key(mut self, value: HeaderValue) -> Self {
         self.idempotency_key = Some(value);
+        self
+    }
+
+    /// For the client with this IP address. It is believed only of the gateway, by its own `Authorization`.
+    #[must_use]
+    pub fn with_client_address(mut self, value: HeaderValue) -> Self {
+        self.client_address = Some(value);
         self
     }
 
@@ -127,6 +135,9 @@ impl Context {
         }
         if let Some(key) = &self.idempotency_key {
             headers.insert(IDEMPOTENCY_KEY, key.clone());
+        }
+        if let Some(address) = &self.client_address {
+            headers.insert(CLIENT_ADDRESS, address.clone());
         }
         headers
     }

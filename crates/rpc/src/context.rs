@@ -9,6 +9,7 @@ use crate::{Error, client};
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-client-address");
 
 /// The longest request id and idempotency key that is taken over, in bytes.
 const LONGEST: usize = 255;
@@ -19,6 +20,7 @@ pub struct RequestContext {
     pub(crate) request_id: HeaderValue,
     pub(crate) traceparent: Option<HeaderValue>,
     pub(crate) idempotency_key: Option<HeaderValue>,
+    pub(crate) client_address: Option<HeaderValue>,
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) deadline: Option<Instant>,
 }
@@ -42,6 +44,7 @@ impl RequestContext {
                 .unwrap_or_else(new_request_id),
             traceparent: headers.get(TRACEPARENT).filter(|it| trace_of(it).is_some()).cloned(),
             idempotency_key: headers.get(IDEMPOTENCY_KEY).cloned(),
+            client_address: headers.get(CLIENT_ADDRESS).filter(|it| is_plain(it)).cloned(),
             authorization: headers.get(header::AUTHORIZATION).cloned(),
             deadline,
         }
@@ -69,6 +72,12 @@ impl RequestContext {
         self.idempotency_key.as_ref().map(check_idempotency_key).transpose()
     }
 
+    /// The IP address of the client for whom the gateway asks, as it came. Anybody can send one: believe it only of a caller who is the service
+    /// `gateway`.
+    pub fn client_address(&self) -> Option<&str> {
+        self.client_address.as_ref().map(text)
+    }
+
     /// When a use case has to be done, if the request has a deadline (streams have none).
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -82,6 +91,8 @@ impl RequestContext {
             traceparent: self.traceparent.clone(),
             // Not the key: it is this request's, and a call that it makes is another.
             idempotency_key: None,
+            // Nor the address, for which only the gateway vouches.
+            client_address: None,
             deadline: self.deadline,
         }
     }
@@ -172,6 +183,19 @@ mod tests {
         for bad in ["", "a b", &"x".repeat(256)] {
             assert!(of(&[("idempotency-key", bad)]).idempotency_key().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_clients_address_goes_one_hop() {
+        assert_eq!(of(&[]).client_address(), None);
+        assert_eq!(of(&[("x-client-address", "a b")]).client_address(), None);
+        let context =
+            client::Context::default().with_client_address(HeaderValue::from_static("2001:db8::1"));
+        let request = context.request(());
+        let context = RequestContext::of(request.metadata().as_ref(), None);
+        assert_eq!(context.client_address(), Some("2001:db8::1"));
+        let request = context.outgoing().request(());
+        assert!(request.metadata().get("x-client-address").is_none());
     }
 
     #[test]

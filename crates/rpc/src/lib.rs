@@ -6,6 +6,7 @@ mod context;
 mod deadline;
 mod error;
 mod invalid;
+pub mod mask;
 mod postgres;
 pub mod reason;
 pub mod server;

@@ -16,6 +16,27 @@ pub struct Cause {
     pub traceparent: String,
 }
 
+/// A request of which it is not known yet for whom it is made.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Its id.
+    pub id: String,
+    /// Its W3C trace context; empty where there is none.
+    pub traceparent: String,
+}
+
+impl Request {
+    /// A change that it makes for somebody.
+    pub fn by(&self, actor: Actor) -> Cause {
+        Cause {
+            actor,
+            origin: Origin::User,
+            request_id: self.id.clone(),
+            traceparent: self.traceparent.clone(),
+        }
+    }
+}
+
 /// Which record changed, to which version, and what happened to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject {

@@ -50,17 +50,17 @@ pub async fn seed_admin(
     salt: Salt,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    if !user::store::list(&app.read, 0, 1).await?.is_empty() {
+    if user::store::any(&app.read).await? {
         return Ok(());
     }
     let new = user::check(app, admin(email, password)).await?;
-    let hashed = password::hash(&app.gate, new.password.clone(), salt).await?;
+    let hashed = password::hash(&app.gate, password.clone(), salt).await?;
     let mut tx = app.write.begin().await?;
-    user::store::lock_first(&mut tx, lock::key("first admin", SERVICE)).await?;
-    if user::store::any(&mut tx).await? {
+    user::store::take_turn(&mut tx, lock::key("first admin", SERVICE)).await?;
+    if user::store::any(&mut *tx).await? {
         return Ok(());
     }
-    let user = user::insert(&mut tx, &new, &hashed, now).await?;
+    let user = user::insert(&mut tx, &new, Some(&hashed), now).await?;
     app.commit(tx, &[user::event::created(&user, &Cause::service(), now)]).await?;
     tracing::info!(user_id = user.id, "made the first administrator");
     Ok(())
@@ -75,9 +75,9 @@ pub async fn create_admin(
     now: DateTime<Utc>,
 ) -> anyhow::Result<User> {
     let new = user::check(app, admin(email, password)).await.map_err(in_words)?;
-    let hashed = password::hash(&app.gate, new.password.clone(), salt).await?;
+    let hashed = password::hash(&app.gate, password.clone(), salt).await?;
     let mut tx = app.write.begin().await?;
-    let user = user::insert(&mut tx, &new, &hashed, now).await?;
+    let user = user::insert(&mut tx, &new, Some(&hashed), now).await?;
     app.commit(tx, &[user::event::created(&user, &Cause::service(), now)]).await?;
     Ok(user)
 }
@@ -102,6 +102,6 @@ fn admin(email: &str, password: &Secret) -> Draft {
         team_id: None,
         language: None,
         time_zone: None,
-        password: password.clone(),
+        password: Some(password.clone()),
     }
 }

@@ -1,6 +1,6 @@
 //! identity: who uses the product, what they may do, and the tokens by which every other service knows them.
 //!
-//! In reading order: [`user`], [`team`], [`settings`] and [`token`] are the nouns; [`first_start`] is what an empty database gets;
+//! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`] and [`sign_in`] are the nouns; [`first_start`] is what an empty database gets;
 //! [`grpc`] is the edge. [`app`] is what use cases work with, [`cause`] what the change log says of who made a change.
 
 pub mod app;
@@ -10,27 +10,31 @@ pub mod first_start;
 pub mod grpc;
 pub mod page;
 pub mod password;
+pub mod session;
 pub mod settings;
+pub mod sign_in;
 pub mod team;
 pub mod text;
 pub mod token;
 pub mod user;
 
-use std::{sync::Arc, thread::available_parallelism};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use auth::{Keys, Revocations, Verifier, token::Signer};
 use events::{ChangeLog, Relay, Wake, stream};
+use futures::TryStreamExt as _;
 use process::{DatabaseSettings, Latch, Secret, Work, postgres};
 use proto::{
     events::v1::change_service_server::ChangeServiceServer,
     identity::v1::{
-        key_service_server::KeyServiceServer, settings_service_server::SettingsServiceServer,
-        team_service_server::TeamServiceServer, token_service_server::TokenServiceServer,
-        user_service_server::UserServiceServer,
+        key_service_server::KeyServiceServer, session_service_server::SessionServiceServer,
+        settings_service_server::SettingsServiceServer, team_service_server::TeamServiceServer,
+        token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
     },
 };
 use rpc::Server;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
@@ -45,6 +49,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The service's name, as in tokens, events and roles of the database.
 pub const SERVICE: &str = "identity";
+
+/// How often what is over is forgotten.
+const FORGET: Duration = Duration::from_mins(10);
 
 /// The schema, from its beginning.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/identity");
@@ -63,25 +70,32 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
         let relay = Relay {
             source: SERVICE.to_owned(),
             database_url: config.database.url.clone(),
-            nats,
+            nats: nats.clone(),
             stream: stream::Settings::of(&config.events),
             wake: app.wake.clone(),
         };
         process.spawn("relay", events::relay::run(relay, process.shutdown()));
 
+        let revocations = Arc::<Revocations>::default();
         let verifier =
-            Verifier::new(&issuer.name, Keys::fixed(issuer.keys()), Arc::<Revocations>::default());
+            Verifier::new(&issuer.name, Keys::fixed(issuer.keys()), Arc::clone(&revocations));
+        let verifier = Arc::new(verifier);
+        let stream = stream::Settings::of(&config.events);
+        process.spawn("rights", rights(app.clone(), nats, stream, revocations, process.shutdown()));
+        process.spawn("forget", forget(app.clone(), process.shutdown()));
         let secrets = config.tokens.service_secrets.clone();
         let server = Server::builder(SERVICE)
             .readiness(process.readiness())
-            .auth(auth::Layer::new(Arc::new(verifier), &grpc::OPEN))
+            .auth(auth::Layer::new(Arc::clone(&verifier), &grpc::OPEN))
             .add(TokenServiceServer::new(grpc::token::Tokens {
                 app: app.clone(),
                 issuer: issuer.clone(),
                 secrets,
+                verifier,
             }))
             .add(KeyServiceServer::new(grpc::key::Keys { issuer }))
             .add(UserServiceServer::new(grpc::user::Users { app: app.clone() }))
+            .add(SessionServiceServer::new(grpc::session::Sessions { app: app.clone() }))
             .add(TeamServiceServer::new(grpc::team::Teams { app: app.clone() }))
             .add(SettingsServiceServer::new(grpc::settings::Settings { app: app.clone() }))
             .add(ChangeServiceServer::new(ChangeLog { pool: app.read.clone() }));
@@ -115,6 +129,43 @@ async fn first_start(app: App, config: Config, latch: Latch) -> anyhow::Result<(
     Ok(())
 }
 
+/// Hears what other replicas take back, as every process does; the present state is in the own database.
+async fn rights(
+    app: App,
+    nats: async_nats::Client,
+    stream: stream::Settings,
+    revocations: Arc<Revocations>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let load = |revocations: Arc<Revocations>| {
+        let parts = session::rights(app.clone(), process::now());
+        async move {
+            let mut parts = pin!(parts);
+            while let Some(part) = parts.try_next().await? {
+                events::rights::take_in(&revocations, &grpc::session::rights_to_wire(part));
+            }
+            Ok(())
+        }
+    };
+    events::rights::follow(nats, stream, revocations, load, shutdown).await
+}
+
+/// Forgets, now and then, what nobody asks for any more.
+async fn forget(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
+    while shutdown.run_until_cancelled(tokio::time::sleep(FORGET)).await.is_some() {
+        let now = process::now();
+        let forgotten = async {
+            session::forget(&app, now).await?;
+            sign_in::forget(&app, now).await?;
+            idempotency::forget(&app.write, now).await
+        };
+        if let Err(error) = forgotten.await {
+            tracing::warn!(%error, "what is over was not forgotten");
+        }
+    }
+    Ok(())
+}
+
 /// Brings the schema up to date, as the role that owns it.
 pub fn migrate(url: &Secret) -> Work<'_> {
     Box::pin(async move { postgres::migrate(url, &MIGRATOR).await })
@@ -140,7 +191,7 @@ fn connect(database: &DatabaseSettings) -> anyhow::Result<App> {
     Ok(App {
         read: postgres::read_pool(&database.url, database.pool_size, SERVICE)?,
         write: postgres::write_pool(&database.url, database.pool_size, SERVICE)?,
-        gate: Gate::new(available_parallelism().map_or(1, usize::from)),
+        gate: Gate::default(),
         wake: Wake::default(),
     })
 }

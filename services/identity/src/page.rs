@@ -1,6 +1,7 @@
-//! Pages of a list that is ordered by id.
+//! Pages of a list, the newest first.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use rpc::Error;
 
 /// Items of a page where the caller does not say.
@@ -8,11 +9,20 @@ const USUAL: i32 = 50;
 /// Items of a page at most.
 const MOST: i32 = 200;
 
+/// After everything, and still an instant that the database knows: the year 10000.
+const END_OF_TIME: DateTime<Utc> = match DateTime::from_timestamp(253_402_300_800, 0) {
+    Some(at) => at,
+    None => DateTime::UNIX_EPOCH,
+};
+
+/// Where an item stands in a list: when it was made, and its id among those that were made at once.
+pub type Place = (DateTime<Utc>, i64);
+
 /// Which page is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Ids after this one.
-    pub after_id: i64,
+    /// Items before this one in time.
+    pub before: Place,
     /// So many of them.
     pub limit: usize,
 }
@@ -37,11 +47,12 @@ impl Page {
                 format!("is not from 1 to {MOST}"),
             ));
         }
-        let after_id = cursor.map_or(Some(0), decode).ok_or_else(|| Error::Malformed {
+        let first = Some((END_OF_TIME, i64::MAX));
+        let before = cursor.map_or(first, decode).ok_or_else(|| Error::Malformed {
             reason: "CURSOR_INVALID".into(),
             message: "the cursor is not one of this list".to_owned(),
         })?;
-        Ok(Self { after_id, limit: usize::try_from(limit).unwrap_or_default() })
+        Ok(Self { before, limit: usize::try_from(limit).unwrap_or_default() })
     }
 
     /// How many rows to read: one more than are answered, which says whether there is a next page.
@@ -50,35 +61,42 @@ impl Page {
     }
 
     /// The page of those rows.
-    pub fn cut<T>(self, mut rows: Vec<T>, id: impl Fn(&T) -> i64) -> Items<T> {
+    pub fn cut<T>(self, mut rows: Vec<T>, place: impl Fn(&T) -> Place) -> Items<T> {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
-        let next_cursor = rows.last().filter(|_| more).map(|last| encode(id(last)));
+        let next_cursor = rows.last().filter(|_| more).map(|last| encode(place(last)));
         Items { items: rows, next_cursor }
     }
 }
 
-fn encode(id: i64) -> String {
-    URL_SAFE_NO_PAD.encode(id.to_be_bytes())
+fn encode((at, id): Place) -> String {
+    URL_SAFE_NO_PAD.encode([at.timestamp_micros().to_be_bytes(), id.to_be_bytes()].concat())
 }
 
-fn decode(cursor: &str) -> Option<i64> {
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    bytes.try_into().ok().map(i64::from_be_bytes)
+fn decode(cursor: &str) -> Option<Place> {
+    let bytes: [u8; 16] = URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
+    let (at, id) = bytes.split_first_chunk()?;
+    let at = DateTime::from_timestamp_micros(i64::from_be_bytes(*at))?;
+    let year = chrono::Datelike::year(&at);
+    (0..10_000).contains(&year).then_some((at, i64::from_be_bytes(id.try_into().ok()?)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
     #[test]
     fn a_page_names_the_next_one_unless_it_is_the_last() {
         let page = Page::parse(Some(2), None).unwrap();
-        let cut = page.cut(vec![3, 5, 8], |id| *id);
-        assert_eq!(cut.items, [3, 5]);
+        let cut = page.cut(vec![8, 5, 3], |id| (at(*id), *id));
+        assert_eq!(cut.items, [8, 5]);
         let next = Page::parse(Some(2), cut.next_cursor.as_deref()).unwrap();
-        assert_eq!(next.after_id, 5);
-        assert_eq!(next.cut(vec![8, 9], |id| *id).next_cursor, None);
+        assert_eq!(next.before, (at(5), 5));
+        assert_eq!(next.cut(vec![3, 1], |id| (at(*id), *id)).next_cursor, None);
     }
 
     #[test]
@@ -86,7 +104,8 @@ mod tests {
         for limit in [0, -1, 201] {
             assert!(matches!(Page::parse(Some(limit), None), Err(Error::Invalid(_))), "{limit}");
         }
-        for cursor in ["", "x", "AAAA", "!"] {
+        let absurd = URL_SAFE_NO_PAD.encode([0x7f; 16]);
+        for cursor in ["", "x", "AAAA", "!", &absurd] {
             assert_eq!(
                 Page::parse(None, Some(cursor)).unwrap_err().reason(),
                 "CURSOR_INVALID",

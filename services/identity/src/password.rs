@@ -36,24 +36,21 @@ pub enum Verdict {
     Outdated,
 }
 
-/// Bounds how many passwords are hashed at once: as many as there are cores, with a queue before them. Each takes 19 MiB and tens of
-/// milliseconds of a core.
+/// Bounds how many passwords are hashed at once: one, so that sign-ins never take more than a core, with a queue before it. Each takes 19 MiB and
+/// tens of milliseconds.
 #[derive(Clone, Debug)]
 pub struct Gate {
     turns: Arc<Semaphore>,
     places: Arc<Semaphore>,
 }
 
-impl Gate {
-    /// One turn at a time for each of so many cores.
-    pub fn new(cores: usize) -> Self {
-        let cores = cores.max(1);
-        Self {
-            turns: Arc::new(Semaphore::new(cores)),
-            places: Arc::new(Semaphore::new(cores + QUEUE)),
-        }
+impl Default for Gate {
+    fn default() -> Self {
+        Self { turns: Arc::new(Semaphore::new(1)), places: Arc::new(Semaphore::new(1 + QUEUE)) }
     }
+}
 
+impl Gate {
     /// Runs the work off the async threads when its turn comes; exhausted (`SIGN_IN_BUSY`) where the queue is full.
     async fn run<T: Send + 'static>(
         &self,
@@ -128,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_is_right_for_its_own_hash_alone() {
-        let gate = Gate::new(1);
+        let gate = Gate::default();
         let hashed = hash(&gate, Secret::from("correct horse"), [7; 16]).await.unwrap();
         assert!(hashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         let verdict = |text: &str, hashed| verify(&gate, Secret::from(text), hashed);
@@ -162,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_finds_the_queue_full_is_turned_away_and_told_when_to_come_back() {
-        let gate = Gate::new(1);
+        let gate = Gate::default();
         let _taken = gate.places.acquire_many(65).await.unwrap();
         let refused = hash(&gate, Secret::from("correct horse"), [7; 16]).await.unwrap_err();
         assert_eq!(refused.reason(), "SIGN_IN_BUSY");

@@ -8,7 +8,6 @@ use proto::identity::v1::token_service_client::TokenServiceClient;
 use proto::identity::v1::user_service_client::UserServiceClient;
 use proto::identity::v1::{
     CreateTeamRequest, CreateUserRequest, IssueTokenRequest, ListUsersRequest, Role,
-    SetTeamManagerRequest,
 };
 use proto::opportunities::v1 as pb;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
@@ -131,18 +130,13 @@ async fn people(
             team_id: (role != Role::Viewer).then_some(team_ids[team]),
             language: Some(if english { "en" } else { "zh-TW" }.to_owned()),
             time_zone: None,
-            password: settings.demo_password.expose().to_owned(),
+            password: Some(settings.demo_password.expose().to_owned()),
         };
         let answer = users.create_user(context.request(request)).await;
         let answer = answer.with_context(|| format!("make {email}"))?.into_inner();
         let id = answer.user.context("no user in the answer")?.id;
-        match role {
-            Role::Manager => {
-                let request = SetTeamManagerRequest { id: team_ids[team], manager_id: Some(id) };
-                teams.set_team_manager(context.request(request)).await?;
-            }
-            Role::Rep => owners.push(id),
-            _ => {}
+        if role == Role::Rep {
+            owners.push(id);
         }
     }
     Ok(owners)

@@ -43,6 +43,7 @@ fn rep() -> Caller {
         team_id: Some(3),
         rights_version: 5,
         scope: Scope::ALL,
+        via: auth::Via::Session,
         service: None,
     }
 }

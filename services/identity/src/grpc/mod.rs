@@ -1,33 +1,71 @@
 //! The edge: proto in, one call, proto out.
 
 pub mod key;
+pub mod session;
 pub mod settings;
 pub mod team;
 pub mod token;
 pub mod user;
 
+use std::net::SocketAddr;
+
 use auth::Caller;
-use events::{Actor, Origin};
+use events::Actor;
+use idempotency::Outcome;
+use prost::Message;
 use rpc::Error;
 use tonic::Request;
 
-use crate::cause::Cause;
+use crate::{
+    cause::{self, Cause},
+    sign_in::model::Peer,
+};
 
 /// The methods that need no access token.
 pub const OPEN: [&str; 2] =
     ["/salespipeline.identity.v1.TokenService/", "/salespipeline.identity.v1.KeyService/"];
 
+/// The service that may tell for whose connection it speaks.
+const GATEWAY: &str = "gateway";
+
 /// What the change log says of a change that this request makes.
 fn cause<T>(request: &Request<T>, caller: &Caller) -> Cause {
+    origin(request).by(match &caller.service {
+        Some(name) => Actor::Service(name.clone()),
+        None => Actor::User(caller.user_id),
+    })
+}
+
+/// The same before it is known who makes it.
+fn origin<T>(request: &Request<T>) -> cause::Request {
     let context = rpc::context(request);
-    Cause {
-        actor: match &caller.service {
-            Some(name) => Actor::Service(name.clone()),
-            None => Actor::User(caller.user_id),
-        },
-        origin: Origin::User,
-        request_id: context.request_id().to_owned(),
+    cause::Request {
+        id: context.request_id().to_owned(),
         traceparent: context.traceparent().unwrap_or_default(),
+    }
+}
+
+/// Whose connection it is: the gateway's word is taken for that, nobody else's.
+fn peer<T>(request: &Request<T>) -> Peer {
+    let caller = auth::optional_caller(request);
+    let told = caller.is_some_and(|caller| caller.service.as_deref() == Some(GATEWAY));
+    let address = if told {
+        let context = rpc::context(request);
+        context.client_address().and_then(|address| address.parse().ok())
+    } else {
+        request.remote_addr().as_ref().map(SocketAddr::ip)
+    };
+    Peer { address }
+}
+
+/// The answer to a request with an idempotency key: made now, or as it was written down at first.
+fn answer<T, M: Message + Default>(
+    outcome: Outcome<T>,
+    to_wire: impl FnOnce(T) -> M,
+) -> Result<M, Error> {
+    match outcome {
+        Outcome::New(made) => Ok(to_wire(made)),
+        Outcome::Replay(bytes) => M::decode(&*bytes).map_err(|error| Error::Internal(error.into())),
     }
 }
 

@@ -1,11 +1,17 @@
 //! `SettingsService`.
 
 use proto::identity::v1::{
-    self as wire, GetSettingsRequest, GetSettingsResponse, settings_service_server::SettingsService,
+    self as wire, FixCurrencyRequest, FixCurrencyResponse, GetSettingsRequest, GetSettingsResponse,
+    UpdateSettingsRequest, UpdateSettingsResponse, settings_service_server::SettingsService,
 };
+use rpc::mask::Mask;
 use tonic::{Request, Response, Status};
 
-use crate::{app::App, settings};
+use super::cause;
+use crate::{
+    app::App,
+    settings::{self, model},
+};
 
 /// Keeps the organisation's settings.
 #[derive(Clone, Debug)]
@@ -13,6 +19,9 @@ pub struct Settings {
     /// What use cases work with.
     pub app: App,
 }
+
+/// What of the settings can be changed.
+const FIELDS: [&str; 4] = ["time_zone", "default_currency", "visibility", "fiscal_year_start"];
 
 #[tonic::async_trait]
 impl SettingsService for Settings {
@@ -22,13 +31,50 @@ impl SettingsService for Settings {
     ) -> Result<Response<GetSettingsResponse>, Status> {
         auth::caller(&request)?.require_read()?;
         let settings = settings::get(&self.app).await?;
-        let settings = wire::Settings {
-            time_zone: settings.time_zone,
-            default_currency: settings.default_currency,
-            visibility: settings.visibility.as_str().to_owned(),
-            fiscal_year_start: settings.fiscal_year_start,
-            version: settings.version,
+        Ok(Response::new(GetSettingsResponse { settings: Some(to_wire(settings)) }))
+    }
+
+    async fn update_settings(
+        &self,
+        request: Request<UpdateSettingsRequest>,
+    ) -> Result<Response<UpdateSettingsResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let (app, cause) = (self.app.clone(), cause(&request, &caller));
+        let asked = request.into_inner();
+        let mask = Mask::of(asked.update_mask, &FIELDS)?;
+        let edit = model::Edit {
+            time_zone: mask.wish("time_zone", asked.time_zone),
+            default_currency: mask.wish("default_currency", asked.default_currency),
+            visibility: mask.wish("visibility", asked.visibility),
+            fiscal_year_start: mask.wish("fiscal_year_start", asked.fiscal_year_start),
         };
-        Ok(Response::new(GetSettingsResponse { settings: Some(settings) }))
+        let expected = asked.expected_version;
+        let settings = rpc::write(async move {
+            settings::update(&app, &caller, expected, edit, &cause, process::now()).await
+        });
+        Ok(Response::new(UpdateSettingsResponse { settings: Some(to_wire(settings.await?)) }))
+    }
+
+    async fn fix_currency(
+        &self,
+        request: Request<FixCurrencyRequest>,
+    ) -> Result<Response<FixCurrencyResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let (app, cause) = (self.app.clone(), cause(&request, &caller));
+        let settings = rpc::write(async move {
+            settings::fix_currency(&app, &caller, &cause, process::now()).await
+        });
+        Ok(Response::new(FixCurrencyResponse { settings: Some(to_wire(settings.await?)) }))
+    }
+}
+
+fn to_wire(settings: model::Settings) -> wire::Settings {
+    wire::Settings {
+        time_zone: settings.time_zone,
+        default_currency: settings.default_currency,
+        visibility: settings.visibility.as_str().to_owned(),
+        fiscal_year_start: settings.fiscal_year_start,
+        version: settings.version,
+        currency_fixed: settings.currency_fixed,
     }
 }

@@ -1,18 +1,23 @@
 //! `TeamService`.
 
+use idempotency::Once;
+use prost::Message as _;
 use proto::identity::v1::{
-    self as wire, CreateTeamRequest, CreateTeamResponse, ListTeamsRequest, ListTeamsResponse,
-    SetTeamManagerRequest, SetTeamManagerResponse, team_service_server::TeamService,
+    self as wire, AddTeamMemberRequest, AddTeamMemberResponse, CreateTeamRequest,
+    CreateTeamResponse, DeleteTeamRequest, DeleteTeamResponse, GetTeamRequest, GetTeamResponse,
+    ListTeamsRequest, ListTeamsResponse, RemoveTeamMemberRequest, RemoveTeamMemberResponse,
+    UpdateTeamRequest, UpdateTeamResponse, team_service_server::TeamService,
 };
+use rpc::mask::Mask;
 use tonic::{Request, Response, Status};
 
-use super::cause;
+use super::{answer, cause};
 use crate::{
     app::App,
     page::Page,
     team::{
         self,
-        model::{Draft, Team},
+        model::{Draft, Edit, Team},
     },
 };
 
@@ -25,6 +30,15 @@ pub struct Teams {
 
 #[tonic::async_trait]
 impl TeamService for Teams {
+    async fn get_team(
+        &self,
+        request: Request<GetTeamRequest>,
+    ) -> Result<Response<GetTeamResponse>, Status> {
+        auth::caller(&request)?.require_read()?;
+        let team = team::get(&self.app, request.into_inner().id).await?;
+        Ok(Response::new(GetTeamResponse { team: Some(to_wire(team)) }))
+    }
+
     async fn list_teams(
         &self,
         request: Request<ListTeamsRequest>,
@@ -41,30 +55,81 @@ impl TeamService for Teams {
         request: Request<CreateTeamRequest>,
     ) -> Result<Response<CreateTeamResponse>, Status> {
         let caller = auth::caller(&request)?;
-        let cause = cause(&request, &caller);
-        let app = self.app.clone();
+        let (app, cause) = (self.app.clone(), cause(&request, &caller));
+        let once = Once::of(&request, |team: &Team| created(team.clone()).encode_to_vec())?;
         let CreateTeamRequest { name, manager_id, parent_id } = request.into_inner();
         let draft = Draft { name, manager_id, parent_id };
-        let team =
-            rpc::write(
-                async move { team::create(&app, &caller, draft, &cause, process::now()).await },
-            );
-        Ok(Response::new(CreateTeamResponse { team: Some(to_wire(team.await?)) }))
+        let team = rpc::write(async move {
+            team::create(&app, &caller, draft, once, &cause, process::now()).await
+        });
+        Ok(Response::new(answer(team.await?, created)?))
     }
 
-    async fn set_team_manager(
+    async fn update_team(
         &self,
-        request: Request<SetTeamManagerRequest>,
-    ) -> Result<Response<SetTeamManagerResponse>, Status> {
+        request: Request<UpdateTeamRequest>,
+    ) -> Result<Response<UpdateTeamResponse>, Status> {
         let caller = auth::caller(&request)?;
-        let cause = cause(&request, &caller);
-        let app = self.app.clone();
-        let SetTeamManagerRequest { id, manager_id } = request.into_inner();
+        let (app, cause) = (self.app.clone(), cause(&request, &caller));
+        let asked = request.into_inner();
+        let mask = Mask::of(asked.update_mask, &["name", "manager_id", "parent_id"])?;
+        let edit = Edit {
+            name: mask.wish("name", asked.name),
+            manager_id: mask.wish("manager_id", asked.manager_id),
+            parent_id: mask.wish("parent_id", asked.parent_id),
+        };
+        let (id, expected) = (asked.id, asked.expected_version);
         let team = rpc::write(async move {
-            team::set_manager(&app, &caller, id, manager_id, &cause, process::now()).await
+            team::update(&app, &caller, id, expected, edit, &cause, process::now()).await
         });
-        Ok(Response::new(SetTeamManagerResponse { team: Some(to_wire(team.await?)) }))
+        Ok(Response::new(UpdateTeamResponse { team: Some(to_wire(team.await?)) }))
     }
+
+    async fn delete_team(
+        &self,
+        request: Request<DeleteTeamRequest>,
+    ) -> Result<Response<DeleteTeamResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let (app, cause) = (self.app.clone(), cause(&request, &caller));
+        let DeleteTeamRequest { id, expected_version } = request.into_inner();
+        rpc::write(async move {
+            team::delete(&app, &caller, id, expected_version, &cause, process::now()).await
+        })
+        .await?;
+        Ok(Response::new(DeleteTeamResponse {}))
+    }
+
+    async fn add_team_member(
+        &self,
+        request: Request<AddTeamMemberRequest>,
+    ) -> Result<Response<AddTeamMemberResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let (app, cause) = (self.app.clone(), cause(&request, &caller));
+        let AddTeamMemberRequest { team_id, user_id } = request.into_inner();
+        rpc::write(async move {
+            team::add_member(&app, &caller, team_id, user_id, &cause, process::now()).await
+        })
+        .await?;
+        Ok(Response::new(AddTeamMemberResponse {}))
+    }
+
+    async fn remove_team_member(
+        &self,
+        request: Request<RemoveTeamMemberRequest>,
+    ) -> Result<Response<RemoveTeamMemberResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let (app, cause) = (self.app.clone(), cause(&request, &caller));
+        let RemoveTeamMemberRequest { team_id, user_id } = request.into_inner();
+        rpc::write(async move {
+            team::remove_member(&app, &caller, team_id, user_id, &cause, process::now()).await
+        })
+        .await?;
+        Ok(Response::new(RemoveTeamMemberResponse {}))
+    }
+}
+
+fn created(team: Team) -> CreateTeamResponse {
+    CreateTeamResponse { team: Some(to_wire(team)) }
 }
 
 fn to_wire(team: Team) -> wire::Team {

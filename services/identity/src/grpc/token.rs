@@ -1,13 +1,17 @@
 //! `TokenService`.
 
+use std::sync::Arc;
+
+use auth::Verifier;
 use process::Secret;
 use proto::identity::v1::{
     IssueServiceTokenRequest, IssueServiceTokenResponse, IssueTokenRequest, IssueTokenResponse,
-    RefreshTokenRequest, RefreshTokenResponse, TokenSet, token_service_server::TokenService,
+    RefreshTokenRequest, RefreshTokenResponse, RevokeTokenRequest, RevokeTokenResponse, TokenSet,
+    token_service_server::TokenService,
 };
 use tonic::{Request, Response, Status};
 
-use super::random;
+use super::{origin, peer, random};
 use crate::{
     app::App,
     config::ServiceSecrets,
@@ -23,6 +27,8 @@ pub struct Tokens {
     pub issuer: Issuer,
     /// The secrets of services.
     pub secrets: ServiceSecrets,
+    /// Knows its own tokens.
+    pub verifier: Arc<Verifier>,
 }
 
 #[tonic::async_trait]
@@ -31,12 +37,14 @@ impl TokenService for Tokens {
         &self,
         request: Request<IssueTokenRequest>,
     ) -> Result<Response<IssueTokenResponse>, Status> {
+        let (origin, peer) = (origin(&request), peer(&request));
         let IssueTokenRequest { username, password } = request.into_inner();
         let Self { app, issuer, .. } = self.clone();
         let random = Random { family: random()?, secret: random()?, salt: random()? };
+        let password = Secret::from(password);
         let grant = rpc::write(async move {
-            token::sign_in(&app, &issuer, &username, Secret::from(password), random, process::now())
-                .await
+            let (by, now) = ((peer, random), process::now());
+            token::sign_in(&app, &issuer, &username, password, by, &origin, now).await
         });
         Ok(Response::new(IssueTokenResponse { token: Some(token_set(grant.await?)) }))
     }
@@ -45,13 +53,29 @@ impl TokenService for Tokens {
         &self,
         request: Request<RefreshTokenRequest>,
     ) -> Result<Response<RefreshTokenResponse>, Status> {
+        let origin = origin(&request);
         let refresh_token = request.into_inner().refresh_token;
         let Self { app, issuer, .. } = self.clone();
         let secret = random()?;
         let grant = rpc::write(async move {
-            token::refresh(&app, &issuer, &refresh_token, secret, process::now()).await
+            token::refresh(&app, &issuer, &refresh_token, secret, &origin, process::now()).await
         });
         Ok(Response::new(RefreshTokenResponse { token: Some(token_set(grant.await?)) }))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<RevokeTokenRequest>,
+    ) -> Result<Response<RevokeTokenResponse>, Status> {
+        let (origin, now) = (origin(&request), process::now());
+        let token = request.into_inner().token;
+        let verified = self.verifier.verify(&token, now).await.ok();
+        let app = self.app.clone();
+        rpc::write(
+            async move { token::revoke(&app, &token, verified.as_ref(), &origin, now).await },
+        )
+        .await?;
+        Ok(Response::new(RevokeTokenResponse {}))
     }
 
     async fn issue_service_token(

@@ -1,19 +1,23 @@
 //! `UserService`.
 
+use idempotency::Once;
 use process::Secret;
+use prost::Message as _;
 use proto::identity::v1::{
-    self as wire, CreateUserRequest, CreateUserResponse, GetUserRequest, GetUserResponse,
-    ListUsersRequest, ListUsersResponse, user_service_server::UserService,
+    self as wire, ChangePasswordRequest, ChangePasswordResponse, CreateUserRequest,
+    CreateUserResponse, GetUserRequest, GetUserResponse, ListUsersRequest, ListUsersResponse,
+    UpdateUserRequest, UpdateUserResponse, user_service_server::UserService,
 };
+use rpc::mask::Mask;
 use tonic::{Request, Response, Status};
 
-use super::{cause, random};
+use super::{answer, cause, peer, random};
 use crate::{
     app::App,
     page::Page,
     user::{
         self,
-        model::{Draft, Role, User},
+        model::{Draft, Edit, Role, User},
     },
 };
 
@@ -53,6 +57,7 @@ impl UserService for Users {
         let caller = auth::caller(&request)?;
         let cause = cause(&request, &caller);
         let (app, salt) = (self.app.clone(), random()?);
+        let once = Once::of(&request, |user: &User| created(user.clone()).encode_to_vec())?;
         let asked = request.into_inner();
         let draft = Draft {
             email: asked.email,
@@ -61,13 +66,62 @@ impl UserService for Users {
             team_id: asked.team_id,
             language: asked.language,
             time_zone: asked.time_zone,
-            password: Secret::from(asked.password),
+            password: asked.password.map(Secret::from),
         };
         let user = rpc::write(async move {
-            user::create(&app, &caller, draft, salt, &cause, process::now()).await
+            user::create(&app, &caller, draft, once, salt, &cause, process::now()).await
         });
-        Ok(Response::new(CreateUserResponse { user: Some(to_wire(user.await?)) }))
+        Ok(Response::new(answer(user.await?, created)?))
     }
+
+    async fn update_user(
+        &self,
+        request: Request<UpdateUserRequest>,
+    ) -> Result<Response<UpdateUserResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let (app, cause) = (self.app.clone(), cause(&request, &caller));
+        let asked = request.into_inner();
+        let mask = Mask::of(asked.update_mask, &FIELDS)?;
+        let edit = Edit {
+            email: mask.wish("email", asked.email),
+            username: mask.wish("username", asked.username),
+            role: mask.wish("role", asked.role.map(role_name)),
+            team_id: mask.wish("team_id", asked.team_id),
+            language: mask.wish("language", asked.language),
+            time_zone: mask.wish("time_zone", asked.time_zone),
+            is_active: mask.wish("is_active", asked.is_active),
+        };
+        let (id, expected) = (asked.id, asked.expected_version);
+        let user = rpc::write(async move {
+            user::update(&app, &caller, id, expected, edit, &cause, process::now()).await
+        });
+        Ok(Response::new(UpdateUserResponse { user: Some(to_wire(user.await?)) }))
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<ChangePasswordRequest>,
+    ) -> Result<Response<ChangePasswordResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let (app, cause) = (self.app.clone(), cause(&request, &caller));
+        let (peer, salt) = (peer(&request), random()?);
+        let ChangePasswordRequest { current_password, new_password } = request.into_inner();
+        let passwords = (Secret::from(current_password), Secret::from(new_password));
+        rpc::write(async move {
+            user::change_password(&app, &caller, passwords, (peer, salt), &cause, process::now())
+                .await
+        })
+        .await?;
+        Ok(Response::new(ChangePasswordResponse {}))
+    }
+}
+
+/// What of a user can be changed.
+const FIELDS: [&str; 7] =
+    ["email", "username", "role", "team_id", "language", "time_zone", "is_active"];
+
+fn created(user: User) -> CreateUserResponse {
+    CreateUserResponse { user: Some(to_wire(user)) }
 }
 
 /// The name of a role that a caller asks for; of a number that is none, the number.
@@ -101,5 +155,6 @@ fn to_wire(user: User) -> wire::User {
         created_at: Some(user.created_at.into()),
         updated_at: Some(user.updated_at.into()),
         version: user.version,
+        invitation_url: None,
     }
 }

@@ -1,6 +1,6 @@
 //! What the organisation's settings are, and what they must satisfy.
 
-use rpc::Invalid;
+use rpc::{Invalid, mask::Wish};
 
 use crate::text;
 
@@ -17,6 +17,8 @@ pub struct Settings {
     pub fiscal_year_start: i32,
     /// Rises by one with every change.
     pub version: i64,
+    /// Whether there are amounts, so that the currency stays.
+    pub currency_fixed: bool,
 }
 
 /// Who may read what.
@@ -55,6 +57,48 @@ pub struct Draft {
     pub fiscal_year_start: i32,
 }
 
+/// What is to be other about the settings, unchecked.
+#[derive(Clone, Debug, Default)]
+pub struct Edit {
+    /// IANA name.
+    pub time_zone: Wish<String>,
+    /// ISO 4217.
+    pub default_currency: Wish<String>,
+    /// `everyone`, `team` or `owner`.
+    pub visibility: Wish<String>,
+    /// 1 to 12.
+    pub fiscal_year_start: Wish<i32>,
+}
+
+impl Edit {
+    /// The settings as they are to be, with the next version where anything is other; what breaks a rule is added to `invalid`.
+    pub fn apply(self, old: &Settings, invalid: &mut Invalid) -> Option<Settings> {
+        let mut draft = Draft {
+            time_zone: old.time_zone.clone(),
+            default_currency: old.default_currency.clone(),
+            visibility: old.visibility.as_str().to_owned(),
+            fiscal_year_start: old.fiscal_year_start,
+        };
+        // Nothing can be cleared: what is empty breaks the rule of its field.
+        if let Some(wanted) = self.time_zone {
+            draft.time_zone = wanted.unwrap_or_default();
+        }
+        if let Some(wanted) = self.default_currency {
+            draft.default_currency = wanted.unwrap_or_default();
+        }
+        if let Some(wanted) = self.visibility {
+            draft.visibility = wanted.unwrap_or_default();
+        }
+        if let Some(wanted) = self.fiscal_year_start {
+            draft.fiscal_year_start = wanted.unwrap_or_default();
+        }
+        let new = draft.check(invalid)?;
+        let new = Settings { version: old.version, currency_fixed: old.currency_fixed, ..new };
+        let version = old.version + i64::from(new != *old);
+        Some(Settings { version, ..new })
+    }
+}
+
 impl Draft {
     /// Applies the rules; what breaks one is added to `invalid`, and then there are no settings.
     pub fn check(&self, invalid: &mut Invalid) -> Option<Settings> {
@@ -77,6 +121,7 @@ impl Draft {
             visibility: visibility?,
             fiscal_year_start: self.fiscal_year_start,
             version: 1,
+            currency_fixed: false,
         })
     }
 }
@@ -84,6 +129,32 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edit_changes_what_it_names_and_nothing_can_be_cleared() {
+        let draft = Draft {
+            time_zone: "Asia/Taipei".to_owned(),
+            default_currency: "TWD".to_owned(),
+            visibility: "everyone".to_owned(),
+            fiscal_year_start: 1,
+        };
+        let old = draft.check(&mut Invalid::default()).unwrap();
+        let mut invalid = Invalid::default();
+        assert_eq!(Edit::default().apply(&old, &mut invalid), Some(old.clone()));
+        let edit = Edit { visibility: Some(Some("team".to_owned())), ..Edit::default() };
+        let new = edit.apply(&old, &mut invalid).unwrap();
+        assert_eq!((new.visibility, new.version), (Visibility::Team, 2));
+        assert!(invalid.is_empty());
+        let cleared = Edit {
+            time_zone: Some(None),
+            default_currency: Some(None),
+            visibility: Some(None),
+            fiscal_year_start: Some(None),
+        };
+        assert_eq!(cleared.apply(&old, &mut invalid), None);
+        let Err(rpc::Error::Invalid(fields)) = invalid.into_result() else { panic!("accepted") };
+        assert_eq!(fields.len(), 4);
+    }
 
     #[test]
     fn settings_that_make_no_sense_are_refused_together() {

@@ -9,7 +9,7 @@ use super::model::{Settings, Visibility};
 pub async fn get(pool: &PgPool) -> sqlx::Result<Option<Settings>> {
     sqlx::query_as!(
         Settings,
-        r#"select time_zone, default_currency, visibility as "visibility: Visibility", fiscal_year_start, version from settings"#
+        r#"select time_zone, default_currency, visibility as "visibility: Visibility", fiscal_year_start, version, currency_fixed from settings"#
     )
     .fetch_optional(pool)
     .await
@@ -34,4 +34,37 @@ pub async fn insert(
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// The settings, which nobody else may change until the transaction ends.
+pub async fn lock(tx: &mut Transaction<'_, Postgres>) -> sqlx::Result<Option<Settings>> {
+    sqlx::query_as!(
+        Settings,
+        r#"select time_zone, default_currency, visibility as "visibility: Visibility", fiscal_year_start, version, currency_fixed
+           from settings for update"#
+    )
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// Stores what is other about the settings.
+pub async fn update(
+    tx: &mut Transaction<'_, Postgres>,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update settings set time_zone = $1, default_currency = $2, visibility = $3, fiscal_year_start = $4, version = $5,
+                             currency_fixed = $6, updated_at = $7",
+        settings.time_zone,
+        settings.default_currency,
+        settings.visibility as Visibility,
+        settings.fiscal_year_start,
+        settings.version,
+        settings.currency_fixed,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }

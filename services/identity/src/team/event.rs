@@ -17,6 +17,11 @@ pub fn updated(old: &Team, team: &Team, cause: &Cause, now: DateTime<Utc>) -> Ch
     cause.change(subject(team, "team.updated"), record(team), changes(Some(old), team), now)
 }
 
+/// A team is gone.
+pub fn deleted(team: &Team, cause: &Cause, now: DateTime<Utc>) -> Change {
+    cause.change(subject(team, "team.deleted"), record(team), Vec::new(), now)
+}
+
 fn subject(team: &Team, event_type: &'static str) -> Subject {
     Subject { aggregate: "team", id: team.id, version: team.version, event_type }
 }

@@ -4,22 +4,31 @@ pub mod model;
 pub mod store;
 
 use auth::{
-    Caller, Scope,
+    Caller, Scope, Via,
     token::{Claims, Jwk, Signer},
 };
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use chrono::{DateTime, Utc};
+use events::{Actor, Change};
 use process::Secret;
 use rpc::Error;
+use sqlx::{Postgres, Transaction};
 
 use self::{
     model::{Half, RefreshToken, Standing, expires_at, hash},
     store::Account,
 };
 use crate::{
+    SERVICE,
     app::App,
+    cause::{Cause, Request},
     config::ServiceSecrets,
     password::{self, Salt, Verdict},
+    session::{
+        self, Which,
+        model::{EndReason, Method},
+    },
+    sign_in::{self, model::Peer},
     user::model::{Role, fold_email},
 };
 
@@ -85,6 +94,7 @@ impl Issuer {
             team_id: account.team_id,
             rights_version: account.rights_version,
             scope: Scope::ALL,
+            via: Via::Session,
             service: None,
         };
         let access_token = self.sign(&caller, self.life_s, now)?;
@@ -97,53 +107,113 @@ impl Issuer {
     }
 }
 
+/// A sign-in that is about to open a session.
+#[derive(Clone, Copy)]
+pub struct Opened {
+    /// How somebody signed in.
+    pub method: Method,
+    /// From where.
+    pub peer: Peer,
+    /// For the session and its first token.
+    pub random: Random,
+}
+
 /// Opens a session for whoever knows the password. Unknown accounts, wrong passwords and inactive users get one answer, after one time.
 pub async fn sign_in(
     app: &App,
     issuer: &Issuer,
     email: &str,
     password: Secret,
-    random: Random,
+    (peer, random): (Peer, Random),
+    origin: &Request,
     now: DateTime<Utc>,
 ) -> Result<Grant, Error> {
+    let attempt = sign_in::admit(app, email, peer, now).await?;
+    let known = match known(app, email, password, random.salt).await {
+        Ok(Some(known)) => known,
+        Ok(None) => {
+            attempt.failed(app, now).await?;
+            return Err(invalid_grant());
+        }
+        Err(error) => {
+            attempt.withdrawn(app).await?;
+            return Err(error);
+        }
+    };
+    let mut tx = app.write.begin().await?;
+    if let (Some(old), Some(new)) = (&known.hashed_password, &known.rehashed) {
+        store::rehash(&mut tx, known.user_id, old, new).await?;
+    }
+    // As the user is now: hashing takes its time.
+    let account = store::account(&mut tx, known.user_id).await?;
+    let is_same = [&known.hashed_password, &known.rehashed].contains(&&account.hashed_password);
+    if !account.is_active || !is_same {
+        return Err(invalid_grant());
+    }
+    attempt.succeeded(&mut tx, now).await?;
+    let opened = Opened { method: Method::Password, peer, random };
+    let cause = origin.by(Actor::User(account.user_id));
+    let (grant, change) = open(&mut tx, issuer, &account, opened, &cause, now).await?;
+    app.commit(tx, &[change]).await?;
+    Ok(grant)
+}
+
+/// An account whose password is known to be right.
+struct Known {
+    user_id: i64,
+    hashed_password: Option<String>,
+    /// The password hashed anew, where that is due.
+    rehashed: Option<String>,
+}
+
+/// The active account of that address, if the password is its own. Takes as long where there is none.
+async fn known(
+    app: &App,
+    email: &str,
+    password: Secret,
+    salt: Salt,
+) -> Result<Option<Known>, Error> {
     let folded = fold_email(email);
     // The database takes no such text, and nobody has such an address.
     let account =
         if folded.contains('\0') { None } else { store::account_of(&app.read, &folded).await? };
-    let hashed = account.as_ref().map(|account| account.hashed_password.clone());
+    let hashed = account.as_ref().and_then(|account| account.hashed_password.clone());
     let verdict = password::verify(&app.gate, password.clone(), hashed).await?;
-    let Some(seen) = account.filter(|account| account.is_active && verdict != Verdict::Wrong)
+    let Some(account) = account.filter(|account| account.is_active && verdict != Verdict::Wrong)
     else {
-        return Err(invalid_grant());
+        return Ok(None);
     };
     let rehashed = match verdict {
-        Verdict::Outdated => Some(password::hash(&app.gate, password, random.salt).await?),
+        Verdict::Outdated => Some(password::hash(&app.gate, password, salt).await?),
         Verdict::Right | Verdict::Wrong => None,
     };
-    let mut tx = app.write.begin().await?;
-    if let Some(rehashed) = rehashed {
-        store::rehash(&mut tx, seen.user_id, &seen.hashed_password, &rehashed).await?;
-    }
-    // As the user is now: hashing takes its time.
-    let account = store::account(&mut tx, seen.user_id).await?;
-    if !account.is_active {
-        return Err(invalid_grant());
-    }
-    let (family_hash, secret_hash) = (hash(&random.family), hash(&random.secret));
-    let session_id = store::open(
-        &mut tx,
-        account.user_id,
-        &family_hash,
-        &secret_hash,
-        now,
-        expires_at(now, now),
-    )
-    .await?;
-    tx.commit().await?;
-    tracing::info!(user_id = account.user_id, session_id, "signed in");
-    let refresh_token =
-        RefreshToken { session_id, generation: 1, family: random.family, secret: random.secret };
-    issuer.grant(&account, refresh_token, now)
+    let Account { user_id, hashed_password, .. } = account;
+    Ok(Some(Known { user_id, hashed_password, rehashed }))
+}
+
+/// Opens a session in that transaction, with which the change is to be committed.
+pub(crate) async fn open(
+    tx: &mut Transaction<'_, Postgres>,
+    issuer: &Issuer,
+    account: &Account,
+    opened: Opened,
+    cause: &Cause,
+    now: DateTime<Utc>,
+) -> Result<(Grant, Change), Error> {
+    let Random { family, secret, .. } = opened.random;
+    let new = store::New {
+        user_id: account.user_id,
+        method: opened.method.as_str(),
+        address: opened.peer.address.map(|address| address.to_canonical().to_string()),
+        family_hash: &hash(&family),
+        secret_hash: &hash(&secret),
+        expires_at: expires_at(now, now),
+    };
+    let session = store::open(tx, &new, now).await?;
+    tracing::info!(user_id = account.user_id, session_id = session.id, "signed in");
+    let refresh_token = RefreshToken { session_id: session.id, generation: 1, family, secret };
+    let grant = issuer.grant(account, refresh_token, now)?;
+    Ok((grant, session::event::started(&session, cause, now)))
 }
 
 /// Exchanges a session's latest refresh token for the next. An earlier one ends the session: two have it, and one of them is a thief.
@@ -152,35 +222,66 @@ pub async fn refresh(
     issuer: &Issuer,
     token: &str,
     secret: Half,
+    origin: &Request,
     now: DateTime<Utc>,
 ) -> Result<Grant, Error> {
     let token = RefreshToken::parse(token).ok_or_else(invalid_grant)?;
     let mut tx = app.write.begin().await?;
+    // First the user, then the session: in the order in which who changes a user takes them.
+    let owner = store::owner(&mut tx, token.session_id).await?.ok_or_else(invalid_grant)?;
+    let account = store::account(&mut tx, owner).await?;
     let session = store::lock(&mut tx, token.session_id).await?.ok_or_else(invalid_grant)?;
-    match session.standing(&token, now) {
+    let first_at = match session.standing(&token, now) {
         Standing::Unknown => return Err(invalid_grant()),
         Standing::Reused => {
-            store::end(&mut tx, session.id, "refresh_reuse", now).await?;
-            tx.commit().await?;
+            let which = Which::Only(session.id);
+            let cause = origin.by(Actor::Service(SERVICE.to_owned()));
+            let reason = EndReason::RefreshReuse;
+            let ended = session::end(&mut tx, owner, which, reason, &cause, now).await?;
+            app.commit(tx, &ended).await?;
             tracing::warn!(
-                user_id = session.user_id,
+                user_id = owner,
                 session_id = session.id,
                 "a refresh token was used twice, the session is over"
             );
             return Err(invalid_grant());
         }
-        Standing::Latest => {}
-    }
-    let account = store::account(&mut tx, session.user_id).await?;
+        Standing::Latest => now,
+        Standing::Previous => session.rotated_at.unwrap_or(now),
+    };
     if !account.is_active {
-        store::end(&mut tx, session.id, "user_inactive", now).await?;
-        tx.commit().await?;
         return Err(invalid_grant());
     }
-    let next = token.next(secret);
-    store::rotate(&mut tx, &next, now, expires_at(session.created_at, now)).await?;
+    let next = token.next(session.generation, secret);
+    let until = expires_at(session.created_at, now);
+    store::rotate(&mut tx, &next, &token, first_at, now, until).await?;
     tx.commit().await?;
     issuer.grant(&account, next, now)
+}
+
+/// Ends the session that a refresh token or a verified access token belongs to. What is no token ends nothing.
+pub async fn revoke(
+    app: &App,
+    token: &str,
+    verified: Option<&Caller>,
+    origin: &Request,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let mut tx = app.write.begin().await?;
+    let (session_id, owner) = if let Some(caller) = verified.filter(|it| it.via == Via::Session) {
+        (caller.session_id, Some(caller.user_id))
+    } else if let Some(token) = RefreshToken::parse(token) {
+        let session = store::lock(&mut tx, token.session_id).await?;
+        let session = session.filter(|session| session.is_of(&token));
+        (token.session_id, session.map(|session| session.user_id))
+    } else {
+        return Ok(());
+    };
+    let Some(owner) = owner else { return Ok(()) };
+    let cause = origin.by(Actor::User(owner));
+    let (which, reason) = (Which::Only(session_id), EndReason::SignedOut);
+    let ended = session::end(&mut tx, owner, which, reason, &cause, now).await?;
+    app.commit(tx, &ended).await
 }
 
 /// A service's own access token and the seconds it lives, for its secret.

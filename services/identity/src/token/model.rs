@@ -12,6 +12,9 @@ pub const IDLE: TimeDelta = TimeDelta::days(14);
 /// A session is over after so long, however often it is refreshed.
 pub const LONGEST: TimeDelta = TimeDelta::days(30);
 
+/// The token before the latest is taken once more for so long while the latest is unused: the answer may have been lost.
+pub const GRACE: TimeDelta = TimeDelta::seconds(10);
+
 /// Half of a refresh token's secret.
 pub type Half = [u8; 16];
 
@@ -52,10 +55,10 @@ impl RefreshToken {
         format!("{}.{}.{letters}", self.session_id, self.generation)
     }
 
-    /// The session's next token.
+    /// The next token of the session whose latest is of that generation.
     #[must_use]
-    pub fn next(&self, secret: Half) -> Self {
-        Self { generation: self.generation + 1, secret, ..self.clone() }
+    pub fn next(&self, latest: i64, secret: Half) -> Self {
+        Self { generation: latest + 1, secret, ..self.clone() }
     }
 }
 
@@ -89,6 +92,12 @@ pub struct Session {
     pub expires_at: DateTime<Utc>,
     /// Since when it is over.
     pub ended_at: Option<DateTime<Utc>>,
+    /// The generation of the token for which the latest was given.
+    pub previous_generation: Option<i64>,
+    /// Hash of the secret that it had alone.
+    pub previous_secret_hash: Option<Vec<u8>>,
+    /// When it was first exchanged.
+    pub rotated_at: Option<DateTime<Utc>>,
 }
 
 /// What a presented token is.
@@ -96,6 +105,8 @@ pub struct Session {
 pub enum Standing {
     /// The latest of a live session.
     Latest,
+    /// The one for which the unused latest was given moments ago: whoever had it may not have got the answer.
+    Previous,
     /// Of this session, which is live, and not its latest: somebody used it before, or guesses on from one.
     Reused,
     /// Of no live session, or made up by someone who never had one of its tokens. It changes nothing.
@@ -103,17 +114,28 @@ pub enum Standing {
 }
 
 impl Session {
+    /// Whether the token is one of this session's, whichever.
+    pub fn is_of(&self, token: &RefreshToken) -> bool {
+        verify_slices_are_equal(&self.family_hash, &hash(&token.family)).is_ok()
+    }
+
     /// What that token is to this session.
     pub fn standing(&self, token: &RefreshToken, now: DateTime<Utc>) -> Standing {
         let same =
             |hashed: &[u8], secret: &[u8]| verify_slices_are_equal(hashed, &hash(secret)).is_ok();
-        if self.ended_at.is_some()
-            || self.expires_at <= now
-            || !same(&self.family_hash, &token.family)
-        {
+        if self.ended_at.is_some() || self.expires_at <= now || !self.is_of(token) {
             Standing::Unknown
         } else if self.generation == token.generation && same(&self.secret_hash, &token.secret) {
             Standing::Latest
+        } else if self.previous_generation == Some(token.generation)
+            && self
+                .previous_secret_hash
+                .as_deref()
+                .is_some_and(|hashed| same(hashed, &token.secret))
+            && self.rotated_at.is_some_and(|at| now < at + GRACE)
+        {
+            // The latest is unused: using it would have made it the previous one.
+            Standing::Previous
         } else {
             Standing::Reused
         }
@@ -146,7 +168,22 @@ mod tests {
             created_at: day(0),
             expires_at: expires_at(day(0), day(0)),
             ended_at: None,
+            previous_generation: Some(2),
+            previous_secret_hash: Some(hash(&[9; 16])),
+            rotated_at: Some(day(0)),
         }
+    }
+
+    #[test]
+    fn the_token_before_the_latest_is_taken_for_ten_seconds() {
+        let previous = RefreshToken { generation: 2, secret: [9; 16], ..TOKEN };
+        let after = |seconds| day(0) + TimeDelta::seconds(seconds);
+        assert_eq!(session().standing(&previous, after(9)), Standing::Previous);
+        assert_eq!(session().standing(&previous, after(10)), Standing::Reused);
+        let other = RefreshToken { generation: 2, secret: [8; 16], ..TOKEN };
+        assert_eq!(session().standing(&other, after(0)), Standing::Reused);
+        let before = RefreshToken { generation: 1, secret: [9; 16], ..TOKEN };
+        assert_eq!(session().standing(&before, after(0)), Standing::Reused);
     }
 
     #[test]

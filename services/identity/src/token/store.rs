@@ -4,15 +4,15 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::model::{RefreshToken, Session, hash};
-use crate::user::model::Role;
+use crate::{session::model::Session as OwnSession, user::model::Role};
 
 /// What a sign-in needs to know of a user.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// The user.
     pub user_id: i64,
-    /// argon2id, as a PHC string.
-    pub hashed_password: String,
+    /// argon2id, as a PHC string; none where they never set one.
+    pub hashed_password: Option<String>,
     /// What they may do.
     pub role: Role,
     /// Their team.
@@ -63,71 +63,86 @@ pub async fn rehash(
     Ok(())
 }
 
-/// Opens a session with its first token's secrets and answers its id.
+/// A new session.
+#[derive(Clone, Debug)]
+pub struct New<'a> {
+    /// Who signed in.
+    pub user_id: i64,
+    /// How.
+    pub method: &'a str,
+    /// From where, if known.
+    pub address: Option<String>,
+    /// Hash of the secret that its tokens have in common.
+    pub family_hash: &'a [u8],
+    /// Hash of the secret that the first has alone.
+    pub secret_hash: &'a [u8],
+    /// When it is over unless it is refreshed before.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Opens a session.
 pub async fn open(
     tx: &mut Transaction<'_, Postgres>,
-    user_id: i64,
-    family_hash: &[u8],
-    secret_hash: &[u8],
+    new: &New<'_>,
     now: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(
-        "insert into sessions (user_id, generation, family_hash, secret_hash, created_at, refreshed_at, expires_at)
-         values ($1, 1, $2, $3, $4, $4, $5) returning id",
-        user_id,
-        family_hash,
-        secret_hash,
+) -> sqlx::Result<OwnSession> {
+    sqlx::query_as!(
+        OwnSession,
+        "insert into sessions (user_id, method, address, generation, family_hash, secret_hash, created_at, refreshed_at, expires_at, version)
+         values ($1, $2, $3, 1, $4, $5, $6, $6, $7, 1)
+         returning id, user_id, method, address, created_at, refreshed_at, expires_at, ended_at, end_reason, version",
+        new.user_id,
+        new.method,
+        new.address,
+        new.family_hash,
+        new.secret_hash,
         now,
-        expires_at
+        new.expires_at
     )
     .fetch_one(&mut **tx)
     .await
+}
+
+/// Whose session that is.
+pub async fn owner(tx: &mut Transaction<'_, Postgres>, id: i64) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!("select user_id from sessions where id = $1", id)
+        .fetch_optional(&mut **tx)
+        .await
 }
 
 /// A session, which nobody else may refresh or end until the transaction ends.
 pub async fn lock(tx: &mut Transaction<'_, Postgres>, id: i64) -> sqlx::Result<Option<Session>> {
     sqlx::query_as!(
         Session,
-        "select id, user_id, generation, family_hash, secret_hash, created_at, expires_at, ended_at from sessions where id = $1 for update",
+        "select id, user_id, generation, family_hash, secret_hash, created_at, expires_at, ended_at, previous_generation, previous_secret_hash, rotated_at
+         from sessions where id = $1 for update",
         id
     )
     .fetch_optional(&mut **tx)
     .await
 }
 
-/// Makes that token the session's latest.
+/// Makes that token the session's latest, given for the previous one.
 pub async fn rotate(
     tx: &mut Transaction<'_, Postgres>,
     token: &RefreshToken,
+    previous: &RefreshToken,
+    first_at: DateTime<Utc>,
     now: DateTime<Utc>,
     expires_at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "update sessions set generation = $2, secret_hash = $3, refreshed_at = $4, expires_at = $5 where id = $1",
+        "update sessions set generation = $2, secret_hash = $3, previous_generation = $4, previous_secret_hash = $5, rotated_at = $6,
+                             refreshed_at = $7, expires_at = $8
+         where id = $1",
         token.session_id,
         token.generation,
         hash(&token.secret),
+        previous.generation,
+        hash(&previous.secret),
+        first_at,
         now,
         expires_at
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-/// Ends a session for good.
-pub async fn end(
-    tx: &mut Transaction<'_, Postgres>,
-    id: i64,
-    reason: &str,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update sessions set ended_at = $3, end_reason = $2 where id = $1 and ended_at is null",
-        id,
-        reason,
-        now
     )
     .execute(&mut **tx)
     .await?;

@@ -9,13 +9,21 @@ use crate::cause::{Cause, Subject};
 
 /// A user was made.
 pub fn created(user: &User, cause: &Cause, now: DateTime<Utc>) -> Change {
-    let subject = Subject {
-        aggregate: "user",
-        id: user.id,
-        version: user.version,
-        event_type: "user.created",
-    };
-    cause.change(subject, record(user), changes(None, user), now)
+    cause.change(subject(user, "user.created"), record(user), changes(None, user), now)
+}
+
+/// A user is other than they were.
+pub fn updated(old: &User, user: &User, cause: &Cause, now: DateTime<Utc>) -> Change {
+    cause.change(subject(user, "user.updated"), record(user), changes(Some(old), user), now)
+}
+
+/// A user has another password: nothing that is told of them changed, but when it did is.
+pub fn password_changed(user: &User, cause: &Cause, now: DateTime<Utc>) -> Change {
+    cause.change(subject(user, "user.password_changed"), record(user), Vec::new(), now)
+}
+
+fn subject(user: &User, event_type: &'static str) -> Subject {
+    Subject { aggregate: "user", id: user.id, version: user.version, event_type }
 }
 
 fn record(user: &User) -> Record {

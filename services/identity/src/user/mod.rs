@@ -1,4 +1,4 @@
-//! Users: making them and looking them up.
+//! Users: making them, looking them up, changing them and their passwords.
 
 pub mod event;
 pub mod model;
@@ -6,27 +6,37 @@ pub mod store;
 
 use auth::Caller;
 use chrono::{DateTime, Utc};
+use events::{Change, lock};
+use idempotency::{Once, Outcome};
+use process::Secret;
 use rpc::{Error, Invalid, OnConstraint as _};
 use sqlx::{Postgres, Transaction};
 
-use self::model::{Draft, NewUser, User};
+use self::model::{Draft, Edit, NewUser, Role, User, is_own_business};
 use crate::{
+    SERVICE,
     app::App,
     cause::Cause,
     page::{Items, Page},
-    password::{self, Salt},
-    settings, team,
+    password::{self, Salt, Verdict},
+    session::{self, Which, model::EndReason},
+    settings,
+    sign_in::{self, model::Peer},
+    team,
 };
+
+/// The operation that an idempotency key is for.
+const CREATE: &str = "CreateUser";
 
 /// The user of that id.
 pub async fn get(app: &App, id: i64) -> Result<User, Error> {
     store::get(&app.read, id).await?.ok_or_else(|| Error::not_found("user", id))
 }
 
-/// A page of users, by id.
+/// A page of users, the newest first.
 pub async fn list(app: &App, page: Page) -> Result<Items<User>, Error> {
-    let rows = store::list(&app.read, page.after_id, page.count()).await?;
-    Ok(page.cut(rows, |user| user.id))
+    let rows = store::list(&app.read, page).await?;
+    Ok(page.cut(rows, |user| (user.created_at, user.id)))
 }
 
 /// Makes a user on behalf of an admin. Fails with every bad field at once; `EMAIL_TAKEN` where another has the address.
@@ -34,17 +44,28 @@ pub async fn create(
     app: &App,
     caller: &Caller,
     draft: Draft,
+    once: Option<Once<User>>,
     salt: Salt,
     cause: &Cause,
     now: DateTime<Utc>,
-) -> Result<User, Error> {
+) -> Result<Outcome<User>, Error> {
     caller.require_admin()?;
     let new = check(app, draft).await?;
-    let hashed = password::hash(&app.gate, new.password.clone(), salt).await?;
+    let hashed = match new.password.clone() {
+        Some(password) => Some(password::hash(&app.gate, password, salt).await?),
+        None => None,
+    };
     let mut tx = app.write.begin().await?;
-    let user = insert(&mut tx, &new, &hashed, now).await?;
-    app.commit(tx, &[event::created(&user, cause, now)]).await?;
-    Ok(user)
+    let by = caller.user_id;
+    if let Some(answer) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), now).await? {
+        return Ok(Outcome::Replay(answer));
+    }
+    let user = insert(&mut tx, &new, hashed.as_deref(), now).await?;
+    let mut changes = vec![event::created(&user, cause, now)];
+    changes.extend(team::lead_if_nobody_does(&mut tx, &user, cause, now).await?);
+    idempotency::keep(&mut tx, by, CREATE, once.as_ref(), &user).await?;
+    app.commit(tx, &changes).await?;
+    Ok(Outcome::New(user))
 }
 
 /// Applies the rules with the organisation's defaults.
@@ -52,35 +73,181 @@ pub(crate) async fn check(app: &App, draft: Draft) -> Result<NewUser, Error> {
     let organisation = settings::get(app).await?;
     let mut invalid = Invalid::default();
     let team_id = draft.team_id;
-    if let (Some(new), true) =
-        (draft.check(&organisation.time_zone, &mut invalid), invalid.is_empty())
-    {
-        return Ok(new);
-    }
-    // The foreign key would speak only after the rest is mended; all bad fields are told at once.
-    if let Some(id) = team_id
+    let new = draft.check(&organisation.time_zone, &mut invalid);
+    // The foreign key would speak only after the rest is mended, and knows of no deleted teams; all bad fields are told at once.
+    check_team(app, team_id, &mut invalid).await?;
+    invalid.into_result()?;
+    new.ok_or_else(|| Error::internal("a user was refused without a reason"))
+}
+
+async fn check_team(app: &App, id: Option<i64>, invalid: &mut Invalid) -> Result<(), Error> {
+    if let Some(id) = id
         && !team::store::exists(&app.read, id).await?
     {
         invalid.add("team_id", "not_found", NO_TEAM);
     }
-    invalid.into_result()?;
-    Err(Error::internal("a user was refused without a reason"))
+    Ok(())
 }
 
 /// Stores a checked user in that transaction.
 pub(crate) async fn insert(
     tx: &mut Transaction<'_, Postgres>,
     new: &NewUser,
-    hashed_password: &str,
+    hashed_password: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<User, Error> {
-    store::insert(tx, new, hashed_password, now).await.on_constraints(|name| match name {
+    take_turn(tx).await?;
+    require_team(tx, new.team_id).await?;
+    store::insert(tx, new, hashed_password, now).await.on_constraints(taken)
+}
+
+/// Changes what is named of a user: on behalf of an admin, or of the user as far as it is their own business.
+pub async fn update(
+    app: &App,
+    caller: &Caller,
+    id: i64,
+    expected_version: Option<i64>,
+    edit: Edit,
+    cause: &Cause,
+    now: DateTime<Utc>,
+) -> Result<User, Error> {
+    caller.require_own_write()?;
+    let is_admin = caller.require_admin().is_ok();
+    if !is_admin && caller.user() != Some(id) {
+        return Err(Error::denied("only administrators change other people"));
+    }
+    let organisation = settings::get(app).await?;
+    let mut tx = app.write.begin().await?;
+    take_turn(&mut tx).await?;
+    let old = store::lock(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id))?;
+    if expected_version.is_some_and(|version| version != old.version) {
+        return Err(Error::Stale { current: Some(old.version) });
+    }
+    let mut invalid = Invalid::default();
+    let new = edit.apply(&old, &organisation.time_zone, &mut invalid);
+    if !is_admin && !is_own_business(&old, &new) {
+        return Err(Error::denied("only administrators change address, role, team and activity"));
+    }
+    if new.team_id != old.team_id {
+        check_team(app, new.team_id, &mut invalid).await?;
+    }
+    invalid.into_result()?;
+    if new == old {
+        return Ok(old);
+    }
+    let new = User { updated_at: now.max(old.updated_at), ..new };
+    let changes = replace(&mut tx, &old, &new, cause, now).await?;
+    app.commit(tx, &changes).await?;
+    Ok(new)
+}
+
+/// Stores a user as it is to be, with what follows from it, in that transaction; the changes are to be committed with it.
+pub(crate) async fn replace(
+    tx: &mut Transaction<'_, Postgres>,
+    old: &User,
+    new: &User,
+    cause: &Cause,
+    now: DateTime<Utc>,
+) -> Result<Vec<Change>, Error> {
+    let is_admin = |user: &User| user.role == Role::Admin && user.is_active;
+    if is_admin(old) && !is_admin(new) && !store::other_admin(tx, old.id).await? {
+        return Err(Error::conflict("LAST_ADMIN", "one active administrator has to stay"));
+    }
+    if new.team_id != old.team_id {
+        require_team(tx, new.team_id).await?;
+    }
+    store::update(tx, new).await.on_constraints(taken)?;
+    let mut changes = vec![event::updated(old, new, cause, now)];
+    if old.is_active && !new.is_active {
+        let reason = EndReason::UserInactive;
+        changes.extend(session::end(tx, new.id, Which::All, reason, cause, now).await?);
+    }
+    changes.extend(team::lead_if_nobody_does(tx, new, cause, now).await?);
+    Ok(changes)
+}
+
+/// Changes of people and teams are made one after the other: they are rare, and each may concern many records of both kinds.
+pub(crate) async fn take_turn(tx: &mut Transaction<'_, Postgres>) -> Result<(), Error> {
+    Ok(store::take_turn(tx, lock::key("people", SERVICE)).await?)
+}
+
+/// A team that somebody comes into is there.
+async fn require_team(tx: &mut Transaction<'_, Postgres>, id: Option<i64>) -> Result<(), Error> {
+    match id {
+        Some(id) if team::store::lock(tx, id).await?.is_none() => {
+            Err(Error::invalid("team_id", "not_found", NO_TEAM))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Changes the caller's own password and ends their other sessions.
+pub async fn change_password(
+    app: &App,
+    caller: &Caller,
+    (current, new): (Secret, Secret),
+    (peer, salt): (Peer, Salt),
+    cause: &Cause,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    caller.require_own_write()?;
+    let id = caller.user().ok_or_else(|| Error::denied("a service has no password"))?;
+    let mut invalid = Invalid::default();
+    password::check(&mut invalid, "new_password", &new);
+    invalid.into_result()?;
+    let user = get(app, id).await?;
+    let attempt = sign_in::admit(app, &user.email, peer, now).await?;
+    let hashed = store::hashed_password(&app.read, id).await?;
+    match password::verify(&app.gate, current, hashed.clone()).await {
+        Ok(Verdict::Right | Verdict::Outdated) => {}
+        Ok(Verdict::Wrong) => {
+            attempt.failed(app, now).await?;
+            let wrong = "is not the password so far";
+            return Err(Error::invalid("current_password", "wrong_password", wrong));
+        }
+        Err(error) => {
+            attempt.withdrawn(app).await?;
+            return Err(error);
+        }
+    }
+    let new = password::hash(&app.gate, new, salt).await?;
+    let mut tx = app.write.begin().await?;
+    attempt.succeeded(&mut tx, now).await?;
+    let old = store::lock(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id))?;
+    if store::hashed_password(&mut *tx, id).await? != hashed {
+        return Err(Error::conflict("PASSWORD_CHANGED", "the password was changed meanwhile"));
+    }
+    let which = Which::Except(caller.session_id);
+    let changes = set_password(&mut tx, old, &new, which, cause, now).await?;
+    app.commit(tx, &changes).await
+}
+
+/// Gives a locked user another password and ends sessions of theirs, in that transaction; the changes are to be committed with it.
+pub(crate) async fn set_password(
+    tx: &mut Transaction<'_, Postgres>,
+    old: User,
+    hashed_password: &str,
+    which: Which,
+    cause: &Cause,
+    now: DateTime<Utc>,
+) -> Result<Vec<Change>, Error> {
+    let user = User { version: old.version + 1, updated_at: now.max(old.updated_at), ..old };
+    store::update(tx, &user).await?;
+    store::set_password(tx, user.id, hashed_password).await?;
+    let mut changes = vec![event::password_changed(&user, cause, now)];
+    let reason = EndReason::PasswordChanged;
+    changes.extend(session::end(tx, user.id, which, reason, cause, now).await?);
+    Ok(changes)
+}
+
+fn taken(constraint: &str) -> Option<Error> {
+    match constraint {
         "users_email_key" => {
             Some(Error::conflict("EMAIL_TAKEN", "another user has this e-mail address"))
         }
         "users_team_id_fkey" => Some(Error::invalid("team_id", "not_found", NO_TEAM)),
         _ => None,
-    })
+    }
 }
 
 const NO_TEAM: &str = "is no team";

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use process::Secret;
-use rpc::Invalid;
+use rpc::{Invalid, mask::Wish};
 
 use crate::{password, text};
 
@@ -110,8 +110,8 @@ pub struct Draft {
     pub language: Option<String>,
     /// The organisation's where absent.
     pub time_zone: Option<String>,
-    /// In clear.
-    pub password: Secret,
+    /// In clear; none for an invitation.
+    pub password: Option<Secret>,
 }
 
 /// A user that can be stored; whether the address is free and the team exists, the database says.
@@ -131,8 +131,8 @@ pub struct NewUser {
     pub language: Language,
     /// IANA name.
     pub time_zone: String,
-    /// In clear, to be hashed.
-    pub password: Secret,
+    /// In clear, to be hashed; none where they set one themselves.
+    pub password: Option<Secret>,
 }
 
 impl Draft {
@@ -140,19 +140,16 @@ impl Draft {
     pub fn check(self, organisation_zone: &str, invalid: &mut Invalid) -> Option<NewUser> {
         let email = email(invalid, "email", &self.email);
         let username = text::name(invalid, "username", &self.username);
-        let role = self.role.as_deref().map_or(Some(Role::Rep), Role::parse);
-        if role.is_none() {
-            invalid.add("role", "unknown_value", "is not `admin`, `manager`, `rep` or `viewer`");
-        }
-        let language = self.language.as_deref().map_or(Some(Language::ZhTw), Language::parse);
-        if language.is_none() {
-            invalid.add("language", "unknown_value", "is neither `zh-TW` nor `en`");
-        }
+        let role = self.role.as_deref().map_or(Some(Role::Rep), |name| role(invalid, name));
+        let language =
+            self.language.as_deref().map_or(Some(Language::ZhTw), |tag| language(invalid, tag));
         let time_zone = match &self.time_zone {
             None => Some(organisation_zone.to_owned()),
             Some(name) => text::time_zone(invalid, "time_zone", name),
         };
-        password::check(invalid, "password", &self.password);
+        if let Some(password) = &self.password {
+            password::check(invalid, "password", password);
+        }
         let (email, username) = (email?, username?);
         Some(NewUser {
             folded_email: fold_email(&email),
@@ -165,6 +162,98 @@ impl Draft {
             password: self.password,
         })
     }
+}
+
+/// What is to be other about a user, unchecked.
+#[derive(Clone, Debug, Default)]
+pub struct Edit {
+    /// E-mail address.
+    pub email: Wish<String>,
+    /// The name shown.
+    pub username: Wish<String>,
+    /// `admin`, `manager`, `rep` or `viewer`.
+    pub role: Wish<String>,
+    /// Their team.
+    pub team_id: Wish<i64>,
+    /// `zh-TW` where cleared.
+    pub language: Wish<String>,
+    /// The organisation's where cleared.
+    pub time_zone: Wish<String>,
+    /// Whether they may sign in.
+    pub is_active: Wish<bool>,
+}
+
+impl Edit {
+    /// The user as it is to be, with the next versions where anything is other; what breaks a rule is added to `invalid`. Whether the
+    /// address is free and the team exists, the database says.
+    pub fn apply(self, old: &User, organisation_zone: &str, invalid: &mut Invalid) -> User {
+        let mut new = old.clone();
+        if let Some(wanted) = self.email {
+            set(&mut new.email, email(invalid, "email", &wanted.unwrap_or_default()));
+        }
+        if let Some(wanted) = self.username {
+            let wanted = wanted.unwrap_or_default();
+            set(&mut new.username, text::name(invalid, "username", &wanted));
+        }
+        if let Some(wanted) = self.role {
+            set(&mut new.role, role(invalid, &wanted.unwrap_or_default()));
+        }
+        if let Some(wanted) = self.team_id {
+            new.team_id = wanted;
+        }
+        if let Some(wanted) = self.language {
+            let wanted = wanted.map_or(Some(Language::ZhTw), |tag| language(invalid, &tag));
+            set(&mut new.language, wanted);
+        }
+        if let Some(wanted) = self.time_zone {
+            let zone = wanted.unwrap_or_else(|| organisation_zone.to_owned());
+            set(&mut new.time_zone, text::time_zone(invalid, "time_zone", &zone));
+        }
+        match self.is_active {
+            None => {}
+            Some(Some(wanted)) => new.is_active = wanted,
+            Some(None) => invalid.add("is_active", "required", "is missing"),
+        }
+        if rights(&new) != rights(old) {
+            new.rights_version += 1;
+        }
+        if new != *old {
+            new.version += 1;
+        }
+        new
+    }
+}
+
+/// What tokens say of a user.
+pub fn rights(user: &User) -> (Role, Option<i64>, bool) {
+    (user.role, user.team_id, user.is_active)
+}
+
+/// Whether the change is one that a person may make of themselves.
+pub fn is_own_business(old: &User, new: &User) -> bool {
+    rights(old) == rights(new) && old.email == new.email
+}
+
+fn set<T>(field: &mut T, wanted: Option<T>) {
+    if let Some(wanted) = wanted {
+        *field = wanted;
+    }
+}
+
+fn role(invalid: &mut Invalid, name: &str) -> Option<Role> {
+    let role = Role::parse(name);
+    if role.is_none() {
+        invalid.add("role", "unknown_value", "is not `admin`, `manager`, `rep` or `viewer`");
+    }
+    role
+}
+
+fn language(invalid: &mut Invalid, tag: &str) -> Option<Language> {
+    let language = Language::parse(tag);
+    if language.is_none() {
+        invalid.add("language", "unknown_value", "is neither `zh-TW` nor `en`");
+    }
+    language
 }
 
 /// The form by which an address is unique: trimmed, NFKC, lower case.
@@ -201,8 +290,64 @@ mod tests {
             team_id: None,
             language: None,
             time_zone: None,
-            password: Secret::from("correct horse"),
+            password: Some(Secret::from("correct horse")),
         }
+    }
+
+    fn user() -> User {
+        User {
+            id: 7,
+            email: "amy@example.com".to_owned(),
+            username: "Amy".to_owned(),
+            role: Role::Rep,
+            team_id: Some(1),
+            language: Language::En,
+            time_zone: "Europe/Paris".to_owned(),
+            is_active: true,
+            rights_version: 3,
+            version: 5,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn edited(edit: Edit) -> User {
+        let mut invalid = Invalid::default();
+        let new = edit.apply(&user(), "Asia/Taipei", &mut invalid);
+        assert!(invalid.is_empty());
+        new
+    }
+
+    #[test]
+    fn an_edit_changes_what_it_names_and_rights_have_a_version_of_their_own() {
+        assert_eq!(edited(Edit::default()), user());
+        let renamed = edited(Edit { username: Some(Some(" Ann ".to_owned())), ..Edit::default() });
+        assert_eq!(
+            (renamed.username.as_str(), renamed.version, renamed.rights_version),
+            ("Ann", 6, 3)
+        );
+        assert!(is_own_business(&user(), &renamed));
+        let without = edited(Edit { team_id: Some(None), ..Edit::default() });
+        assert_eq!((without.team_id, without.version, without.rights_version), (None, 6, 4));
+        assert!(!is_own_business(&user(), &without));
+        let cleared =
+            edited(Edit { time_zone: Some(None), language: Some(None), ..Edit::default() });
+        assert_eq!((cleared.time_zone.as_str(), cleared.language), ("Asia/Taipei", Language::ZhTw));
+    }
+
+    #[test]
+    fn what_a_user_must_have_cannot_be_cleared() {
+        let edit = Edit {
+            email: Some(None),
+            username: Some(None),
+            role: Some(None),
+            is_active: Some(None),
+            ..Edit::default()
+        };
+        let mut invalid = Invalid::default();
+        assert_eq!(edit.apply(&user(), "Asia/Taipei", &mut invalid), user());
+        let Err(rpc::Error::Invalid(fields)) = invalid.into_result() else { panic!("accepted") };
+        assert_eq!(fields.len(), 4);
     }
 
     fn faults(draft: Draft) -> Vec<(String, String)> {
@@ -233,7 +378,7 @@ mod tests {
             role: Some("owner".to_owned()),
             language: Some("fr".to_owned()),
             time_zone: Some("Mars/Olympus".to_owned()),
-            password: Secret::from("short"),
+            password: Some(Secret::from("short")),
             ..draft()
         };
         let expected = [
@@ -269,11 +414,12 @@ mod tests {
         assert_eq!(faults(Draft { username: "名".repeat(255), ..draft() }), []);
         assert_eq!(faults(Draft { username: "名".repeat(256), ..draft() })[0].1, "too_long");
         assert_eq!(
-            faults(Draft { password: Secret::from("密".repeat(8).as_str()), ..draft() }),
+            faults(Draft { password: Some(Secret::from("密".repeat(8).as_str())), ..draft() }),
             []
         );
         assert_eq!(
-            faults(Draft { password: Secret::from("x".repeat(129).as_str()), ..draft() })[0].1,
+            faults(Draft { password: Some(Secret::from("x".repeat(129).as_str())), ..draft() })[0]
+                .1,
             "too_long"
         );
     }

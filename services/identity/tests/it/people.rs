@@ -2,12 +2,12 @@
 
 use proto::identity::v1::{
     CreateTeamRequest, GetSettingsRequest, GetUserRequest, ListTeamsRequest, ListUsersRequest,
-    Role, SetTeamManagerRequest, settings_service_client::SettingsServiceClient,
+    Role, settings_service_client::SettingsServiceClient,
 };
 use rpc::Error;
 use tonic::Code;
 
-use crate::support::{Identity, PASSWORD, bearer, wanted};
+use crate::support::{Identity, PASSWORD, bearer, lead, wanted};
 
 fn faults(error: Error) -> Vec<(String, String)> {
     let Error::Invalid(fields) = error else { panic!("{error:?}") };
@@ -54,8 +54,7 @@ async fn only_admins_make_users_and_teams() {
             identity.teams().create_team(own.request(team)).await.unwrap_err().code(),
             Code::PermissionDenied
         );
-        let lead = SetTeamManagerRequest { id: 1, manager_id: None };
-        let refused = identity.teams().set_team_manager(own.request(lead)).await.unwrap_err();
+        let refused = identity.teams().update_team(own.request(lead(1, None))).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);
     }
     let nobody = rpc::client::Context::default();
@@ -81,7 +80,7 @@ async fn every_bad_field_is_told_at_once() {
     bad.username = "a\0b".to_owned();
     bad.role = Some(77);
     bad.team_id = Some(99);
-    bad.password = "short".to_owned();
+    bad.password = Some("short".to_owned());
     let refused = identity.create_user(&admin, bad).await.unwrap_err();
     let expected = [
         fault("email", "invalid_email"),
@@ -123,10 +122,8 @@ async fn a_team_gets_a_manager_and_a_place_below_another() {
 
     let mut teams = identity.teams();
     let mut lead = async |id, manager_id| {
-        let request = SetTeamManagerRequest { id, manager_id };
-        Ok::<_, Error>(
-            teams.set_team_manager(admin.request(request)).await?.into_inner().team.unwrap(),
-        )
+        let request = admin.request(lead(id, manager_id));
+        Ok::<_, Error>(teams.update_team(request).await?.into_inner().team.unwrap())
     };
     assert_eq!(lead(south.id, Some(1)).await.unwrap().version, 2);
     assert_eq!(lead(south.id, Some(1)).await.unwrap().version, 2);
@@ -144,7 +141,7 @@ async fn a_team_gets_a_manager_and_a_place_below_another() {
         .into_inner();
     assert_eq!(
         all.items.iter().map(|team| team.name.as_str()).collect::<Vec<_>>(),
-        ["North", "South"]
+        ["South", "North"]
     );
 }
 
@@ -166,7 +163,7 @@ async fn a_list_of_users_is_read_page_by_page() {
             break;
         }
     }
-    assert_eq!(ids, [1, 2, 3, 4, 5]);
+    assert_eq!(ids, [5, 4, 3, 2, 1]);
     for (limit, cursor, reason) in
         [(201, None, "INVALID"), (0, None, "INVALID"), (1, Some("x".to_owned()), "CURSOR_INVALID")]
     {

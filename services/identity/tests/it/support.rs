@@ -5,8 +5,9 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use prost_types::FieldMask;
 use proto::identity::v1::{
-    CreateUserRequest, IssueTokenRequest, RefreshTokenRequest, TokenSet, User,
+    CreateUserRequest, IssueTokenRequest, RefreshTokenRequest, TokenSet, UpdateTeamRequest, User,
     team_service_client::TeamServiceClient, token_service_client::TokenServiceClient,
     user_service_client::UserServiceClient,
 };
@@ -180,7 +181,13 @@ pub(crate) fn wanted(email: &str) -> CreateUserRequest {
     CreateUserRequest {
         email: email.to_owned(),
         username: "Somebody".to_owned(),
-        password: PASSWORD.to_owned(),
+        password: Some(PASSWORD.to_owned()),
         ..CreateUserRequest::default()
     }
+}
+
+/// That this user, or nobody, is to lead a team.
+pub(crate) fn lead(id: i64, manager_id: Option<i64>) -> UpdateTeamRequest {
+    let update_mask = Some(FieldMask { paths: vec!["manager_id".to_owned()] });
+    UpdateTeamRequest { id, manager_id, update_mask, ..UpdateTeamRequest::default() }
 }

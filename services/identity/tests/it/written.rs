@@ -4,13 +4,11 @@ use events::{Event, Record};
 use prost::Message as _;
 use proto::{
     events::v1::{ListChangesRequest, change_service_client::ChangeServiceClient},
-    identity::v1::{
-        CreateTeamRequest, SetTeamManagerRequest, token_service_client::TokenServiceClient,
-    },
+    identity::v1::{CreateTeamRequest, token_service_client::TokenServiceClient},
 };
 use tonic::Code;
 
-use crate::support::{Identity, SERVICE_SECRET, bearer, wanted};
+use crate::support::{Identity, SERVICE_SECRET, bearer, lead, wanted};
 
 #[tokio::test]
 async fn every_change_is_told_with_its_version_its_maker_and_what_changed() {
@@ -20,8 +18,8 @@ async fn every_change_is_told_with_its_version_its_maker_and_what_changed() {
     let team =
         identity.teams().create_team(admin.request(team)).await.unwrap().into_inner().team.unwrap();
     for manager_id in [Some(1), Some(1), None] {
-        let request = SetTeamManagerRequest { id: team.id, manager_id };
-        identity.teams().set_team_manager(admin.request(request)).await.unwrap();
+        let request = admin.request(lead(team.id, manager_id));
+        identity.teams().update_team(request).await.unwrap();
     }
     let payloads: Vec<Vec<u8>> = sqlx::query_scalar(
         "select payload from change where aggregate = 'team' order by change_id",
@@ -102,11 +100,12 @@ async fn services_read_the_changes_in_order_and_nobody_else_does() {
     // The relay gives positions within milliseconds, also without a broker.
     let events = loop {
         let answer = changes.list_changes(service.request(request)).await.unwrap().into_inner();
-        if answer.events.len() == 2 {
+        if answer.events.len() == 3 {
             break answer.events;
         }
         tokio::task::yield_now().await;
     };
-    assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(events[1].r#type, "user.created");
+    assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [1, 2, 3]);
+    let types: Vec<_> = events.iter().map(|event| event.r#type.as_str()).collect();
+    assert_eq!(types, ["settings.created", "user.created", "session.started"]);
 }

@@ -168,6 +168,7 @@ async fn an_owner_hears_of_a_win_in_the_product_and_by_mail() {
         team_id: None,
         rights_version: 1,
         scope: Scope::ALL,
+        via: auth::Via::Session,
         service: None,
     };
     let token = identity.token(&amy);

@@ -139,6 +139,7 @@ fn user(user_id: i64) -> Caller {
         team_id: None,
         rights_version: 1,
         scope: Scope::READ,
+        via: auth::Via::Session,
         service: None,
     }
 }

@@ -1,0 +1,143 @@
+//! What keeps a process's [`Revocations`] fresh: identity's events as they happen, and its present state at the start and after each loss.
+
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+
+use async_nats::Client;
+use auth::{Revocations, Role, ServiceToken};
+use futures::StreamExt as _;
+use proto::identity::v1::{
+    ListRightsRequest, ListRightsResponse, UserRights, session_service_client::SessionServiceClient,
+};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use tracing::warn;
+
+use crate::{
+    Event, Record,
+    listen::{Heard, fan_out},
+    stream::{Settings, is_connected},
+};
+
+/// Who is listened to.
+const IDENTITY: &str = "identity";
+/// How often the present state is loaded while the broker cannot be heard.
+const WITHOUT_BROKER: Duration = Duration::from_secs(10);
+/// How long until it is tried again where identity does not answer.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How long identity may be silent within its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Listens until `shutdown`. `load` brings the present state into the revocations; it is called at once, whenever something may have been
+/// missed, and every ten seconds while the broker is away.
+pub async fn follow<F>(
+    nats: Client,
+    settings: Settings,
+    revocations: Arc<Revocations>,
+    load: impl Fn(Arc<Revocations>) -> F,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let listening = async {
+        try_to_load(&load, &revocations).await;
+        let mut heard = pin!(fan_out(nats.clone(), &settings, IDENTITY));
+        loop {
+            match timeout(WITHOUT_BROKER, heard.next()).await {
+                Ok(Some(Heard::Joined)) => load_at_last(&load, &revocations).await,
+                Ok(Some(Heard::Events(events))) => {
+                    events.iter().for_each(|event| apply(&revocations, event));
+                }
+                Ok(None) => return,
+                Err(_elapsed) if is_connected(&nats) => {}
+                Err(_elapsed) => {
+                    try_to_load(&load, &revocations).await;
+                }
+            }
+        }
+    };
+    shutdown.run_until_cancelled(listening).await;
+    Ok(())
+}
+
+/// The present state as identity streams it to a service.
+pub async fn of_identity(
+    channel: Channel,
+    token: Arc<ServiceToken>,
+    revocations: Arc<Revocations>,
+) -> anyhow::Result<()> {
+    let authorization = token.authorization().await?;
+    let context = rpc::client::Context::default().with_authorization(authorization);
+    let request = context.stream(ListRightsRequest {});
+    let mut sessions = SessionServiceClient::new(channel);
+    let mut stream = sessions.list_rights(request).await?.into_inner();
+    while let Some(piece) = timeout(PATIENCE, stream.message()).await?? {
+        take_in(&revocations, &piece);
+    }
+    Ok(())
+}
+
+/// Brings a piece of the present state into the revocations.
+pub fn take_in(revocations: &Revocations, piece: &ListRightsResponse) {
+    for UserRights { user_id, rights_version, is_active, role, team_id } in &piece.users {
+        set_user(revocations, *user_id, *rights_version, *is_active, role, *team_id);
+    }
+    piece.ended_session_ids.iter().for_each(|id| revocations.revoke_session(*id));
+}
+
+fn apply(revocations: &Revocations, event: &Event) {
+    match &event.record {
+        Some(Record::User(user)) => set_user(
+            revocations,
+            user.id,
+            user.rights_version,
+            user.is_active,
+            &user.role,
+            user.team_id,
+        ),
+        Some(Record::Session(session)) if session.ended_at.is_some() => {
+            revocations.revoke_session(session.id);
+        }
+        _ => {}
+    }
+}
+
+fn set_user(
+    revocations: &Revocations,
+    user_id: i64,
+    rights_version: i64,
+    is_active: bool,
+    role: &str,
+    team_id: Option<i64>,
+) {
+    // A role that this build does not know lets do the least.
+    let role = role.parse().unwrap_or(Role::Viewer);
+    revocations.set_user(user_id, rights_version, is_active, role, team_id);
+}
+
+/// Loads until it succeeds: what was missed is missed for good.
+async fn load_at_last<F>(load: &impl Fn(Arc<Revocations>) -> F, revocations: &Arc<Revocations>)
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    while !try_to_load(load, revocations).await {
+        sleep(TRY_AGAIN).await;
+    }
+}
+
+async fn try_to_load<F>(
+    load: &impl Fn(Arc<Revocations>) -> F,
+    revocations: &Arc<Revocations>,
+) -> bool
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    match load(Arc::clone(revocations)).await {
+        Ok(()) => true,
+        Err(error) => {
+            warn!(error = format!("{error:#}"), "what was taken back could not be loaded yet");
+            false
+        }
+    }
+}

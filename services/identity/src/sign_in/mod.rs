@@ -1,0 +1,112 @@
+//! Limits on guessing passwords: who may try now, and what a try costs.
+//!
+//! Failures are counted for each account, known or not: in one count for all addresses, and in one of its own for each address from which the account was
+//! signed in to lately, so that an attacker does not lock out its owner. From the first failure on a try is counted before it is checked, so that
+//! many at once are not more than one after the other.
+
+pub mod model;
+pub mod store;
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rpc::Error;
+use sqlx::{Postgres, Transaction};
+
+use self::model::{
+    FAILURES_PER_ADDRESS, FORGOTTEN_AFTER, Failures, Peer, TRUSTED_FOR, WINDOW, account,
+};
+use crate::{app::App, user::model::fold_email};
+
+/// A try that may be checked now.
+#[derive(Debug)]
+#[must_use = "what became of it has to be said"]
+pub struct Attempt {
+    account: Vec<u8>,
+    prefix: String,
+    bucket: String,
+    /// Whether it was counted as a failure before it is known to be one.
+    counted: bool,
+}
+
+/// Lets a try for an account through, or says when to come back: exhausted (`TOO_MANY_FAILURES`).
+pub async fn admit(
+    app: &App,
+    email: &str,
+    peer: Peer,
+    now: DateTime<Utc>,
+) -> Result<Attempt, Error> {
+    let (account, prefix) = (account(&fold_email(email)), peer.prefix());
+    let mut tx = app.write.begin().await?;
+    if let Some((failures, began)) = store::address(&mut tx, &prefix).await?
+        && failures >= FAILURES_PER_ADDRESS
+        && began + WINDOW > now
+    {
+        return Err(wait_for(began + WINDOW - now));
+    }
+    let trusted = store::is_trusted(&mut tx, &account, &prefix, now - TRUSTED_FOR).await?;
+    let bucket = if trusted { prefix.clone() } else { String::new() };
+    let known = store::lock(&mut tx, &account, &bucket).await?.filter(|it| it.counts(now));
+    let counted = known.is_some();
+    if let Some(known) = known {
+        if known.blocked_until > now {
+            return Err(wait_for(known.blocked_until - now));
+        }
+        let next = Failures::and_another(Some(known), now);
+        store::put(&mut tx, &account, &bucket, next, false).await?;
+    }
+    tx.commit().await?;
+    Ok(Attempt { account, prefix, bucket, counted })
+}
+
+impl Attempt {
+    /// It was wrong.
+    pub async fn failed(self, app: &App, now: DateTime<Utc>) -> Result<(), Error> {
+        let Self { account, prefix, bucket, counted } = self;
+        let mut tx = app.write.begin().await?;
+        store::count_address(&mut tx, &prefix, now, now - WINDOW).await?;
+        if !counted {
+            let first = Failures::and_another(None, now);
+            if !store::put(&mut tx, &account, &bucket, first, true).await? {
+                let known = store::lock(&mut tx, &account, &bucket).await?;
+                let next = Failures::and_another(known, now);
+                store::put(&mut tx, &account, &bucket, next, false).await?;
+            }
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// It was right: in the transaction of what it was for.
+    pub async fn succeeded(
+        self,
+        tx: &mut Transaction<'_, Postgres>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        store::clear(tx, &self.account, &self.bucket).await?;
+        Ok(store::trust(tx, &self.account, &self.prefix, now).await?)
+    }
+
+    /// It was not checked after all.
+    pub async fn withdrawn(self, app: &App) -> Result<(), Error> {
+        if !self.counted {
+            return Ok(());
+        }
+        let mut tx = app.write.begin().await?;
+        if let Some(known) = store::lock(&mut tx, &self.account, &self.bucket).await? {
+            let failures = (known.failures - 1).max(1);
+            let before = Failures { failures, blocked_until: known.failed_at, ..known };
+            store::put(&mut tx, &self.account, &self.bucket, before, false).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Forgets what no longer counts.
+pub async fn forget(app: &App, now: DateTime<Utc>) -> sqlx::Result<()> {
+    store::forget(&app.write, now - FORGOTTEN_AFTER, now - TRUSTED_FOR, now - WINDOW).await
+}
+
+fn wait_for(wait: TimeDelta) -> Error {
+    Error::exhausted("TOO_MANY_FAILURES", "too many wrong sign-ins; wait before the next")
+        .retry_after(wait.to_std().unwrap_or(Duration::from_secs(1)))
+}
