@@ -1,13 +1,14 @@
-//! What every request needs: the ways to the services, and the keys by which tokens are known.
+//! What every request needs: the ways to the services, the keys by which tokens are known, and the gateway's own token.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use auth::{ISSUER, Keys, Revocations, Verifier};
+use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
 use rpc::client;
 use tonic::transport::Channel;
 
-use crate::config::Services;
+use crate::SERVICE;
+use crate::config::Config;
 
 /// Cheap to clone: everything in it is shared.
 #[derive(Clone, Debug)]
@@ -22,19 +23,24 @@ pub struct App {
     pub notifier: Channel,
     /// Tells who calls. The services look for themselves again.
     pub verifier: Arc<Verifier>,
+    /// For what the gateway asks of its own accord.
+    pub token: Arc<ServiceToken>,
 }
 
 impl App {
     /// Connects when first used, so that the gateway may be there before the services. To be called inside a runtime.
-    pub fn connect(services: &Services) -> Result<Self> {
+    pub fn connect(config: &Config) -> Result<Self> {
+        let services = &config.services;
         let channel = |url: &str, name: &'static str| client::connect_lazy(url).context(name);
         let identity = channel(&services.identity_url, "IDENTITY_URL")?;
         let keys = Keys::from_identity(identity.clone());
+        let secret = config.service_secret.clone();
         Ok(Self {
             opportunities: channel(&services.opportunities_url, "OPPORTUNITIES_URL")?,
             analytics: channel(&services.analytics_url, "ANALYTICS_URL")?,
             notifier: channel(&services.notifier_url, "NOTIFIER_URL")?,
             verifier: Arc::new(Verifier::new(ISSUER, keys, Arc::<Revocations>::default())),
+            token: Arc::new(ServiceToken::new(identity.clone(), SERVICE, secret)),
             identity,
         })
     }

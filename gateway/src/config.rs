@@ -1,7 +1,7 @@
 //! What the gateway is told from outside: the only file that reads the environment.
 
 use clap::{Args, Parser, Subcommand};
-use process::{ListenSettings, TelemetrySettings};
+use process::{ListenSettings, Secret, TelemetrySettings};
 
 /// Serves the REST API.
 #[derive(Parser, Debug)]
@@ -33,6 +33,9 @@ pub struct Config {
     /// Where the services are.
     #[command(flatten)]
     pub services: Services,
+    /// By which the gateway is known to identity.
+    #[arg(long, env = "SERVICE_SECRET", hide_env_values = true)]
+    pub service_secret: Secret,
 }
 
 /// Where the services listen; several replicas with commas between them.

@@ -24,7 +24,7 @@ pub const SERVICE: &str = "gateway";
 /// Binds, and spawns the HTTP server; returns at once. It is ready at once, too: a service that is down is that request's failure.
 pub fn serve(process: &process::Context, config: Config) -> Work<'_> {
     Box::pin(async move {
-        let app = App::connect(&config.services)?;
+        let app = App::connect(&config)?;
         let router = router::router(app, process.readiness());
         let listener = process.listen(&config.listen).await?;
         process.spawn("http", process::http::serve(listener, router, process.shutdown()));
