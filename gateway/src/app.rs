@@ -23,6 +23,8 @@ pub struct App {
     pub notifier: Channel,
     /// Tells who calls. The services look for themselves again.
     pub verifier: Arc<Verifier>,
+    /// What has been taken back of the tokens that are still unexpired.
+    pub revocations: Arc<Revocations>,
     /// For what the gateway asks of its own accord.
     pub token: Arc<ServiceToken>,
 }
@@ -35,12 +37,14 @@ impl App {
         let identity = channel(&services.identity_url, "IDENTITY_URL")?;
         let keys = Keys::from_identity(identity.clone());
         let secret = config.service_secret.clone();
+        let revocations = Arc::<Revocations>::default();
         Ok(Self {
             opportunities: channel(&services.opportunities_url, "OPPORTUNITIES_URL")?,
             analytics: channel(&services.analytics_url, "ANALYTICS_URL")?,
             notifier: channel(&services.notifier_url, "NOTIFIER_URL")?,
-            verifier: Arc::new(Verifier::new(ISSUER, keys, Arc::<Revocations>::default())),
+            verifier: Arc::new(Verifier::new(ISSUER, keys, Arc::clone(&revocations))),
             token: Arc::new(ServiceToken::new(identity.clone(), SERVICE, secret)),
+            revocations,
             identity,
         })
     }

@@ -1,11 +1,14 @@
 //! Who asks, and what travels along with what a handler asks of a service for them.
 
+use auth::Caller;
 use axum::extract::FromRequestParts;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use proto::analytics::v1::forecast_service_client::ForecastServiceClient;
 use proto::analytics::v1::report_service_client::ReportServiceClient;
+use proto::identity::v1::session_service_client::SessionServiceClient;
+use proto::identity::v1::settings_service_client::SettingsServiceClient;
 use proto::identity::v1::team_service_client::TeamServiceClient;
 use proto::identity::v1::token_service_client::TokenServiceClient;
 use proto::identity::v1::user_service_client::UserServiceClient;
@@ -26,7 +29,10 @@ const PAGE_BYTES: usize = 48 * 1024 * 1024;
 ///
 /// 401 without a good token; 503 where it is signed by a key that only identity could tell of, and identity is down.
 #[derive(Clone, Debug)]
-pub struct Call(Guest);
+pub struct Call {
+    guest: Guest,
+    caller: Caller,
+}
 
 /// A request of anybody.
 #[derive(Clone, Debug)]
@@ -64,7 +70,7 @@ impl FromRequestParts<App> for Call {
         if let Some(authorization) = parts.headers.get(AUTHORIZATION) {
             context = context.with_authorization(authorization.clone());
         }
-        Ok(Self(Guest { app, context }))
+        Ok(Self { guest: Guest { app, context }, caller })
     }
 }
 
@@ -88,49 +94,65 @@ impl Guest {
 }
 
 impl Call {
+    /// The id of the person who asks; 403 for a service.
+    pub fn me(&self) -> Answer<i64> {
+        let nobody = || rpc::Error::denied("a service is no user");
+        Ok(self.caller.user().ok_or_else(nobody)?)
+    }
+
     /// With the key under which the same request is answered the same.
     #[must_use]
     pub fn once(mut self, key: IdempotencyKey) -> Self {
         if let Some(key) = key.0 {
-            self.0.context = self.0.context.with_idempotency_key(key);
+            self.guest.context = self.guest.context.with_idempotency_key(key);
         }
         self
     }
 
     /// Users.
     pub fn users(&self) -> UserServiceClient<Channel> {
-        UserServiceClient::new(self.0.app.identity.clone())
+        UserServiceClient::new(self.guest.app.identity.clone())
+    }
+
+    /// The organisation's settings.
+    pub fn settings(&self) -> SettingsServiceClient<Channel> {
+        SettingsServiceClient::new(self.guest.app.identity.clone())
+    }
+
+    /// Sessions.
+    pub fn sessions(&self) -> SessionServiceClient<Channel> {
+        SessionServiceClient::new(self.guest.app.identity.clone())
     }
 
     /// Teams.
     pub fn teams(&self) -> TeamServiceClient<Channel> {
-        TeamServiceClient::new(self.0.app.identity.clone())
+        TeamServiceClient::new(self.guest.app.identity.clone())
     }
 
     /// Pipelines and their stages.
     pub fn pipelines(&self) -> PipelineServiceClient<Channel> {
-        PipelineServiceClient::new(self.0.app.opportunities.clone())
+        PipelineServiceClient::new(self.guest.app.opportunities.clone())
     }
 
     /// Opportunities.
     pub fn opportunities(&self) -> OpportunityServiceClient<Channel> {
-        OpportunityServiceClient::new(self.0.app.opportunities.clone())
+        OpportunityServiceClient::new(self.guest.app.opportunities.clone())
             .max_decoding_message_size(PAGE_BYTES)
     }
 
     /// Reports.
     pub fn reports(&self) -> ReportServiceClient<Channel> {
-        ReportServiceClient::new(self.0.app.analytics.clone())
+        ReportServiceClient::new(self.guest.app.analytics.clone())
     }
 
     /// Forecasts.
     pub fn forecasts(&self) -> ForecastServiceClient<Channel> {
-        ForecastServiceClient::new(self.0.app.analytics.clone())
+        ForecastServiceClient::new(self.guest.app.analytics.clone())
     }
 
     /// Notifications.
     pub fn notifications(&self) -> NotificationServiceClient<Channel> {
-        NotificationServiceClient::new(self.0.app.notifier.clone())
+        NotificationServiceClient::new(self.guest.app.notifier.clone())
             .max_decoding_message_size(PAGE_BYTES)
     }
 
@@ -145,7 +167,7 @@ impl Call {
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let answer = client::read(|| {
-            let request = self.0.context.request(message.clone());
+            let request = self.guest.context.request(message.clone());
             call(client.clone(), request)
         });
         Ok(answer.await?)
@@ -156,7 +178,7 @@ impl Call {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        Ok(self.0.write(message, call).await?)
+        Ok(self.guest.write(message, call).await?)
     }
 }
 

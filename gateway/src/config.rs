@@ -1,7 +1,7 @@
 //! What the gateway is told from outside: the only file that reads the environment.
 
 use clap::{Args, Parser, Subcommand};
-use process::{ListenSettings, Secret, TelemetrySettings};
+use process::{EventsSettings, ListenSettings, Secret, TelemetrySettings};
 
 /// Serves the REST API.
 #[derive(Parser, Debug)]
@@ -30,6 +30,9 @@ pub struct Config {
     /// Where it listens.
     #[command(flatten)]
     pub listen: ListenSettings,
+    /// Where events travel.
+    #[command(flatten)]
+    pub events: EventsSettings,
     /// Where the services are.
     #[command(flatten)]
     pub services: Services,

@@ -16,7 +16,7 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::{FieldError, ProblemDocument};
-use crate::rest::token::{TokenFailure, TokenForm};
+use crate::rest::token::{RevocationForm, TokenFailure, TokenForm};
 use crate::router;
 
 const DESCRIPTION: &str = "The sales funnel of a team: opportunities and their history, what will close, what is stuck.\n\n\
@@ -25,7 +25,7 @@ decimals, exact. Days are `YYYY-MM-DD`, instants RFC 3339 in UTC. Collections ar
 next one. Every failure is an `application/problem+json` document whose `code` does not change; unknown fields and parameters are errors. \
 Every answer carries `X-Request-Id`.";
 
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 9] = [
     ("auth", "Signing in."),
     ("pipeline", "Pipelines, their stages, and the funnel as it stands."),
     ("opportunities", "What may be sold, to whom, for how much, and how far it has come."),
@@ -34,6 +34,7 @@ const TAGS: [(&str, &str); 8] = [
     ("notifications", "What the caller is told of."),
     ("users", "The people who use the product."),
     ("teams", "Their teams."),
+    ("settings", "What holds for the whole organisation."),
 ];
 
 /// The whole document.
@@ -75,6 +76,7 @@ fn components(document: &OpenApi) -> utoipa::openapi::Components {
         schema::<ProblemDocument>(),
         schema::<FieldError>(),
         schema::<TokenForm>(),
+        schema::<RevocationForm>(),
         schema::<TokenFailure>(),
     ]);
     let mut needed = BTreeSet::new();
@@ -193,10 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn only_signing_in_needs_no_token() {
+    fn only_signing_in_and_out_needs_no_token() {
         for (name, operation) in operations() {
             let open = operation.get("security").is_some_and(|it| it == &serde_json::json!([{}]));
-            assert_eq!(open, name == "post /api/v1/auth/token", "{name}");
+            assert_eq!(open, name.starts_with("post /api/v1/auth/"), "{name}");
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod observe;
 pub mod rest;
 pub mod router;
 
+use events::stream;
 use process::Work;
 
 use crate::app::App;
@@ -25,8 +26,17 @@ pub const SERVICE: &str = "gateway";
 pub fn serve(process: &process::Context, config: Config) -> Work<'_> {
     Box::pin(async move {
         let app = App::connect(&config)?;
-        let router = router::router(app, process.readiness());
+        let nats = stream::connect(config.events.nats_url.expose(), SERVICE).await?;
+        let router = router::router(app.clone(), process.readiness());
         let listener = process.listen(&config.listen).await?;
+        let rights = events::rights::follow_identity(
+            nats,
+            stream::Settings::of(&config.events),
+            app.revocations,
+            (app.identity, app.token),
+            process.shutdown(),
+        );
+        process.spawn("rights", rights);
         process.spawn("http", process::http::serve(listener, router, process.shutdown()));
         Ok(())
     })

@@ -61,8 +61,20 @@ where
     Ok(())
 }
 
+/// The same for a process that asks identity for the present state, with its own token.
+pub async fn follow_identity(
+    nats: Client,
+    settings: Settings,
+    revocations: Arc<Revocations>,
+    (channel, token): (Channel, Arc<ServiceToken>),
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let load = |revocations| of_identity(channel.clone(), Arc::clone(&token), revocations);
+    follow(nats, settings, revocations, load, shutdown).await
+}
+
 /// The present state as identity streams it to a service.
-pub async fn of_identity(
+async fn of_identity(
     channel: Channel,
     token: Arc<ServiceToken>,
     revocations: Arc<Revocations>,

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use proto::mask::Masked;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -35,20 +36,37 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        check_media_type(&parts.headers)?;
+        check_media_type(&parts.headers, &["application/json"])?;
         let body = read(body, BODY_LIMIT_BYTES).await?;
         Ok(Self(proto::json::decode(&body)?))
     }
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+/// A JSON merge patch (RFC 7396): what it names is to change, `null` clears. As a request like [`Json`], and `application/merge-patch+json` too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned + Masked> FromRequest<S> for Patch<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        check_media_type(&parts.headers, &["application/json", "application/merge-patch+json"])?;
+        let body = read(body, BODY_LIMIT_BYTES).await?;
+        Ok(Self(proto::mask::decode(&body)?))
+    }
+}
+
+fn check_media_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
     let refuse = |detail: &'static str| {
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     };
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     let media_type = text(CONTENT_TYPE).unwrap_or_default();
     let mut parts = media_type.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/json"));
+    let is_json = parts
+        .next()
+        .is_some_and(|name| accepted.iter().any(|known| name.eq_ignore_ascii_case(known)));
     let is_utf8 = parts.all(|parameter| match parameter.split_once('=') {
         Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
             value.trim_matches('"').eq_ignore_ascii_case("utf-8")

@@ -1,6 +1,6 @@
 //! How requests of the REST API are read and answers are written, the same on every route and as the documentation says.
 //!
-//! Handlers take [`Path`], [`Query`] (or [`NoQuery`]), [`IfMatch`] and [`Json`], and return an [`Answer`] of [`Json`], [`Resource`], [`Created`]
+//! Handlers take [`Path`], [`Query`] (or [`NoQuery`]), [`IfMatch`] and [`Json`] or [`Patch`], and return an [`Answer`] of [`Json`], [`Resource`], [`Created`]
 //! or [`NoContent`]. The router is wrapped in [`finish`], which gives every answer its request id and every failure its
 //! problem document.
 
@@ -15,7 +15,7 @@ mod query;
 
 pub use answer::{Answer, Created, NoContent, Resource, present};
 pub(crate) use body::read as read_body;
-pub use body::{BODY_LIMIT_BYTES, Json};
+pub use body::{BODY_LIMIT_BYTES, Json, Patch};
 pub use condition::IfMatch;
 pub use finish::{RequestId, finish};
 pub use path::Path;

@@ -5,7 +5,7 @@ use http::request::Parts;
 
 use super::Problem;
 
-/// The one parameter of a path: an id as `i64`, or a name as `String`. 404 where nothing can have it.
+/// What a path names: an id as `i64`, two of them, or a name as `String`. 404 where nothing can have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path<T>(pub T);
 
@@ -14,6 +14,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Path<i64> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         id(&parameter(parts, state).await?).map(Self).ok_or_else(Problem::not_found)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Path<(i64, i64)> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let parameters = RawPathParams::from_request_parts(parts, state).await;
+        let parameters = parameters.map_err(|_| Problem::not_found())?;
+        let mut ids = parameters.iter().map(|(_, value)| id(value));
+        match (ids.next().flatten(), ids.next().flatten()) {
+            (Some(first), Some(second)) => Ok(Self((first, second))),
+            _ => Err(Problem::not_found()),
+        }
     }
 }
 
@@ -52,6 +66,10 @@ mod tests {
     async fn status(path: &str) -> u16 {
         let router = Router::new()
             .route("/ids/{id}", get(|Path(id): Path<i64>| async move { id.to_string() }))
+            .route(
+                "/pairs/{id}/{other}",
+                get(|Path((id, other)): Path<(i64, i64)>| async move { format!("{id} {other}") }),
+            )
             .route("/keys/{key}", get(|Path(key): Path<String>| async move { key }));
         let request = http::Request::get(path).body(Body::empty()).unwrap();
         router.oneshot(request).await.unwrap().status().as_u16()
@@ -65,6 +83,14 @@ mod tests {
             ["0", "-1", "+1", "007", "1.0", "abc", "9223372036854775808", "%00", "%FF", "1%20"]
         {
             assert_eq!(status(&format!("/ids/{id}")).await, 404, "{id}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_path_may_name_two() {
+        assert_eq!(status("/pairs/7/8").await, 200);
+        for pair in ["0/8", "7/x", "7/08"] {
+            assert_eq!(status(&format!("/pairs/{pair}")).await, 404, "{pair}");
         }
     }
 

@@ -3,7 +3,10 @@
 pub mod forecast;
 pub mod notifications;
 pub mod opportunities;
-pub mod people;
 pub mod pipelines;
 pub mod reports;
+pub mod sessions;
+pub mod settings;
+pub mod teams;
 pub mod token;
+pub mod users;

@@ -9,7 +9,7 @@ use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
-use proto::identity::v1::{IssueTokenRequest, RefreshTokenRequest, TokenSet};
+use proto::identity::v1::{IssueTokenRequest, RefreshTokenRequest, RevokeTokenRequest, TokenSet};
 use rpc::Error;
 use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ResponsesBuilder};
@@ -101,24 +101,7 @@ impl<S: Sync> FromRequest<S> for TokenForm {
     type Rejection = TokenFailure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, TokenFailure> {
-        let invalid = |detail: &'static str| TokenFailure::bad("invalid_request", detail);
-        let (parts, body) = request.into_parts();
-        let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-        if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            return Err(invalid("the body has to be application/x-www-form-urlencoded"));
-        }
-        let body = read_body(body, FORM_LIMIT_BYTES).await.map_err(|problem| TokenFailure {
-            status: problem.status(),
-            ..invalid("the body is too long or broke off")
-        })?;
-        let mut fields = BTreeMap::new();
-        for (name, value) in form_urlencoded::parse(&body) {
-            // RFC 6749 3.2: a parameter without a value is as good as absent, and none may come twice.
-            if !value.is_empty() && fields.insert(name.into_owned(), value.into_owned()).is_some() {
-                return Err(invalid("a parameter came twice"));
-            }
-        }
+        let mut fields = read_form(request).await?;
         let mut take = |name: &str| fields.remove(name);
         Ok(Self {
             grant_type: take("grant_type"),
@@ -127,6 +110,85 @@ impl<S: Sync> FromRequest<S> for TokenForm {
             refresh_token: take("refresh_token"),
         })
     }
+}
+
+/// A token that is no longer needed.
+#[derive(Debug, Default, ToSchema)]
+pub struct RevocationForm {
+    /// A refresh token, or an access token.
+    #[schema(required = true)]
+    pub token: Option<String>,
+    /// `refresh_token` or `access_token`: a hint, which is not needed.
+    pub token_type_hint: Option<String>,
+}
+
+/// What is said of a token that is no longer good: nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Revoked;
+
+/// Sign out
+///
+/// Ends the session of a refresh or access token (RFC 7009). What is no token is answered alike.
+#[utoipa::path(
+    post,
+    path = "/auth/revoke",
+    tag = "auth",
+    security(()),
+    request_body(content = RevocationForm, content_type = "application/x-www-form-urlencoded")
+)]
+pub async fn revoke_token(guest: Guest, form: RevocationForm) -> Result<Revoked, TokenFailure> {
+    let mut tokens = guest.tokens();
+    let request = RevokeTokenRequest { token: given(form.token, "token is missing")? };
+    guest.write(request, |request| async move { tokens.revoke_token(request).await }).await?;
+    Ok(Revoked)
+}
+
+impl<S: Sync> FromRequest<S> for RevocationForm {
+    type Rejection = TokenFailure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, TokenFailure> {
+        let mut fields = read_form(request).await?;
+        Ok(Self {
+            token: fields.remove("token"),
+            token_type_hint: fields.remove("token_type_hint"),
+        })
+    }
+}
+
+impl IntoResponse for Revoked {
+    fn into_response(self) -> Response {
+        unkept(StatusCode::OK.into_response())
+    }
+}
+
+impl IntoResponses for Revoked {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let response = ResponseBuilder::new().description("The token is no longer good.");
+        ResponsesBuilder::new().response("200", response).build().into()
+    }
+}
+
+/// The fields of a form; those without a value are as good as absent.
+async fn read_form(request: Request) -> Result<BTreeMap<String, String>, TokenFailure> {
+    let invalid = |detail: &'static str| TokenFailure::bad("invalid_request", detail);
+    let (parts, body) = request.into_parts();
+    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(invalid("the body has to be application/x-www-form-urlencoded"));
+    }
+    let body = read_body(body, FORM_LIMIT_BYTES).await.map_err(|problem| TokenFailure {
+        status: problem.status(),
+        ..invalid("the body is too long or broke off")
+    })?;
+    let mut fields = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(&body) {
+        // RFC 6749 3.2: a parameter without a value is as good as absent, and none may come twice.
+        if !value.is_empty() && fields.insert(name.into_owned(), value.into_owned()).is_some() {
+            return Err(invalid("a parameter came twice"));
+        }
+    }
+    Ok(fields)
 }
 
 impl TokenFailure {

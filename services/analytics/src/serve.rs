@@ -72,11 +72,21 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             events::consumer::run(people, consumer::apply_identity, shutdown.clone()),
         );
         process.spawn("deals", apply_deals(deals, is_loaded, shutdown.clone()));
+        let revocations = Arc::<Revocations>::default();
+        process.spawn(
+            "rights",
+            events::rights::follow_identity(
+                nats,
+                stream::Settings::of(&config.events),
+                Arc::clone(&revocations),
+                (identity.clone(), Arc::clone(&token)),
+                shutdown.clone(),
+            ),
+        );
         let owner = Owner::new(opportunities, token);
         let (url, pool) = (config.database.url.clone(), state.writes.clone());
         process.spawn("reconcile", reconcile::run(url, pool, owner, shutdown.clone()));
-        let verifier =
-            Verifier::new(ISSUER, Keys::from_identity(identity), Arc::new(Revocations::default()));
+        let verifier = Verifier::new(ISSUER, Keys::from_identity(identity), revocations);
         let server = rpc::Server::builder(NAME)
             .readiness(process.readiness())
             .auth(auth::Layer::new(Arc::new(verifier), &[]))

@@ -76,11 +76,18 @@ pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
         };
         process.spawn("work", work.run(latch, process.shutdown()));
 
-        let verifier = Verifier::new(
-            auth::ISSUER,
-            Keys::from_identity(identity),
-            Arc::<Revocations>::default(),
+        let revocations = Arc::<Revocations>::default();
+        process.spawn(
+            "rights",
+            events::rights::follow_identity(
+                nats,
+                stream::Settings::of(&config.events),
+                Arc::clone(&revocations),
+                (identity.clone(), token),
+                process.shutdown(),
+            ),
         );
+        let verifier = Verifier::new(auth::ISSUER, Keys::from_identity(identity), revocations);
         let server = Server::builder(SERVICE)
             .readiness(process.readiness())
             .auth(auth::Layer::new(Arc::new(verifier), &[]))

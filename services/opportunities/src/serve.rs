@@ -73,9 +73,9 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
                 name: "opportunities".to_owned(),
                 source: "identity".to_owned(),
                 database_url: config.database.url.clone(),
-                nats,
-                stream,
-                owner: ChangeSource::of_service(channel.clone(), token),
+                nats: nats.clone(),
+                stream: stream.clone(),
+                owner: ChangeSource::of_service(channel.clone(), Arc::clone(&token)),
                 poll_every: POLL,
                 durable: false,
                 position: None,
@@ -83,8 +83,18 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             events::consumer::run(consumer, consumer::apply, shutdown.clone())
         });
         process.spawn("forget", forget(writes, shutdown.clone()));
-        let verifier =
-            Verifier::new(ISSUER, Keys::from_identity(channel), Arc::new(Revocations::default()));
+        let revocations = Arc::<Revocations>::default();
+        process.spawn(
+            "rights",
+            events::rights::follow_identity(
+                nats,
+                stream,
+                Arc::clone(&revocations),
+                (channel.clone(), token),
+                shutdown.clone(),
+            ),
+        );
+        let verifier = Verifier::new(ISSUER, Keys::from_identity(channel), revocations);
         let server = rpc::Server::builder("opportunities")
             .readiness(process.readiness())
             .auth(auth::Layer::new(Arc::new(verifier), &[]))

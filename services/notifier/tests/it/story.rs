@@ -25,6 +25,7 @@ use proto::{
     identity::v1::{
         IssueServiceTokenRequest, IssueServiceTokenResponse, IssueTokenRequest, IssueTokenResponse,
         ListKeysRequest, ListKeysResponse, RefreshTokenRequest, RefreshTokenResponse,
+        RevokeTokenRequest, RevokeTokenResponse,
         key_service_server::{KeyService, KeyServiceServer},
         token_service_server::{TokenService, TokenServiceServer},
     },
@@ -133,6 +134,13 @@ impl TokenService for Owner {
         _: Request<RefreshTokenRequest>,
     ) -> Result<Response<RefreshTokenResponse>, Status> {
         Err(Status::unimplemented("not asked for"))
+    }
+
+    async fn revoke_token(
+        &self,
+        _: Request<RevokeTokenRequest>,
+    ) -> Result<Response<RevokeTokenResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
     }
 
     async fn issue_service_token(
