@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use tracing::warn;
 
 use crate::{
-    Event, Record,
+    Record,
     listen::{Heard, fan_out},
     stream::{Settings, is_connected},
 };
@@ -47,7 +47,8 @@ where
             match timeout(WITHOUT_BROKER, heard.next()).await {
                 Ok(Some(Heard::Joined)) => load_at_last(&load, &revocations).await,
                 Ok(Some(Heard::Events(events))) => {
-                    events.iter().for_each(|event| apply(&revocations, event));
+                    let records = events.iter().filter_map(|event| event.record.as_ref());
+                    records.for_each(|record| apply(&revocations, record));
                 }
                 Ok(None) => return,
                 Err(_elapsed) if is_connected(&nats) => {}
@@ -98,9 +99,10 @@ pub fn take_in(revocations: &Revocations, piece: &ListRightsResponse) {
     piece.ended_session_ids.iter().for_each(|id| revocations.revoke_session(*id));
 }
 
-fn apply(revocations: &Revocations, event: &Event) {
-    match &event.record {
-        Some(Record::User(user)) => set_user(
+/// Takes in what a change of identity's says of rights.
+pub fn apply(revocations: &Revocations, record: &Record) {
+    match record {
+        Record::User(user) => set_user(
             revocations,
             user.id,
             user.rights_version,
@@ -108,7 +110,7 @@ fn apply(revocations: &Revocations, event: &Event) {
             &user.role,
             user.team_id,
         ),
-        Some(Record::Session(session)) if session.ended_at.is_some() => {
+        Record::Session(session) if session.ended_at.is_some() => {
             revocations.revoke_session(session.id);
         }
         _ => {}

@@ -1,6 +1,9 @@
 //! What every use case works with.
 
-use events::{Change, Wake};
+use std::sync::Arc;
+
+use auth::Revocations;
+use events::{Change, Wake, rights};
 use rpc::Error;
 use sqlx::{PgPool, Postgres, Transaction};
 
@@ -17,6 +20,8 @@ pub struct App {
     pub gate: Gate,
     /// Wakes the relay after a commit.
     pub wake: Wake,
+    /// What this process refuses of tokens that were signed before; others hear of it by the change.
+    pub revocations: Arc<Revocations>,
 }
 
 impl App {
@@ -28,6 +33,7 @@ impl App {
     ) -> Result<(), Error> {
         events::outbox::append(&mut tx, changes).await?;
         tx.commit().await?;
+        changes.iter().for_each(|change| rights::apply(&self.revocations, &change.record));
         self.wake.wake();
         Ok(())
     }

@@ -76,7 +76,7 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
         };
         process.spawn("relay", events::relay::run(relay, process.shutdown()));
 
-        let revocations = Arc::<Revocations>::default();
+        let revocations = Arc::clone(&app.revocations);
         let verifier =
             Verifier::new(&issuer.name, Keys::fixed(issuer.keys()), Arc::clone(&revocations));
         let verifier = Arc::new(verifier);
@@ -193,6 +193,7 @@ fn connect(database: &DatabaseSettings) -> anyhow::Result<App> {
         write: postgres::write_pool(&database.url, database.pool_size, SERVICE)?,
         gate: Gate::default(),
         wake: Wake::default(),
+        revocations: Arc::default(),
     })
 }
 

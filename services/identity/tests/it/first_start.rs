@@ -10,11 +10,12 @@ async fn the_first_admin_is_made_once_however_often_it_starts() {
     first.sign_in(ADMIN, PASSWORD).await.unwrap();
     let second = Identity::on(first.stop().await).await;
     second.sign_in(ADMIN, PASSWORD).await.unwrap();
-    let told: Vec<(String, i64)> =
-        sqlx::query_as("select type, version from change where aggregate <> 'session' order by change_id")
-            .fetch_all(&mut second.connection().await)
-            .await
-            .unwrap();
+    let told: Vec<(String, i64)> = sqlx::query_as(
+        "select type, version from change where aggregate <> 'session' order by change_id",
+    )
+    .fetch_all(&mut second.connection().await)
+    .await
+    .unwrap();
     assert_eq!(told, [("settings.created".to_owned(), 1), ("user.created".to_owned(), 1)]);
 }
 

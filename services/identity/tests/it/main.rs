@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 #![expect(clippy::disallowed_methods, reason = "the environment says where the servers are")]
 
+mod changes;
 mod first_start;
+mod limits;
 mod people;
+mod sessions;
 mod support;
 mod tokens;
 mod written;

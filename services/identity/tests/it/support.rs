@@ -7,9 +7,9 @@ use std::{
 
 use prost_types::FieldMask;
 use proto::identity::v1::{
-    CreateUserRequest, IssueTokenRequest, RefreshTokenRequest, TokenSet, UpdateTeamRequest, User,
-    team_service_client::TeamServiceClient, token_service_client::TokenServiceClient,
-    user_service_client::UserServiceClient,
+    CreateUserRequest, IssueServiceTokenRequest, IssueTokenRequest, RefreshTokenRequest, TokenSet,
+    UpdateTeamRequest, User, team_service_client::TeamServiceClient,
+    token_service_client::TokenServiceClient, user_service_client::UserServiceClient,
 };
 use rpc::{Error, client::Context};
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -117,6 +117,17 @@ impl Identity {
 
     pub(crate) async fn admin(&self) -> Context {
         bearer(&self.sign_in(ADMIN, PASSWORD).await.unwrap().access_token)
+    }
+
+    /// The gateway, as a service of its own.
+    pub(crate) async fn service(&self) -> Context {
+        let request = IssueServiceTokenRequest {
+            service: "gateway".to_owned(),
+            secret: SERVICE_SECRET.to_owned(),
+        };
+        let mut tokens = TokenServiceClient::new(self.channel.clone());
+        let answer = tokens.issue_service_token(request).await.unwrap();
+        bearer(&answer.into_inner().access_token)
     }
 
     pub(crate) fn users(&self) -> UserServiceClient<Channel> {
