@@ -62,7 +62,12 @@ impl Api {
 
     /// Sends a form to the token endpoint.
     pub(crate) async fn ask_token(&self, form: &[(&str, &str)]) -> Answer {
-        let url = format!("{}/api/v1/auth/token", self.origin);
+        self.send_form("/auth/token", form).await
+    }
+
+    /// Sends a form.
+    pub(crate) async fn send_form(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let url = format!("{}/api/v1{path}", self.origin);
         Answer::read(self.client.post(url).form(form)).await.unwrap()
     }
 
@@ -76,6 +81,10 @@ impl Api {
 
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::PATCH, path, &[], &body.to_string()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, &[], "").await
     }
 
     /// Sends a body as it is, as JSON unless a header says otherwise.

@@ -13,6 +13,7 @@ mod money;
 mod outage;
 mod paging;
 mod problems;
+mod revocation;
 mod rights;
 mod rooms;
 mod traces;
