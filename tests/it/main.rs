@@ -9,6 +9,7 @@ mod concurrency;
 mod documented;
 mod driver;
 mod hostile;
+mod matrix;
 mod money;
 mod outage;
 mod paging;

@@ -1,0 +1,195 @@
+//! Every operation with what it asks of its caller. One that is missing here, or is here and nowhere else, fails the build.
+//!
+//! What is sent passes authorisation and changes nothing: a version that the record does not have, a body that lacks what is required, a record
+//! that is not there.
+
+use prost::Message;
+use proto::identity::v1 as identity;
+use proto::opportunities::v1 as opportunities;
+use serde_json::{Value, json};
+
+use super::policy::Policy;
+
+/// An id that nothing has.
+pub(super) const ABSENT: i64 = 999_999_999;
+/// A version that nothing has.
+const NEVER: i64 = 999;
+
+/// What the requests are about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    /// The owner's opportunity.
+    pub(super) opportunity: i64,
+    /// The owner.
+    pub(super) owner: i64,
+}
+
+/// An operation.
+pub(super) struct Row {
+    /// `package.Service/Method`, without `salespipeline.`; empty where another row of the same method says it.
+    pub(super) rpc: &'static str,
+    /// Method and path below the base, if it can be reached over REST.
+    pub(super) rest: Option<&'static str>,
+    pub(super) policy: Policy,
+    /// What is sent over gRPC; nothing is an empty message.
+    pub(super) message: Vec<u8>,
+    /// What is sent over REST; null is nothing.
+    pub(super) body: Value,
+}
+
+fn row(rpc: &'static str, rest: &'static str, policy: Policy) -> Row {
+    let rest = Some(rest).filter(|rest| !rest.is_empty());
+    Row { rpc, rest, policy, message: Vec::new(), body: Value::Null }
+}
+
+impl Row {
+    fn saying(self, message: &impl Message) -> Self {
+        Self { message: message.encode_to_vec(), ..self }
+    }
+
+    fn with(self, body: Value) -> Self {
+        Self { body, ..self }
+    }
+}
+
+pub(super) fn table(record: Record) -> Vec<Row> {
+    let mut rows = identity_rows(record);
+    rows.extend(book_rows(record));
+    rows.extend(derived_rows());
+    rows
+}
+
+fn identity_rows(Record { owner, .. }: Record) -> Vec<Row> {
+    use Policy::{Admins, Oneself, Open, OwnThings, Readers, Services};
+    let user = |id| identity::UpdateUserRequest {
+        id,
+        expected_version: Some(NEVER),
+        username: Some("x".to_owned()),
+        ..identity::UpdateUserRequest::default()
+    };
+    let short = identity::ChangePasswordRequest {
+        current_password: "x".to_owned(),
+        new_password: "x".to_owned(),
+    };
+    let member = (ABSENT, ABSENT);
+    vec![
+        row("identity.v1.TokenService/IssueToken", "post /auth/token", Open),
+        row("identity.v1.TokenService/RefreshToken", "", Open),
+        row("identity.v1.TokenService/RevokeToken", "post /auth/revoke", Open),
+        row("identity.v1.TokenService/IssueServiceToken", "", Open),
+        row("identity.v1.KeyService/ListKeys", "", Open),
+        row("identity.v1.UserService/GetUser", "get /users/{id}", Readers),
+        row("", "get /users/me", Readers),
+        row("identity.v1.UserService/ListUsers", "get /users", Readers),
+        row("identity.v1.UserService/CreateUser", "post /users", Admins).with(json!({})),
+        row("identity.v1.UserService/UpdateUser", "patch /users/{id}", Oneself)
+            .saying(&user(owner))
+            .with(json!({"username": "x"})),
+        // Over gRPC it is the same method with one's own id.
+        row("", "patch /users/me", OwnThings).with(json!({"username": "x"})),
+        row("identity.v1.UserService/ChangePassword", "post /users/me/password", OwnThings)
+            .saying(&short)
+            .with(json!({"current_password": "x", "new_password": "x"})),
+        row("identity.v1.SessionService/ListSessions", "get /users/me/sessions", Readers),
+        row("identity.v1.SessionService/EndSession", "delete /users/me/sessions/{id}", OwnThings)
+            .saying(&identity::EndSessionRequest { id: ABSENT }),
+        row("identity.v1.SessionService/EndUserSessions", "delete /users/{id}/sessions", Admins)
+            .saying(&identity::EndUserSessionsRequest { user_id: ABSENT }),
+        row("identity.v1.SessionService/ListRights", "", Services),
+        row("identity.v1.TeamService/GetTeam", "get /teams/{id}", Readers),
+        row("identity.v1.TeamService/ListTeams", "get /teams", Readers),
+        row("identity.v1.TeamService/CreateTeam", "post /teams", Admins).with(json!({})),
+        row("identity.v1.TeamService/UpdateTeam", "patch /teams/{id}", Admins)
+            .saying(&identity::UpdateTeamRequest { id: ABSENT, ..Default::default() })
+            .with(json!({"name": "x"})),
+        row("identity.v1.TeamService/DeleteTeam", "delete /teams/{id}", Admins)
+            .saying(&identity::DeleteTeamRequest { id: ABSENT, expected_version: None }),
+        row("identity.v1.TeamService/AddTeamMember", "put /teams/{id}/members/{user_id}", Admins)
+            .saying(&identity::AddTeamMemberRequest { team_id: member.0, user_id: member.1 }),
+        row(
+            "identity.v1.TeamService/RemoveTeamMember",
+            "delete /teams/{id}/members/{user_id}",
+            Admins,
+        )
+        .saying(&identity::RemoveTeamMemberRequest { team_id: member.0, user_id: member.1 }),
+        row("identity.v1.SettingsService/GetSettings", "get /settings", Readers),
+        row("identity.v1.SettingsService/UpdateSettings", "patch /settings", Admins)
+            .saying(&identity::UpdateSettingsRequest {
+                expected_version: Some(NEVER),
+                fiscal_year_start: Some(2),
+                ..Default::default()
+            })
+            .with(json!({"fiscal_year_start": 2})),
+        row("identity.v1.SettingsService/FixCurrency", "", Services),
+    ]
+}
+
+fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
+    use Policy::{Admins, ChangesRecord, Readers, SeesRecord, Sellers};
+    let step = opportunities::ChangeOpportunityStageRequest {
+        id,
+        expected_version: Some(NEVER),
+        stage: "won".to_owned(),
+        ..Default::default()
+    };
+    let sale = opportunities::CreateOpportunityRequest {
+        customer_name: Some("Customer".to_owned()),
+        opportunity_name: "Sale".to_owned(),
+        ..Default::default()
+    };
+    vec![
+        row("opportunities.v1.PipelineService/ListPipelines", "get /pipelines", Readers),
+        row("opportunities.v1.PipelineService/ListStages", "get /pipeline/stages", Readers),
+        row("opportunities.v1.OpportunityService/ListOpportunities", "get /opportunities", Readers),
+        row(
+            "opportunities.v1.OpportunityService/CreateOpportunity",
+            "post /opportunities",
+            Sellers,
+        )
+        .saying(&sale)
+        .with(json!({"customer_name": "Customer", "opportunity_name": "Sale"})),
+        row(
+            "opportunities.v1.OpportunityService/GetOpportunity",
+            "get /opportunities/{id}",
+            SeesRecord,
+        )
+        .saying(&opportunities::GetOpportunityRequest { id }),
+        row(
+            "opportunities.v1.OpportunityService/ChangeOpportunityStage",
+            "patch /opportunities/{id}/stage",
+            ChangesRecord,
+        )
+        .saying(&step)
+        .with(json!({"stage": "won"})),
+        row(
+            "opportunities.v1.OpportunityService/ListStageHistory",
+            "get /opportunities/{id}/history",
+            SeesRecord,
+        )
+        .saying(&opportunities::ListStageHistoryRequest { id, ..Default::default() }),
+        row("opportunities.v1.OpportunityService/ImportHistory", "", Admins),
+        row("events.v1.ChangeService/ListChanges", "", Policy::Services),
+        row("events.v1.ChangeService/GetDigest", "", Policy::Services),
+        row("events.v1.ChangeService/StreamRecords", "", Policy::Services),
+    ]
+}
+
+fn derived_rows() -> Vec<Row> {
+    use Policy::Readers;
+    vec![
+        row("analytics.v1.ReportService/GetPipelineOverview", "get /pipeline/overview", Readers),
+        row(
+            "analytics.v1.ReportService/GetConversionRate",
+            "get /reports/conversion-rate",
+            Readers,
+        ),
+        row("analytics.v1.ReportService/GetSalesTrend", "get /reports/sales-trend", Readers),
+        row(
+            "analytics.v1.ReportService/GetSalesPerformance",
+            "get /reports/sales-performance",
+            Readers,
+        ),
+        row("analytics.v1.ForecastService/GetForecast", "get /forecast", Readers),
+        row("notifier.v1.NotificationService/ListNotifications", "get /notifications", Readers),
+    ]
+}
