@@ -1,6 +1,7 @@
 //! What every request needs: the ways to the services, the keys by which tokens are known, and the gateway's own token.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
@@ -8,7 +9,9 @@ use rpc::client;
 use tonic::transport::Channel;
 
 use crate::SERVICE;
-use crate::config::Config;
+use crate::config::{Config, PublicUrl};
+use crate::http::TrustedProxies;
+use crate::limit::Limiter;
 
 /// Cheap to clone: everything in it is shared.
 #[derive(Clone, Debug)]
@@ -27,6 +30,12 @@ pub struct App {
     pub revocations: Arc<Revocations>,
     /// For what the gateway asks of its own accord.
     pub token: Arc<ServiceToken>,
+    /// How much each caller has asked, where there is a limit.
+    pub limiter: Option<Arc<Limiter>>,
+    /// Who may say for whom they ask.
+    pub trusted_proxies: Arc<TrustedProxies>,
+    /// Where people find the product, if it was told.
+    pub public_url: Option<PublicUrl>,
 }
 
 impl App {
@@ -45,6 +54,9 @@ impl App {
             verifier: Arc::new(Verifier::new(ISSUER, keys, Arc::clone(&revocations))),
             token: Arc::new(ServiceToken::new(identity.clone(), SERVICE, secret)),
             revocations,
+            limiter: config.rate_limit.map(|rate| Arc::new(Limiter::new(rate, Instant::now()))),
+            trusted_proxies: Arc::new(config.trusted_proxies.clone()),
+            public_url: config.public_url.clone(),
             identity,
         })
     }

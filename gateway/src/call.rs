@@ -1,5 +1,7 @@
 //! Who asks, and what travels along with what a handler asks of a service for them.
 
+use std::net::IpAddr;
+
 use auth::Caller;
 use axum::extract::FromRequestParts;
 use http::HeaderValue;
@@ -19,6 +21,7 @@ use rpc::client::{self, Context};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
+use crate::admit::Admitted;
 use crate::app::App;
 use crate::http::{Answer, FieldError, Problem, RequestId};
 
@@ -39,6 +42,7 @@ pub struct Call {
 pub struct Guest {
     app: App,
     context: Context,
+    address: IpAddr,
 }
 
 impl FromRequestParts<App> for Guest {
@@ -53,7 +57,8 @@ impl FromRequestParts<App> for Guest {
         if let Some((traceparent, _)) = rpc::trace(&parts.headers) {
             context = context.with_traceparent(traceparent.clone());
         }
-        Ok(Self { app: app.clone(), context })
+        let Admitted { address, .. } = admitted(parts)?;
+        Ok(Self { app: app.clone(), context, address: *address })
     }
 }
 
@@ -61,17 +66,17 @@ impl FromRequestParts<App> for Call {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let token = auth::bearer(&parts.headers)?;
-        let caller = app.verifier.verify(token, process::now()).await?;
-        if let Some(user_id) = caller.user() {
-            tracing::Span::current().record("user_id", user_id);
-        }
-        let Guest { app, mut context } = Guest::from_request_parts(parts, app).await?;
+        let caller = admitted(parts)?.caller.clone()?;
+        let mut guest = Guest::from_request_parts(parts, app).await?;
         if let Some(authorization) = parts.headers.get(AUTHORIZATION) {
-            context = context.with_authorization(authorization.clone());
+            guest.context = guest.context.with_authorization(authorization.clone());
         }
-        Ok(Self { guest: Guest { app, context }, caller })
+        Ok(Self { guest, caller })
     }
+}
+
+fn admitted(parts: &Parts) -> Result<&Admitted, Problem> {
+    parts.extensions.get().ok_or_else(Problem::internal)
 }
 
 impl Guest {
@@ -80,7 +85,7 @@ impl Guest {
         TokenServiceClient::new(self.app.identity.clone())
     }
 
-    /// A call that changes something, which is made once.
+    /// A call that changes something, which is made once. The gateway vouches with its own token for the address that it tells along.
     pub async fn write<M, T, F>(
         &self,
         message: M,
@@ -89,7 +94,12 @@ impl Guest {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        client::write(call(self.context.request(message))).await
+        let authorization = self.app.token.authorization().await?;
+        let mut context = self.context.clone().with_authorization(authorization);
+        if let Ok(address) = HeaderValue::try_from(self.address.to_string()) {
+            context = context.with_client_address(address);
+        }
+        client::write(call(context.request(message))).await
     }
 }
 
@@ -178,7 +188,7 @@ impl Call {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        Ok(self.guest.write(message, call).await?)
+        Ok(client::write(call(self.guest.context.request(message))).await?)
     }
 }
 

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use serde_json::Value;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{
     Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityRequirement,
     SecurityScheme,
 };
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, RefOr,
-    Schema,
+    ComponentsBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
+    OpenApiBuilder, PathsBuilder, RefOr, Schema,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -23,7 +25,8 @@ const DESCRIPTION: &str = "The sales funnel of a team: opportunities and their h
 Sign in with **Authorize** (e-mail address and password), or send `Authorization: Bearer <access token>`. Amounts are numbers with at most two \
 decimals, exact. Days are `YYYY-MM-DD`, instants RFC 3339 in UTC. Collections are pages of `items`; pass `next_cursor` as `cursor` for the \
 next one. Every failure is an `application/problem+json` document whose `code` does not change; unknown fields and parameters are errors. \
-Every answer carries `X-Request-Id`.";
+Every answer carries `X-Request-Id`. Where there is a limit on how much a caller may ask, every answer says in `RateLimit` how many requests are \
+left (`r`) and in how many seconds all are there again (`t`), and in `RateLimit-Policy` how many there are (`q`).";
 
 const TAGS: [(&str, &str); 9] = [
     ("auth", "Signing in."),
@@ -59,8 +62,34 @@ pub fn document() -> OpenApi {
         .build();
     let (_, mut document) =
         OpenApiRouter::with_openapi(base).nest(router::BASE, router::api()).split_for_parts();
+    for item in document.paths.paths.values_mut() {
+        let PathItem { get, put, post, delete, patch, .. } = item;
+        for operation in [get, put, post, delete, patch].into_iter().flatten() {
+            limit(operation);
+        }
+    }
     document.components = Some(components(&document));
     document
+}
+
+/// Every operation may be refused for what its caller has asked before, in the form of its other refusals.
+fn limit(operation: &mut Operation) {
+    let Some(RefOr::T(mut refused)) = operation.responses.responses.get("4XX").cloned() else {
+        return;
+    };
+    "There were too many requests; nothing was done.".clone_into(&mut refused.description);
+    let header = |kind, description: &str| {
+        let schema = ObjectBuilder::new().schema_type(kind).build();
+        HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
+    };
+    for (name, kind, description) in [
+        ("Retry-After", Type::Integer, "Seconds after which to try again."),
+        ("RateLimit", Type::String, "What is left: `\"default\";r=0;t=1`."),
+        ("RateLimit-Policy", Type::String, "What there is: `\"default\";q=200;w=2`."),
+    ] {
+        refused.headers.insert(name.to_owned(), header(kind, description).into());
+    }
+    operation.responses.responses.insert("429".to_owned(), refused.into());
 }
 
 /// Prints the document, as the command `openapi` does.
@@ -191,6 +220,17 @@ mod tests {
                     "{id} does not document `{parameter}` of {request}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn every_operation_may_be_asked_too_often() {
+        for (name, operation) in operations() {
+            let refused = &operation["responses"]["429"];
+            for header in ["Retry-After", "RateLimit", "RateLimit-Policy"] {
+                assert!(refused["headers"][header].is_object(), "{name}: {header}");
+            }
+            assert_eq!(refused["content"], operation["responses"]["4XX"]["content"], "{name}");
         }
     }
 

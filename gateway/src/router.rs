@@ -10,8 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::admit::admit;
 use crate::app::App;
-use crate::http::finish;
+use crate::http::{Problem, finish};
 use crate::observe::{Running, observe};
 use crate::{document, rest};
 
@@ -58,8 +59,12 @@ pub(crate) fn api() -> OpenApiRouter<App> {
 /// The REST API with its documentation, and what whoever runs it asks.
 pub fn router(app: App, readiness: &Readiness) -> Router {
     let (api, _) = api().split_for_parts();
+    let api = api
+        .with_state(app.clone())
+        .fallback(async || Problem::not_found())
+        .layer(from_fn_with_state(app, admit));
     Router::new()
-        .nest(BASE, api.with_state(app))
+        .nest(BASE, api)
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document::document()))
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .merge(process::ops::health(readiness.clone()))

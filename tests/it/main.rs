@@ -10,6 +10,7 @@ mod documented;
 mod driver;
 mod hostile;
 mod matrix;
+mod limits;
 mod money;
 mod outage;
 mod paging;

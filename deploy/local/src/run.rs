@@ -199,12 +199,21 @@ async fn start<'a>(
         secrets,
         gateway,
         replicas,
-        environment: BTreeMap::new(),
+        environment: environment(gateway),
     };
     let stack = stack.insert(Stack::new(plan));
     stack.launch().await?;
     say(format_args!("Ready after {:.1} s", begun.elapsed().as_secs_f32()));
     Ok(stack)
+}
+
+/// Where people find it, unless they were told otherwise. A port that nobody chose is nobody's to find.
+fn environment(gateway: SocketAddr) -> BTreeMap<String, String> {
+    let port = gateway.port();
+    if port == 0 || settings::get("PUBLIC_URL").is_some() {
+        return BTreeMap::new();
+    }
+    BTreeMap::from([("PUBLIC_URL".to_owned(), format!("http://localhost:{port}"))])
 }
 
 async fn start_postgres(

@@ -4,6 +4,7 @@
 //! or [`NoContent`]. The router is wrapped in [`finish`], which gives every answer its request id and every failure its
 //! problem document.
 
+mod address;
 mod answer;
 mod body;
 mod condition;
@@ -13,6 +14,7 @@ mod path;
 mod problem;
 mod query;
 
+pub use address::{TrustedProxies, client_address};
 pub use answer::{Answer, Created, NoContent, Resource, present};
 pub(crate) use body::read as read_body;
 pub use body::{BODY_LIMIT_BYTES, Json, Patch};

@@ -101,6 +101,12 @@ impl Problem {
         Self { errors, ..problem }
     }
 
+    /// 429: the caller has asked too much, and may ask again after that time.
+    pub fn rate_limited(after: Duration) -> Self {
+        let detail = "there were too many requests; try again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(after)
+    }
+
     /// 500: our fault; the caller is told nothing of it.
     pub fn internal() -> Self {
         let detail = "something went wrong; it has been written down under the request id";

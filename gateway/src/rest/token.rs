@@ -93,6 +93,11 @@ pub async fn issue_token(guest: Guest, form: TokenForm) -> Result<Issued, TokenF
     token.map(Issued).ok_or_else(|| Error::internal("identity left its answer empty").into())
 }
 
+/// Whether what is at that path, without the API's base, answers failures as RFC 6749 says.
+pub fn speaks_oauth(path: &str) -> bool {
+    matches!(path, "/auth/token" | "/auth/revoke")
+}
+
 fn given(value: Option<String>, missing: &'static str) -> Result<String, TokenFailure> {
     value.ok_or_else(|| TokenFailure::bad("invalid_request", missing))
 }
@@ -198,6 +203,11 @@ impl TokenFailure {
 
     fn bad(error: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error, detail)
+    }
+
+    /// The caller has asked too much, and may ask again after that time.
+    pub fn rate_limited(after: Duration) -> Self {
+        Self::later(StatusCode::TOO_MANY_REQUESTS, Some(after))
     }
 
     fn later(status: StatusCode, after: Option<Duration>) -> Self {

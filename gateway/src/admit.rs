@@ -1,0 +1,196 @@
+//! Who a request comes from, and whether they may ask now: found out once for each, before anything else is done about it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Instant;
+
+use auth::Caller;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderMap;
+
+use crate::app::App;
+use crate::http::{Problem, client_address};
+use crate::limit::{Payer, Standing};
+use crate::rest::token::{self, TokenFailure};
+
+/// A request that may be answered, in its extensions.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// The client's address.
+    pub address: IpAddr,
+    /// Who is signed in, or why nobody is.
+    pub caller: Result<Caller, Problem>,
+}
+
+/// Middleware inside the REST API: with a limit, a request is taken from the budget of the user whose good token it has, else from that of
+/// its client's address. Past it the answer is 429; every answer says how the budget stands.
+pub async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let now = Instant::now();
+    // Only a request that is made in a test has no peer.
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.0.ip());
+    let address = client_address(peer, request.headers(), &app.trusted_proxies);
+
+    let standing = match identify(&app, request.headers(), address, now).await {
+        Err(standing) => Err(standing),
+        Ok(caller) => {
+            let payer = caller.as_ref().map_or_else(|_| Payer::address(address), Payer::caller);
+            request.extensions_mut().insert(Admitted { address, caller });
+            app.limiter.as_ref().map(|limiter| limiter.take(payer, now)).transpose()
+        }
+    };
+    let (mut response, standing) = match standing {
+        Ok(standing) => (next.run(request).await, standing),
+        Err(standing) => (refusal(request.uri().path(), standing), Some(standing)),
+    };
+    if let (Some(limiter), Some(standing)) = (&app.limiter, standing) {
+        limiter.tell(standing, response.headers_mut());
+    }
+    response
+}
+
+/// Who is signed in, or why nobody is. A token that was not seen before is looked at only while its sender's address has a request left:
+/// a signature takes time, and its key may have to be fetched.
+async fn identify(
+    app: &App,
+    headers: &HeaderMap,
+    address: IpAddr,
+    now: Instant,
+) -> Result<Result<Caller, Problem>, Standing> {
+    let token = match auth::bearer(headers) {
+        Ok(token) => token,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    let known = app.verifier.remembered(token, process::now());
+    let caller = match (known, &app.limiter) {
+        (Some(known), _) => known,
+        (None, limiter) => {
+            if let Some(limiter) = limiter {
+                limiter.look(&Payer::address(address), now)?;
+            }
+            app.verifier.verify(token, process::now()).await
+        }
+    };
+    if let Some(user_id) = caller.as_ref().ok().and_then(Caller::user) {
+        tracing::Span::current().record("user_id", user_id);
+    }
+    Ok(caller.map_err(Problem::from))
+}
+
+fn refusal(path: &str, standing: Standing) -> Response {
+    if token::speaks_oauth(path) {
+        TokenFailure::rate_limited(standing.after()).into_response()
+    } else {
+        Problem::rate_limited(standing.after()).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use clap::Parser as _;
+    use http::request::Builder;
+    use serde_json::Value;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::config::{Cli, Command};
+    use crate::router::router;
+
+    /// A gateway that lets everybody ask once an hour, with no service behind it, and which trusts 192.0.2.1.
+    fn gateway() -> Router {
+        let nowhere = "http://127.0.0.1:1";
+        let mut arguments = vec!["gateway", "serve", "--service-secret", "none"];
+        arguments.extend(["--rate-limit", "0.001", "--trusted-proxies", "192.0.2.1"]);
+        for service in
+            ["--identity-url", "--opportunities-url", "--analytics-url", "--notifier-url"]
+        {
+            arguments.extend([service, nowhere]);
+        }
+        let Command::Serve(config) = Cli::try_parse_from(arguments).unwrap().command else {
+            panic!("not what was asked for");
+        };
+        router(App::connect(&config).unwrap(), &process::Readiness::default())
+    }
+
+    async fn ask(gateway: &Router, peer: [u8; 4], request: Builder) -> (Response<()>, Value) {
+        let request = request.extension(ConnectInfo(SocketAddr::from((peer, 4711))));
+        let answer = gateway.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        (Response::from_parts(parts, ()), serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    fn get(path: &str) -> Builder {
+        http::Request::get(path)
+    }
+
+    #[tokio::test]
+    async fn whoever_is_not_signed_in_is_known_by_their_address() {
+        let gateway = gateway();
+        let with_token = || get("/api/v1/teams").header("authorization", "Bearer a.b.c");
+        let (refused, problem) = ask(&gateway, [203, 0, 113, 1], with_token()).await;
+        assert_eq!((refused.status().as_u16(), &problem["code"]), (401, &"token_invalid".into()));
+        assert_eq!(refused.headers()["ratelimit"], "\"default\";r=0;t=1000");
+        assert_eq!(refused.headers()["ratelimit-policy"], "\"default\";q=1;w=1000");
+
+        for request in [with_token(), get("/api/v1/teams"), get("/api/v1/nowhere")] {
+            let (refused, problem) = ask(&gateway, [203, 0, 113, 1], request).await;
+            let found = (refused.status().as_u16(), &problem["code"]);
+            assert_eq!(found, (429, &"rate_limited".into()));
+            assert_eq!(refused.headers()["retry-after"], "1000");
+            assert_eq!(refused.headers()["ratelimit"], "\"default\";r=0;t=1000");
+            assert!(refused.headers().contains_key("x-request-id"));
+        }
+        let (answer, _) = ask(&gateway, [203, 0, 113, 2], get("/api/v1/teams")).await;
+        assert_eq!(answer.status(), 401);
+    }
+
+    #[tokio::test]
+    async fn the_token_endpoint_refuses_in_its_own_form() {
+        let gateway = gateway();
+        let form = || {
+            let kind = "application/x-www-form-urlencoded";
+            http::Request::post("/api/v1/auth/token").header("content-type", kind)
+        };
+        let (bad, failure) = ask(&gateway, [203, 0, 113, 1], form()).await;
+        assert_eq!((bad.status().as_u16(), &failure["error"]), (400, &"invalid_request".into()));
+        let (refused, failure) = ask(&gateway, [203, 0, 113, 1], form()).await;
+        let found = (refused.status().as_u16(), &failure["error"]);
+        assert_eq!(found, (429, &"temporarily_unavailable".into()));
+        for (name, expected) in [("retry-after", "1000"), ("cache-control", "no-store")] {
+            assert_eq!(refused.headers()[name], expected);
+        }
+        assert!(refused.headers().contains_key("ratelimit"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_of_the_api_is_not_limited() {
+        let gateway = gateway();
+        for _ in 0..3 {
+            for path in ["/healthz", "/openapi.json", "/docs/", "/nowhere"] {
+                let (answer, _) = ask(&gateway, [203, 0, 113, 1], get(path)).await;
+                assert_ne!(answer.status(), 429, "{path}");
+                assert!(!answer.headers().contains_key("ratelimit"), "{path}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_is_trusted_asks_for_many_and_another_for_itself() {
+        let gateway = gateway();
+        let for_whom = |client| get("/api/v1/teams").header("x-forwarded-for", client);
+        for (peer, client, expected) in [
+            ([192, 0, 2, 1], "203.0.113.1", 401),
+            ([192, 0, 2, 1], "203.0.113.1", 429),
+            ([192, 0, 2, 1], "203.0.113.2", 401),
+            ([192, 0, 2, 2], "203.0.113.3", 401),
+            ([192, 0, 2, 2], "203.0.113.4", 429),
+        ] {
+            let (answer, _) = ask(&gateway, peer, for_whom(client)).await;
+            assert_eq!(answer.status(), expected, "{peer:?} {client}");
+        }
+    }
+}
