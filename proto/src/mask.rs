@@ -1,8 +1,7 @@
 //! Requests that change a record: which of its fields they name.
 
-use std::collections::BTreeMap;
-
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::{Refusal, json};
 
@@ -16,9 +15,9 @@ pub trait Masked {
 pub fn decode<T: DeserializeOwned + Masked>(body: &[u8]) -> Result<T, Refusal> {
     let mut request: T = json::decode(body)?;
     // An object without duplicates: it was read once.
-    let named: BTreeMap<String, IgnoredAny> = serde_json::from_slice(body)
+    let named: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|_| Refusal::Malformed("the body is no JSON object".to_owned()))?;
-    request.set_mask(named.into_keys().collect());
+    request.set_mask(named.into_iter().map(|(name, _)| name).collect());
     Ok(request)
 }
 

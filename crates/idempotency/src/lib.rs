@@ -14,8 +14,11 @@ use sqlx::{PgConnection, PgPool};
 pub struct Once<T> {
     key: String,
     request_hash: Vec<u8>,
-    encode: Box<dyn Fn(&T) -> Vec<u8> + Send + Sync>,
+    encode: Encode<T>,
 }
+
+/// Writes an answer down.
+type Encode<T> = Box<dyn Fn(&T) -> Vec<u8> + Send + Sync>;
 
 /// What a request came to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use auth::token::{Claims, Signer};
 use auth::{Caller, Scope, Via};
-use chrono::Utc;
 use process::Secret;
 use proto::identity::v1::Role;
 use reqwest::Method;
@@ -61,11 +60,16 @@ impl Cast {
             via,
             service: None,
         };
-        let claims = |caller: &Caller| Claims::of(caller, auth::ISSUER, "t", Utc::now(), 600);
+        let claims = |caller: &Caller| Claims::of(caller, auth::ISSUER, "t", process::now(), 600);
         let session = caller(Scope::ALL, Via::Session);
         let sign = |claims: &Claims| signer.sign(claims).unwrap();
-        let yesterday =
-            Claims::of(&session, auth::ISSUER, "t", Utc::now() - chrono::TimeDelta::days(1), 600);
+        let yesterday = Claims::of(
+            &session,
+            auth::ISSUER,
+            "t",
+            process::now() - chrono::TimeDelta::days(1),
+            600,
+        );
         let elsewhere = Claims { aud: "another".to_owned(), ..claims(&session) };
         let of = |api: &Api| api.token().unwrap().to_owned();
         let tokens = BTreeMap::from([
