@@ -33,7 +33,9 @@ impl App {
     ) -> Result<(), Error> {
         events::outbox::append(&mut tx, changes).await?;
         tx.commit().await?;
-        changes.iter().for_each(|change| rights::apply(&self.revocations, &change.record));
+        for change in changes {
+            rights::apply(&self.revocations, &change.record);
+        }
         self.wake.wake();
         Ok(())
     }
