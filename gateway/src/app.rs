@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
-use rpc::client;
+use rpc::{Tls, client};
 use tonic::transport::Channel;
 
 use crate::SERVICE;
@@ -42,7 +42,8 @@ impl App {
     /// Connects when first used, so that the gateway may be there before the services. To be called inside a runtime.
     pub fn connect(config: &Config) -> Result<Self> {
         let services = &config.services;
-        let channel = |url: &str, name: &'static str| client::connect_lazy(url).context(name);
+        let tls = Tls::load(&config.tls)?;
+        let channel = |url: &str, name: &'static str| client::connect_lazy(url, &tls).context(name);
         let identity = channel(&services.identity_url, "IDENTITY_URL")?;
         let keys = Keys::from_identity(identity.clone());
         let secret = config.service_secret.clone();

@@ -2,7 +2,7 @@
 
 use ::http::Uri;
 use clap::{Args, Parser, Subcommand};
-use process::{EventsSettings, ListenSettings, Secret, TelemetrySettings};
+use process::{EventsSettings, ListenSettings, Secret, TelemetrySettings, TlsSettings};
 
 use crate::http::TrustedProxies;
 use crate::limit::Rate;
@@ -43,6 +43,9 @@ pub struct Config {
     /// By which the gateway is known to identity.
     #[arg(long, env = "SERVICE_SECRET", hide_env_values = true)]
     pub service_secret: Secret,
+    /// How it speaks with them.
+    #[command(flatten)]
+    pub tls: TlsSettings,
     /// Requests a second for each caller, by user, or by address where nobody is signed in. May be a fraction; `off` or 0 for no limit.
     #[arg(long, env = "RATE_LIMIT", default_value = "off", value_parser = Rate::parse)]
     pub rate_limit: Setting<Rate>,

@@ -18,5 +18,6 @@ mod problems;
 mod revocation;
 mod rights;
 mod rooms;
+mod tls;
 mod traces;
 mod world;

@@ -11,6 +11,7 @@ use proto::notifier::v1::ListNotificationsRequest;
 use proto::notifier::v1::notification_service_client::NotificationServiceClient;
 use proto::opportunities::v1::ListOpportunitiesRequest;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
+use rpc::Tls;
 use rpc::client::{Context, connect_lazy};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -26,23 +27,23 @@ const PROMISED: Duration = Duration::from_secs(2);
 async fn codes(world: &World, api: &Api) -> Vec<Code> {
     let bearer = format!("Bearer {}", api.token().unwrap());
     let context = Context::default().with_authorization(bearer.parse().unwrap());
-    let mut codes = Vec::new();
+    let (mut codes, plain) = (Vec::new(), Tls::default());
     for url in world.stack.urls("identity") {
-        let mut users = UserServiceClient::new(connect_lazy(&url).unwrap());
+        let mut users = UserServiceClient::new(connect_lazy(&url, &plain).unwrap());
         codes.push(users.get_user(context.request(GetUserRequest { id: 1 })).await.map(drop));
     }
     for url in world.stack.urls("opportunities") {
-        let mut book = OpportunityServiceClient::new(connect_lazy(&url).unwrap());
+        let mut book = OpportunityServiceClient::new(connect_lazy(&url, &plain).unwrap());
         let request = context.request(ListOpportunitiesRequest::default());
         codes.push(book.list_opportunities(request).await.map(drop));
     }
     for url in world.stack.urls("analytics") {
-        let mut forecasts = ForecastServiceClient::new(connect_lazy(&url).unwrap());
+        let mut forecasts = ForecastServiceClient::new(connect_lazy(&url, &plain).unwrap());
         let request = context.request(GetForecastRequest::default());
         codes.push(forecasts.get_forecast(request).await.map(drop));
     }
     for url in world.stack.urls("notifier") {
-        let mut notifications = NotificationServiceClient::new(connect_lazy(&url).unwrap());
+        let mut notifications = NotificationServiceClient::new(connect_lazy(&url, &plain).unwrap());
         let request = context.request(ListNotificationsRequest::default());
         codes.push(notifications.list_notifications(request).await.map(drop));
     }

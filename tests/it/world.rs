@@ -6,6 +6,7 @@ use proto::identity::v1::user_service_client::UserServiceClient;
 use proto::identity::v1::{CreateTeamRequest, CreateUserRequest, Role, UpdateTeamRequest};
 use proto::opportunities::v1::ImportHistoryRequest;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
+use rpc::Tls;
 use rpc::client::{Context, connect_lazy};
 use serde_json::{Value, json};
 use tonic::transport::Channel;
@@ -51,7 +52,7 @@ impl World {
 
     /// The way to a service, past the gateway.
     pub(crate) fn channel(&self, service: &str) -> Channel {
-        connect_lazy(&self.stack.urls(service).join(",")).unwrap()
+        connect_lazy(&self.stack.urls(service).join(","), &Tls::default()).unwrap()
     }
 
     /// The id of a new opportunity of the administrator's, which nobody has touched.

@@ -21,6 +21,7 @@ pub use run::{Context, Work, announce, run};
 pub use secret::Secret;
 pub use settings::{
     DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, TelemetrySettings,
+    TlsSettings,
 };
 pub use telemetry::{Telemetry, init};
 

@@ -98,3 +98,23 @@ pub struct EventsSettings {
     #[arg(long = "events-max-bytes", env = "EVENTS_MAX_BYTES", default_value_t = 1 << 30, value_parser = clap::value_parser!(i64).range(1 << 20..))]
     pub max_bytes: i64,
 }
+
+/// By what the processes know each other, and that nobody listens: mutual TLS on gRPC. All three files or none.
+#[derive(Args, Clone, Debug, Default)]
+pub struct TlsSettings {
+    /// PEM file with the certificate of this process, and after it those between it and the CA. As a client and as a server it shows the same.
+    #[arg(long = "tls-cert-file", env = "TLS_CERT_FILE")]
+    pub cert_file: Option<String>,
+
+    /// PEM file with the certificate's private key.
+    #[arg(long = "tls-key-file", env = "TLS_KEY_FILE")]
+    pub key_file: Option<String>,
+
+    /// PEM file with the certificates of those whose signature counts.
+    #[arg(long = "tls-ca-file", env = "TLS_CA_FILE")]
+    pub ca_file: Option<String>,
+
+    /// DNS names with commas between them: only clients with a certificate for one of them are served. Without it, every client with a good certificate.
+    #[arg(long = "tls-client-names", env = "TLS_CLIENT_NAMES", value_delimiter = ',')]
+    pub client_names: Vec<String>,
+}

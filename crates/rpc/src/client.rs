@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 use tonic::{
@@ -12,7 +12,7 @@ use tonic::{
 };
 
 use crate::{
-    Error,
+    Error, Tls,
     context::{CLIENT_ADDRESS, IDEMPOTENCY_KEY, REQUEST_ID, TRACEPARENT, new_request_id},
     deadline, reason,
 };
@@ -25,13 +25,14 @@ const USUAL: Duration = Duration::from_secs(10);
 /// A channel to a service, by the URLs of its replicas with commas between them (`http://10.0.0.1:7001,http://10.0.0.2:7001`).
 ///
 /// Calls are spread over the replicas. It connects when first used and again after a connection was lost, so that services can start in
-/// any order. To be called inside a tokio runtime. Fails only when the URLs make no sense.
-pub fn connect_lazy(urls: &str) -> anyhow::Result<Channel> {
+/// any order. To be called inside a tokio runtime. With TLS the URLs begin with `https://`, and the server's certificate has to be for the
+/// URL's host. Fails only when the URLs make no sense, or do not go together with `tls`.
+pub fn connect_lazy(urls: &str, tls: &Tls) -> anyhow::Result<Channel> {
     let endpoints = urls
         .split(',')
         .map(str::trim)
         .filter(|url| !url.is_empty())
-        .map(endpoint)
+        .map(|url| endpoint(url, tls))
         .collect::<Result<Vec<_>, _>>()?;
     ensure!(!endpoints.is_empty(), "the URL of a service is missing");
     match &endpoints[..] {
@@ -40,10 +41,18 @@ pub fn connect_lazy(urls: &str) -> anyhow::Result<Channel> {
     }
 }
 
-fn endpoint(url: &str) -> anyhow::Result<Endpoint> {
+fn endpoint(url: &str, tls: &Tls) -> anyhow::Result<Endpoint> {
     let endpoint =
         Endpoint::from_shared(url.to_owned()).with_context(|| format!("`{url}` is no URL"))?;
-    ensure!(endpoint.uri().scheme_str() == Some("http"), "`{url}` does not begin with http://");
+    let endpoint = match (endpoint.uri().scheme_str(), tls.files()) {
+        (Some("http"), None) => endpoint,
+        (Some("https"), Some(files)) => endpoint
+            .tls_config(files.client.clone())
+            .with_context(|| format!("`{url}` cannot be asked with TLS"))?,
+        (Some("https"), None) => bail!("`{url}` is with TLS, which needs TLS_CERT_FILE"),
+        (Some("http"), Some(_)) => bail!("`{url}` is without TLS, and TLS_CERT_FILE asks for it"),
+        _ => bail!("`{url}` does not begin with http:// or https://"),
+    };
     Ok(endpoint
         .connect_timeout(Duration::from_secs(2))
         .tcp_nodelay(true)
@@ -197,10 +206,11 @@ mod tests {
 
     #[tokio::test]
     async fn urls_are_checked_before_anything_is_called() {
-        assert!(connect_lazy("http://127.0.0.1:1").is_ok());
-        assert!(connect_lazy("http://127.0.0.1:1, http://127.0.0.1:2,").is_ok());
+        let plain = Tls::default();
+        assert!(connect_lazy("http://127.0.0.1:1", &plain).is_ok());
+        assert!(connect_lazy("http://127.0.0.1:1, http://127.0.0.1:2,", &plain).is_ok());
         for bad in ["", " , ", "127.0.0.1:1", "https://127.0.0.1:1", "http://a b"] {
-            assert!(connect_lazy(bad).is_err(), "{bad}");
+            assert!(connect_lazy(bad, &plain).is_err(), "{bad}");
         }
     }
 

@@ -11,6 +11,7 @@ mod postgres;
 pub mod reason;
 pub mod server;
 mod status;
+mod tls;
 mod write;
 
 pub use context::{RequestContext, TraceHeaders, check_idempotency_key, context, trace};
@@ -18,4 +19,5 @@ pub use error::{Error, FieldError, Reason};
 pub use invalid::Invalid;
 pub use postgres::OnConstraint;
 pub use server::Server;
+pub use tls::Tls;
 pub use write::write;

@@ -59,7 +59,7 @@ pub async fn fill(stack: &Stack, base: &Path) -> Result<Welcome> {
         ));
     }
     let place = |service: &&str| {
-        let urls = stack.urls(service).join(" ").replace("http://", "");
+        let urls = stack.urls(service).join(" ").replace("https://", "").replace("http://", "");
         format!("{service} {urls}")
     };
     Ok(Welcome {

@@ -29,6 +29,8 @@ const URLS: [(&str, &str); 4] = [
     ("analytics", "ANALYTICS_URL"),
     ("notifier", "NOTIFIER_URL"),
 ];
+/// The variable that asks for TLS between the processes.
+const TLS: &str = "TLS_CERT_FILE";
 /// What is given to a program only where it is its own to know, whatever the launcher was given.
 const CONFIDENTIAL: [&str; 8] = [
     "DATABASE_URL",
@@ -247,7 +249,9 @@ impl Stack {
     /// Where each process of a service is.
     pub fn urls(&self, service: &str) -> Vec<String> {
         let of_it = self.services.iter().filter(|it| it.name == service);
-        of_it.map(|it| format!("http://{}", it.place.listen)).collect()
+        let has_tls = self.plan.environment.contains_key(TLS) || settings::get(TLS).is_some();
+        let scheme = if has_tls && service != "gateway" { "https" } else { "http" };
+        of_it.map(|it| format!("{scheme}://{}", it.place.listen)).collect()
     }
 
     /// Where each process of a service tells of itself (`/metrics`).

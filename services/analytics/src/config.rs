@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use process::{
     DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, Secret, TelemetrySettings,
+    TlsSettings,
 };
 
 /// Answers reports and forecasts from what the other services' events tell.
@@ -42,6 +43,9 @@ pub struct Config {
     /// Where events travel.
     #[command(flatten)]
     pub events: EventsSettings,
+    /// How it speaks with the others.
+    #[command(flatten)]
+    pub tls: TlsSettings,
     /// Where identity listens.
     #[arg(long, env = "IDENTITY_URL")]
     pub identity_url: String,

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use events::inbox;
 use futures::TryStreamExt as _;
 use process::{Work, postgres};
-use rpc::client;
+use rpc::{Tls, client};
 use sqlx::{Connection as _, PgConnection};
 use tracing::info;
 
@@ -28,8 +28,9 @@ const CHUNK: usize = 10_000;
 /// Rebuilds everything in one transaction: readers see the old tables until it commits, and the appliers wait.
 pub fn run(config: Config) -> Work<'static> {
     Box::pin(async move {
-        let identity = client::connect_lazy(&config.identity_url)?;
-        let opportunities = client::connect_lazy(&config.opportunities_url)?;
+        let tls = Tls::load(&config.tls)?;
+        let identity = client::connect_lazy(&config.identity_url, &tls)?;
+        let opportunities = client::connect_lazy(&config.opportunities_url, &tls)?;
         let secret = config.service_secret.clone();
         let token = Arc::new(ServiceToken::new(identity.clone(), NAME, secret));
         let mut connection = postgres::connect(&config.database.url, "analytics-rebuild").await?;

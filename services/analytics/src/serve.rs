@@ -9,7 +9,7 @@ use events::{ChangeSource, Consumer, stream};
 use process::{Context, Latch, Work, postgres};
 use proto::analytics::v1::forecast_service_server::ForecastServiceServer;
 use proto::analytics::v1::report_service_server::ReportServiceServer;
-use rpc::client;
+use rpc::{Tls, client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -31,14 +31,15 @@ const RETRY: Duration = Duration::from_millis(200);
 /// Binds, connects, and starts every task of the service.
 pub fn serve(process: &Context, config: Config) -> Work<'_> {
     Box::pin(async move {
+        let tls = Tls::load(&config.tls)?;
         let listener = process.listen(&config.listen).await?;
         let (database, migrated, known) = (
             process.readiness().latch("database"),
             process.readiness().latch("schema"),
             process.readiness().latch("settings"),
         );
-        let identity = client::connect_lazy(&config.identity_url)?;
-        let opportunities = client::connect_lazy(&config.opportunities_url)?;
+        let identity = client::connect_lazy(&config.identity_url, &tls)?;
+        let opportunities = client::connect_lazy(&config.opportunities_url, &tls)?;
         let secret = config.service_secret.clone();
         let token = Arc::new(ServiceToken::new(identity.clone(), NAME, secret));
         let state = State {
@@ -89,6 +90,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
         let verifier = Verifier::new(ISSUER, Keys::from_identity(identity), revocations);
         let server = rpc::Server::builder(NAME)
             .readiness(process.readiness())
+            .tls(&tls)
             .auth(auth::Layer::new(Arc::new(verifier), &[]))
             .add(ReportServiceServer::new(Reports(state.clone())))
             .add(ForecastServiceServer::new(Forecasts(state)));

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use auth::ServiceToken;
 use futures::TryStreamExt as _;
 use process::{Secret, Work, postgres};
-use rpc::client;
+use rpc::{Tls, client};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
@@ -46,8 +46,9 @@ pub struct Findings {
 /// Compares everything, prints one line of JSON, and fails if anything differs.
 pub fn run(config: Config) -> Work<'static> {
     Box::pin(async move {
-        let identity = client::connect_lazy(&config.identity_url)?;
-        let opportunities = client::connect_lazy(&config.opportunities_url)?;
+        let tls = Tls::load(&config.tls)?;
+        let identity = client::connect_lazy(&config.identity_url, &tls)?;
+        let opportunities = client::connect_lazy(&config.opportunities_url, &tls)?;
         let secret = config.service_secret.clone();
         let token = Arc::new(ServiceToken::new(identity, NAME, secret));
         let owner = Owner::new(opportunities, token);

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, str::FromStr};
 use clap::{Args, Parser, Subcommand};
 use process::{
     DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, Secret, TelemetrySettings,
+    TlsSettings,
 };
 
 use crate::settings::model::Draft;
@@ -47,6 +48,10 @@ pub struct Config {
     /// Where its events travel.
     #[command(flatten)]
     pub events: EventsSettings,
+
+    /// How it speaks with the others.
+    #[command(flatten)]
+    pub tls: TlsSettings,
 
     /// What an empty database is given.
     #[command(flatten)]

@@ -33,7 +33,7 @@ use proto::{
         token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
     },
 };
-use rpc::Server;
+use rpc::{Server, Tls};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -61,6 +61,7 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
     Box::pin(async move {
         let latch = process.readiness().latch("database");
         let issuer = issuer(&config.tokens)?;
+        let tls = Tls::load(&config.tls)?;
         let app = connect(&config.database)?;
         let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
             .await
@@ -86,6 +87,7 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
         let secrets = config.tokens.service_secrets.clone();
         let server = Server::builder(SERVICE)
             .readiness(process.readiness())
+            .tls(&tls)
             .auth(auth::Layer::new(Arc::clone(&verifier), &grpc::OPEN))
             .add(TokenServiceServer::new(grpc::token::Tokens {
                 app: app.clone(),

@@ -3,6 +3,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 use process::{
     DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, Secret, TelemetrySettings,
+    TlsSettings,
 };
 
 /// Notifications and their deliveries.
@@ -41,6 +42,10 @@ pub struct Config {
     /// Where events travel.
     #[command(flatten)]
     pub events: EventsSettings,
+
+    /// How it speaks with the others.
+    #[command(flatten)]
+    pub tls: TlsSettings,
 
     /// URL of identity, or of its replicas with commas between them.
     #[arg(long, env = "IDENTITY_URL")]

@@ -19,7 +19,7 @@ use auth::{Keys, Revocations, ServiceToken, Verifier};
 use events::{ChangeSource, Consumer, stream};
 use process::{Latch, Secret, postgres};
 use proto::notifier::v1::notification_service_server::NotificationServiceServer;
-use rpc::{Server, client};
+use rpc::{Server, Tls, client};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -43,11 +43,12 @@ pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
     Box::pin(async move {
         let latch = process.readiness().latch("database");
         let mailer = mailer(&config.email)?;
+        let tls = Tls::load(&config.tls)?;
         let read = postgres::read_pool(&config.database.url, config.database.pool_size, SERVICE)?;
         let write = postgres::write_pool(&config.database.url, config.database.pool_size, SERVICE)?;
-        let identity = client::connect_lazy(&config.identity_url).context("IDENTITY_URL")?;
+        let identity = client::connect_lazy(&config.identity_url, &tls).context("IDENTITY_URL")?;
         let opportunities =
-            client::connect_lazy(&config.opportunities_url).context("OPPORTUNITIES_URL")?;
+            client::connect_lazy(&config.opportunities_url, &tls).context("OPPORTUNITIES_URL")?;
         let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
             .await
             .context("NATS_URL makes no sense")?;
@@ -90,6 +91,7 @@ pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
         let verifier = Verifier::new(auth::ISSUER, Keys::from_identity(identity), revocations);
         let server = Server::builder(SERVICE)
             .readiness(process.readiness())
+            .tls(&tls)
             .auth(auth::Layer::new(Arc::new(verifier), &[]))
             .add(NotificationServiceServer::new(grpc::notification::Notifications { pool: read }));
         process.spawn("grpc", server.serve(listener, process.shutdown()));

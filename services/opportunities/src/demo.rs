@@ -11,7 +11,7 @@ use proto::identity::v1::{
 };
 use proto::opportunities::v1 as pb;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
-use rpc::client;
+use rpc::{Tls, client};
 use serde_json::json;
 use tonic::transport::Channel;
 use tracing::info;
@@ -40,8 +40,9 @@ const RANDOM_SEED: u64 = 2_025;
 /// Fills in the demonstration. May be repeated: what is there already stays as it is. Prints the accounts as one line of JSON.
 pub fn run(settings: &Demo, now: DateTime<Utc>) -> Work<'_> {
     Box::pin(async move {
-        let identity = client::connect_lazy(&settings.identity_url)?;
-        let opportunities = client::connect_lazy(&settings.opportunities_url)?;
+        let tls = Tls::load(&settings.tls)?;
+        let identity = client::connect_lazy(&settings.identity_url, &tls)?;
+        let opportunities = client::connect_lazy(&settings.opportunities_url, &tls)?;
         let token = sign_in(&identity, settings).await?;
         let context =
             client::Context::default().with_authorization(format!("Bearer {token}").parse()?);

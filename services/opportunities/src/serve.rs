@@ -11,7 +11,7 @@ use process::{Context, Latch, MigrateSettings, Work, postgres};
 use proto::events::v1::change_service_server::ChangeServiceServer;
 use proto::opportunities::v1::opportunity_service_server::OpportunityServiceServer;
 use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
-use rpc::client;
+use rpc::{Tls, client};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -32,6 +32,7 @@ const FORGET: Duration = Duration::from_mins(10);
 /// Binds, connects, and starts every task of the service.
 pub fn serve(process: &Context, config: Config) -> Work<'_> {
     Box::pin(async move {
+        let tls = Tls::load(&config.tls)?;
         let listener = process.listen(&config.listen).await?;
         let (database, migrated, known) = (
             process.readiness().latch("database"),
@@ -42,7 +43,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             postgres::read_pool(&config.database.url, config.database.pool_size, "opportunities")?;
         let writes =
             postgres::write_pool(&config.database.url, config.database.pool_size, "opportunities")?;
-        let channel = client::connect_lazy(&config.identity_url)?;
+        let channel = client::connect_lazy(&config.identity_url, &tls)?;
         let secret = config.service_secret.clone();
         let token = Arc::new(ServiceToken::new(channel.clone(), "opportunities", secret));
         let state = State {
@@ -97,6 +98,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
         let verifier = Verifier::new(ISSUER, Keys::from_identity(channel), revocations);
         let server = rpc::Server::builder("opportunities")
             .readiness(process.readiness())
+            .tls(&tls)
             .auth(auth::Layer::new(Arc::new(verifier), &[]))
             .add(
                 OpportunityServiceServer::new(Opportunities(state.clone()))

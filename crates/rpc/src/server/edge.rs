@@ -20,7 +20,7 @@ use tonic::{Code, Status, body::Body};
 use tower::Service;
 use tracing::{Instrument as _, Span, field, info_span};
 
-use super::methods::Methods;
+use super::{connection::Client, methods::Methods};
 use crate::{
     Error, RequestContext, TraceHeaders,
     context::REQUEST_ID,
@@ -76,11 +76,22 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let arrived = Instant::now();
+        let client = request.extensions_mut().remove::<Client>();
+        let is_stranger = client.as_ref().is_some_and(|it| it.is_stranger);
+        if let Some(client) = client {
+            // Where `tonic::Request::remote_addr` looks for it.
+            request.extensions_mut().insert(client.at);
+        }
         let path = request.uri().path();
         let Some(place) = self.take_place() else {
             self.methods.at(path).answered(Code::Unavailable, Duration::ZERO);
             return Box::pin(std::future::ready(Ok(overloaded(self.most))));
         };
+        if is_stranger {
+            self.methods.at(path).answered(Code::PermissionDenied, Duration::ZERO);
+            let error = Error::denied("a client with this certificate is not served here");
+            return Box::pin(std::future::ready(Ok(Status::from(error).into_http())));
+        }
         let is_stream = self.methods.at(path).is_stream;
         let deadline = deadline_of(request.headers(), is_stream, self.longest)
             .map(|it| Deadline::after(arrived, it));

@@ -1,5 +1,6 @@
 //! A gRPC server with everything that each service needs around its own methods.
 
+mod connection;
 mod edge;
 mod front;
 mod methods;
@@ -21,9 +22,12 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::{Layer, Service, layer::util::Identity};
 use tracing::warn;
 
+use connection::connections;
 use edge::Edge;
 use front::Front;
 use methods::Methods;
+
+use crate::Tls;
 
 /// Largest message that a server takes unless a service says otherwise (`XServer::new(..).max_decoding_message_size(..)`), in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -61,6 +65,7 @@ pub struct Server<A = Identity> {
     services: Vec<&'static str>,
     auth: A,
     readiness: Readiness,
+    tls: Tls,
     limits: Limits,
 }
 
@@ -81,6 +86,7 @@ impl Server {
             services: Vec::new(),
             auth: Identity::new(),
             readiness: Readiness::default(),
+            tls: Tls::default(),
             limits: Limits {
                 deadline: Duration::from_secs(15),
                 in_flight: 1_024,
@@ -110,13 +116,19 @@ impl<A> Server<A> {
 
     /// Puts a layer before all methods, health and reflection included, that looks at who calls.
     pub fn auth<B>(self, layer: B) -> Server<B> {
-        let Self { name, routes, services, auth: _, readiness, limits } = self;
-        Server { name, routes, services, auth: layer, readiness, limits }
+        let Self { name, routes, services, auth: _, readiness, tls, limits } = self;
+        Server { name, routes, services, auth: layer, readiness, tls, limits }
     }
 
     /// Health follows this: SERVING while the process is ready.
     pub fn readiness(mut self, readiness: &Readiness) -> Self {
         self.readiness = readiness.clone();
+        self
+    }
+
+    /// Takes only who speaks TLS with a certificate that counts, if there is any. In plain unless said.
+    pub fn tls(mut self, tls: &Tls) -> Self {
+        self.tls = tls.clone();
         self
     }
 
@@ -153,7 +165,7 @@ impl<A> Server<A> {
             + 'static,
         <A::Service as Service<Request<Body>>>::Future: Send + 'static,
     {
-        let Self { name, mut routes, services, auth, readiness, limits } = self;
+        let Self { name, mut routes, services, auth, readiness, tls, limits } = self;
         let (health, health_server) = tonic_health::server::health_reporter();
         // A new reporter says SERVING: nobody may hear that before it is so.
         health.set_service_status("", status_of(readiness.is_ready())).await;
@@ -177,12 +189,13 @@ impl<A> Server<A> {
             }
         });
 
+        let incoming = TcpIncoming::from(listener)
+            .with_nodelay(Some(true))
+            .with_keepalive(Some(Duration::from_mins(1)));
         let stopped = shutdown.clone();
         let serving = builder(limits).serve_with_incoming_shutdown(
             Front::new(edge),
-            TcpIncoming::from(listener)
-                .with_nodelay(Some(true))
-                .with_keepalive(Some(Duration::from_mins(1))),
+            connections(incoming, &tls, name),
             async move { stopped.cancelled().await },
         );
         let out_of_patience = async {

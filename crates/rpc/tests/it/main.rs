@@ -1,6 +1,7 @@
 //! A real server, called as clients of every kind call it.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first thing it did not expect")]
 
+mod tls;
 mod trace;
 mod web;
 
@@ -12,7 +13,7 @@ use proto::identity::v1::{
     key_service_client::KeyServiceClient,
     key_service_server::{KeyService, KeyServiceServer},
 };
-use rpc::{Error, client, reason};
+use rpc::{Error, Tls, client, reason};
 use tokio::{
     net::TcpListener,
     sync::{Notify, oneshot},
@@ -70,7 +71,12 @@ impl Running {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
         let served = tokio::spawn(server.serve(listener, shutdown.clone()));
-        Self { channel: client::connect_lazy(&url).unwrap(), url, shutdown, served }
+        Self {
+            channel: client::connect_lazy(&url, &Tls::default()).unwrap(),
+            url,
+            shutdown,
+            served,
+        }
     }
 
     async fn doing<F>(work: impl Fn(Request<ListKeysRequest>) -> F + Send + Sync + 'static) -> Self
@@ -287,7 +293,8 @@ async fn a_server_that_drains_finishes_its_requests_and_the_writes_that_nobody_w
 async fn calls_are_spread_over_the_replicas() {
     let one = Running::doing(async |_| Ok("one".to_owned())).await;
     let two = Running::doing(async |_| Ok("two".to_owned())).await;
-    let channel = client::connect_lazy(&format!("{}, {}", one.url, two.url)).unwrap();
+    let channel =
+        client::connect_lazy(&format!("{}, {}", one.url, two.url), &Tls::default()).unwrap();
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..200 {
         let mut client = KeyServiceClient::new(channel.clone());
@@ -305,7 +312,7 @@ async fn a_service_that_cannot_be_reached_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let channel = client::connect_lazy(&url).unwrap();
+    let channel = client::connect_lazy(&url, &Tls::default()).unwrap();
     let answer = client::read(|| {
         let mut client = KeyServiceClient::new(channel.clone());
         async move { client.list_keys(ListKeysRequest {}).await }

@@ -85,5 +85,5 @@ pub(crate) async fn having(events: Vec<Event>) -> Owner {
         let issued = IssueServiceTokenResponse { access_token: "t".to_owned(), expires_in: 600 };
         Box::pin(async move { Ok(issued) })
     }));
-    Owner::new(rpc::client::connect_lazy(&url).unwrap(), Arc::new(token))
+    Owner::new(rpc::client::connect_lazy(&url, &rpc::Tls::default()).unwrap(), Arc::new(token))
 }

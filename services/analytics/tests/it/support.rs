@@ -39,7 +39,8 @@ impl World {
         let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/analytics");
         let database = Database::create("analytics", migrations).await;
         let pool = PgPool::connect(&database.url).await.unwrap();
-        let channel = rpc::client::connect_lazy("http://127.0.0.1:1").unwrap();
+        let channel =
+            rpc::client::connect_lazy("http://127.0.0.1:1", &rpc::Tls::default()).unwrap();
         let token = Arc::new(ServiceToken::new(channel.clone(), "analytics", "none".into()));
         let state = State {
             reads: pool.clone(),

@@ -87,7 +87,8 @@ impl Identity {
         let line = lines.next_line().await.unwrap().unwrap();
         let bound: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = bound["listen"].as_str().unwrap();
-        let channel = rpc::client::connect_lazy(&format!("http://{address}")).unwrap();
+        let channel =
+            rpc::client::connect_lazy(&format!("http://{address}"), &rpc::Tls::default()).unwrap();
         ready(&channel).await;
         Self { database, channel, process }
     }

@@ -203,7 +203,9 @@ async fn an_owner_hears_of_a_win_in_the_product_and_by_mail() {
     let url = format!("http://{}", bound["listen"].as_str().unwrap());
     let context = rpc::client::Context::default()
         .with_authorization(format!("Bearer {token}").parse().unwrap());
-    let client = NotificationServiceClient::new(rpc::client::connect_lazy(&url).unwrap());
+    let client = NotificationServiceClient::new(
+        rpc::client::connect_lazy(&url, &rpc::Tls::default()).unwrap(),
+    );
     let told = loop {
         let request = context.request(ListNotificationsRequest::default());
         let mut items =

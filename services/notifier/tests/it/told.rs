@@ -112,7 +112,7 @@ impl Served {
             .auth(auth::Layer::new(Arc::new(verifier), &[]))
             .add(NotificationServiceServer::new(Notifications { pool: database.pool.clone() }));
         tokio::spawn(server.serve(listener, stop.clone()));
-        let channel = rpc::client::connect_lazy(&url).unwrap();
+        let channel = rpc::client::connect_lazy(&url, &rpc::Tls::default()).unwrap();
         Self { client: NotificationServiceClient::new(channel), signer, _stop: stop.drop_guard() }
     }
 
