@@ -41,7 +41,7 @@ pub enum Via {
 
 /// What somebody is in the organisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Role {
     /// May do everything.
     Admin,
@@ -191,6 +191,15 @@ impl FromStr for Role {
             "service" => Ok(Self::Service),
             other => Err(UnknownRole(other.to_owned())),
         }
+    }
+}
+
+// A name and nothing else: derived, it would also be read from an object.
+impl TryFrom<String> for Role {
+    type Error = UnknownRole;
+
+    fn try_from(text: String) -> Result<Self, UnknownRole> {
+        text.parse()
     }
 }
 

@@ -138,8 +138,11 @@ pub fn bearer_token<T>(request: &tonic::Request<T>) -> Result<&str, Error> {
 /// The token in `Authorization: Bearer <token>`; `UNAUTHENTICATED`, reason `TOKEN_MISSING` or `TOKEN_INVALID`, where there is none.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let missing = || Error::unauthenticated(reason::TOKEN_MISSING, "an access token is needed");
-    let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
-    let token = value.to_str().ok().and_then(|text| {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(missing)?;
+    // Of two, somebody on the way may have looked at the other one.
+    let is_only = values.next().is_none();
+    let token = value.to_str().ok().filter(|_| is_only).and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
     });
@@ -163,6 +166,9 @@ mod tests {
         assert_eq!(bearer(&of("bearer a.b.c")).unwrap(), "a.b.c");
         assert_eq!(bearer(&of("Basic eDp5")).unwrap_err().reason(), reason::TOKEN_INVALID);
         assert_eq!(bearer(&of("a.b.c")).unwrap_err().reason(), reason::TOKEN_INVALID);
+        let mut two = of("Bearer a.b.c");
+        two.append(header::AUTHORIZATION, HeaderValue::from_static("Bearer a.b.c"));
+        assert_eq!(bearer(&two).unwrap_err().reason(), reason::TOKEN_INVALID);
         assert_eq!(bearer(&HeaderMap::new()).unwrap_err().reason(), reason::TOKEN_MISSING);
     }
 }

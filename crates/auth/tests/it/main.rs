@@ -1,6 +1,7 @@
 //! Access tokens from signing to the method: what is refused, what is remembered, what is taken back.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first thing it did not expect")]
 
+mod cost;
 mod forged;
 mod server;
 

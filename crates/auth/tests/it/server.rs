@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use auth::{Caller, Keys, Layer, Verifier, token::Claims};
+use auth::{
+    Caller, Keys, Layer, Verifier,
+    token::{Claims, Signer},
+};
 use http::HeaderValue;
 use proto::identity::v1::{
     Key, ListKeysRequest, ListKeysResponse,
     key_service_client::KeyServiceClient,
     key_service_server::{KeyService, KeyServiceServer},
 };
-use rpc::{Error, reason};
+use rpc::{Error, Tls, reason};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Response, Status, transport::Channel};
 
-use super::{ISSUER, rep, signer};
+use super::{ISSUER, Identity, other_signer, rep, signer};
 
 const LIST_KEYS: &str = "/salespipeline.identity.v1.KeyService/ListKeys";
 
@@ -36,19 +39,21 @@ impl KeyService for WhoAmI {
     }
 }
 
-struct Running {
-    channel: Channel,
+pub(crate) struct Running {
+    pub(crate) channel: Channel,
     verifier: Arc<Verifier>,
     _stop: DropGuard,
 }
 
 impl Running {
-    async fn start(open: &'static [&'static str]) -> Self {
+    pub(crate) async fn start(open: &'static [&'static str]) -> Self {
+        Self::with(open, Keys::fixed([signer().public_key().clone()])).await
+    }
+
+    async fn with(open: &'static [&'static str], keys: Keys) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let channel =
-            rpc::client::connect_lazy(&format!("http://{}", listener.local_addr().unwrap()))
-                .unwrap();
-        let keys = Keys::fixed([signer().public_key().clone()]);
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let channel = rpc::client::connect_lazy(&url, &Tls::default()).unwrap();
         let verifier = Arc::new(Verifier::new(ISSUER, keys, Arc::default()));
         let server = rpc::Server::builder("test")
             .auth(Layer::new(verifier.clone(), open))
@@ -58,7 +63,7 @@ impl Running {
         Self { channel, verifier, _stop: shutdown.drop_guard() }
     }
 
-    async fn who_am_i(&self, authorization: Option<&str>) -> Result<String, Error> {
+    pub(crate) async fn who_am_i(&self, authorization: Option<&str>) -> Result<String, Error> {
         let mut context = rpc::client::Context::default();
         if let Some(value) = authorization {
             context = context.with_authorization(HeaderValue::from_str(value).unwrap());
@@ -70,8 +75,12 @@ impl Running {
 }
 
 fn bearer_of(caller: &Caller) -> String {
+    signed_by(&signer(), caller)
+}
+
+fn signed_by(signer: &Signer, caller: &Caller) -> String {
     let claims = Claims::of(caller, ISSUER, "t-1", process::now(), 1_800);
-    format!("Bearer {}", signer().sign(&claims).unwrap())
+    format!("Bearer {}", signer.sign(&claims).unwrap())
 }
 
 #[tokio::test]
@@ -108,6 +117,51 @@ async fn without_a_good_token_a_method_is_not_reached() {
 }
 
 #[tokio::test]
+async fn of_two_tokens_none_counts() {
+    let server = Running::start(&[]).await;
+    let good = bearer_of(&rep());
+    for (first, second) in
+        [(&*good, &*good), (&good, "Bearer a.b.c"), ("Bearer a.b.c", &good), ("Basic eDp5", &good)]
+    {
+        let mut request = Request::new(ListKeysRequest {});
+        for value in [first, second] {
+            request.metadata_mut().append("authorization", value.parse().unwrap());
+        }
+        let answer = KeyServiceClient::new(server.channel.clone()).list_keys(request).await;
+        let error = Error::from(answer.unwrap_err());
+        assert!(matches!(error, Error::Unauthenticated { .. }), "{first} {second}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn while_the_secret_changes_tokens_of_both_keys_are_good() {
+    let keys = [other_signer().public_key().clone(), signer().public_key().clone()];
+    let server = Running::with(&[], Keys::fixed(keys)).await;
+    for signer in [signer(), other_signer()] {
+        assert_eq!(server.who_am_i(Some(&signed_by(&signer, &rep()))).await.unwrap(), "7");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_let_in_is_refused_once_its_key_is_withdrawn() {
+    let identity = Identity::default();
+    identity.publishes([signer().public_key().clone()]);
+    let server = Running::with(&[], identity.keys()).await;
+    let old = bearer_of(&rep());
+    assert_eq!(server.who_am_i(Some(&old)).await.unwrap(), "7");
+
+    identity.publishes([other_signer().public_key().clone()]);
+    // Longer than identity is left alone after it has answered.
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(31)).await;
+    tokio::time::resume();
+    let new = signed_by(&other_signer(), &rep());
+    assert_eq!(server.who_am_i(Some(&new)).await.unwrap(), "7");
+    let error = server.who_am_i(Some(&old)).await.unwrap_err();
+    assert_eq!(error.reason(), reason::TOKEN_INVALID);
+}
+
+#[tokio::test]
 async fn an_open_method_needs_no_token_and_minds_no_bad_one() {
     for open in [&[LIST_KEYS][..], &["/salespipeline.identity.v1.KeyService/"][..]] {
         let server = Running::start(open).await;
@@ -133,8 +187,8 @@ async fn keys_are_fetched_from_identity_when_first_needed() {
     }
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let channel =
-        rpc::client::connect_lazy(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let channel = rpc::client::connect_lazy(&url, &Tls::default()).unwrap();
     let server = rpc::Server::builder("identity").add(KeyServiceServer::new(Publishes));
     let shutdown = CancellationToken::new();
     let _stop = shutdown.clone().drop_guard();
