@@ -9,13 +9,14 @@ mod report;
 mod request;
 mod target;
 mod usage;
+mod verify;
 
 use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use local::say;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
@@ -30,6 +31,9 @@ use usage::{Memory, Tree};
 #[derive(Parser, Clone, Debug)]
 #[command(name = "bench")]
 struct Cli {
+    /// Only this, which needs no server.
+    #[command(subcommand)]
+    only: Option<Only>,
     /// How many opportunities there are.
     #[arg(long, default_value_t = 10_000)]
     count: u64,
@@ -54,6 +58,13 @@ struct Cli {
     /// Write bench/RESULTS.md even if --quick.
     #[arg(long)]
     write: bool,
+}
+
+/// A measurement by itself.
+#[derive(Subcommand, Clone, Copy, Debug)]
+enum Only {
+    /// What it costs a service to verify an access token: the first time, and from then on.
+    VerifyToken,
 }
 
 fn main() -> ExitCode {
@@ -99,6 +110,9 @@ async fn until_interrupted(cli: &Cli, command: String) -> Result<()> {
 }
 
 async fn run(cli: &Cli, command: String) -> Result<()> {
+    if let Some(Only::VerifyToken) = cli.only {
+        return verify::run(process::now()).await;
+    }
     let mut product = Product::start(cli.count).await.context("start the product")?;
     let mut bare = Bare::start(product.database()).await.context("start the bare program")?;
     let mut peer = peer(cli, &product).await;
