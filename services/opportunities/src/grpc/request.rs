@@ -3,10 +3,10 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use money::Money;
 use proto::opportunities::v1 as pb;
-use rpc::{Error, Invalid};
+use rpc::{Error, Invalid, span};
 
 use crate::opportunity::draft::Wish;
-use crate::opportunity::list::{Filter, span};
+use crate::opportunity::list::Filter;
 use crate::opportunity::model::Step;
 use crate::opportunity::past::{Past, PastMove};
 use crate::pipeline::model::{Kind, Pipelines};
@@ -81,8 +81,10 @@ pub(super) fn filter(
         }
     }
     let zone = settings.zone;
-    let created = (it.created_from.as_deref(), it.created_to.as_deref());
-    let updated = (it.updated_from.as_deref(), it.updated_to.as_deref());
+    let created =
+        (("created_from", it.created_from.as_deref()), ("created_to", it.created_to.as_deref()));
+    let updated =
+        (("updated_from", it.updated_from.as_deref()), ("updated_to", it.updated_to.as_deref()));
     Filter {
         stages: pipeline::stages_called(pipelines, &it.stage, it.pipeline_id, invalid),
         statuses,
@@ -104,8 +106,8 @@ pub(super) fn filter(
             day(invalid, "closed_from", it.closed_from),
             day(invalid, "closed_to", it.closed_to),
         ),
-        created: span(invalid, "created", created, zone),
-        updated: span(invalid, "updated", updated, zone),
+        created: span(invalid, created.0, created.1, zone),
+        updated: span(invalid, updated.0, updated.1, zone),
     }
 }
 

@@ -2,10 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono::NaiveDate;
 use money::Money;
-use rpc::{Error, Invalid};
+use rpc::{Error, Invalid, Span};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
@@ -50,9 +49,6 @@ pub struct Filter {
     /// Last changed from this instant until before that one.
     pub updated: Span,
 }
-
-/// From an instant, included, until another, not included.
-pub type Span = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 /// By what a list is sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,47 +111,6 @@ pub fn limit(invalid: &mut Invalid, limit: Option<i32>) -> usize {
         invalid.add("limit", "out_of_range", "is not between 1 and 200");
     }
     usize::try_from(limit).unwrap_or(50)
-}
-
-/// Reads the two ends of a range, each a whole day of the organisation's zone or an instant. A day's end is the start of the next.
-pub fn span(
-    invalid: &mut Invalid,
-    name: &str,
-    (from, to): (Option<&str>, Option<&str>),
-    zone: Tz,
-) -> Span {
-    let mut read = |end: &str, text: Option<&str>, is_last: bool| {
-        let text = text?;
-        if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-            // Both ends are included, and the clock ticks in microseconds.
-            let instant = instant.with_timezone(&Utc);
-            return Some(if is_last { instant + TimeDelta::microseconds(1) } else { instant });
-        }
-        let day = NaiveDate::parse_from_str(text, "%Y-%m-%d")
-            .ok()
-            .filter(|_| text.len() == 10)
-            .and_then(|day| if is_last { day.succ_opt() } else { Some(day) });
-        if day.is_none() {
-            invalid.add(
-                format!("{name}_{end}"),
-                "invalid_date",
-                "is neither YYYY-MM-DD nor an RFC 3339 instant",
-            );
-        }
-        Some(start_of(day?, zone))
-    };
-    (read("from", from, false), read("to", to, true))
-}
-
-/// The first instant of a day in a zone, also where the clocks skip midnight.
-pub(crate) fn start_of(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
-    let mut local: NaiveDateTime = day.and_time(chrono::NaiveTime::MIN);
-    loop {
-        if let Some(instant) = zone.from_local_datetime(&local).earliest() {
-            return instant.with_timezone(&Utc);
-        }
-        local += TimeDelta::minutes(15);
-    }
 }
 
 /// Where a page ended.
