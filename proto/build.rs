@@ -21,9 +21,10 @@ use form::{annotate_enum, camel, derives, form, is_flat, map_value, path, rust, 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// Messages that have a hand-written type with a JSON form of its own.
-const SCALARS: [(&str, &str); 3] = [
+const SCALARS: [(&str, &str); 4] = [
     ("salespipeline.type.v1.Decimal", "crate::Decimal"),
     ("salespipeline.type.v1.Date", "crate::Date"),
+    ("salespipeline.type.v1.JsonValue", "crate::JsonValue"),
     ("google.protobuf.Timestamp", "crate::Timestamp"),
 ];
 

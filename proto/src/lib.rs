@@ -9,6 +9,7 @@ mod error;
 pub mod field;
 mod generated;
 pub mod json;
+mod json_value;
 pub mod mask;
 pub mod query;
 mod timestamp;
@@ -17,6 +18,7 @@ pub use date::{Date, NoSuchDay};
 pub use decimal::Decimal;
 pub use error::{Code, FieldError, Refusal};
 pub use generated::*;
+pub use json_value::JsonValue;
 pub use timestamp::Timestamp;
 
 /// Every file of the contract, encoded, with comments: for gRPC reflection.
