@@ -9,6 +9,8 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use proto::analytics::v1::forecast_service_client::ForecastServiceClient;
 use proto::analytics::v1::report_service_client::ReportServiceClient;
+use proto::audit::v1::AuditSource;
+use proto::audit::v1::audit_service_client::AuditServiceClient;
 use proto::identity::v1::session_service_client::SessionServiceClient;
 use proto::identity::v1::settings_service_client::SettingsServiceClient;
 use proto::identity::v1::team_service_client::TeamServiceClient;
@@ -164,6 +166,15 @@ impl Call {
     pub fn notifications(&self) -> NotificationServiceClient<Channel> {
         NotificationServiceClient::new(self.guest.app.notifier.clone())
             .max_decoding_message_size(PAGE_BYTES)
+    }
+
+    /// The audit of one source.
+    pub fn audit(&self, source: AuditSource) -> AuditServiceClient<Channel> {
+        let owner = match source {
+            AuditSource::Identity | AuditSource::Unspecified => &self.guest.app.identity,
+            AuditSource::Opportunities => &self.guest.app.opportunities,
+        };
+        AuditServiceClient::new(owner.clone()).max_decoding_message_size(PAGE_BYTES)
     }
 
     /// A call that changes nothing; made once more where the service could not be reached.

@@ -52,6 +52,8 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::reports::get_conversion_rate))
         .routes(routes!(rest::reports::get_sales_trend))
         .routes(routes!(rest::reports::get_sales_performance))
+        // every owner
+        .routes(routes!(rest::audit::list_audit_entries))
         // notifier
         .routes(routes!(rest::notifications::list_notifications))
 }

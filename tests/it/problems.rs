@@ -57,7 +57,7 @@ async fn what_cannot_be_parsed_is_malformed(world: &World) {
     let no_text = world.admin.get("/opportunities?tag=%FF").await;
     assert_eq!(no_text.problem(), (400, "malformed"));
     let history = format!("/opportunities/{}/history", world.some_opportunity().await);
-    for list in ["/opportunities", "/users", "/teams", "/notifications", &history] {
+    for list in ["/opportunities", "/users", "/teams", "/notifications", "/audit", &history] {
         for cursor in ["nonsense", "eyJsIjoxLCJrIjpudWxsLCJpIjoxfQ", "%20", "AAAA"] {
             let refused = world.admin.get(&format!("{list}?cursor={cursor}")).await;
             assert_eq!(refused.problem(), (400, "cursor_invalid"), "{list} {cursor}");

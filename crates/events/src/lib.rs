@@ -9,9 +9,12 @@
 //!    and from the owner ([`source`], [`log`]) where it does not. [`inbox`] is its memory.
 //! 6. [`listen`]: what every process hears in passing, for caches and live streams; [`rights`] is one such cache.
 //!
+//! [`audit`] is the same log as administrators read it.
+//!
 //! Nothing here depends on the broker keeping anything: positions have no gaps, so a consumer sees what it missed and asks the
 //! owner.
 
+pub mod audit;
 pub mod change;
 pub mod consumer;
 pub mod inbox;

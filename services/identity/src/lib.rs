@@ -26,6 +26,7 @@ use events::{ChangeLog, Relay, Wake, stream};
 use futures::TryStreamExt as _;
 use process::{DatabaseSettings, Latch, Secret, Work, postgres};
 use proto::{
+    audit::v1::audit_service_server::AuditServiceServer,
     events::v1::change_service_server::ChangeServiceServer,
     identity::v1::{
         key_service_server::KeyServiceServer, session_service_server::SessionServiceServer,
@@ -100,6 +101,7 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
             .add(SessionServiceServer::new(grpc::session::Sessions { app: app.clone() }))
             .add(TeamServiceServer::new(grpc::team::Teams { app: app.clone() }))
             .add(SettingsServiceServer::new(grpc::settings::Settings { app: app.clone() }))
+            .add(AuditServiceServer::new(grpc::audit::Audit { app: app.clone() }))
             .add(ChangeServiceServer::new(ChangeLog { pool: app.read.clone() }));
         process.spawn("grpc", server.serve(listener, process.shutdown()));
 

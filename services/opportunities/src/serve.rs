@@ -8,6 +8,7 @@ use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
 use chrono::{DateTime, Utc};
 use events::{ChangeLog, ChangeSource, Consumer, Relay, Wake, stream};
 use process::{Context, Latch, MigrateSettings, Work, postgres};
+use proto::audit::v1::audit_service_server::AuditServiceServer;
 use proto::events::v1::change_service_server::ChangeServiceServer;
 use proto::opportunities::v1::opportunity_service_server::OpportunityServiceServer;
 use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::grpc::{Opportunities, PipelinesGrpc};
+use crate::grpc::{Audit, Opportunities, PipelinesGrpc};
 use crate::identity::Identity;
 use crate::state::Known;
 use crate::{MIGRATOR, State, consumer, opportunity, pipeline};
@@ -104,7 +105,8 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
                 OpportunityServiceServer::new(Opportunities(state.clone()))
                     .max_decoding_message_size(rpc::server::MAX_BULK_MESSAGE_BYTES),
             )
-            .add(PipelineServiceServer::new(PipelinesGrpc(state)))
+            .add(PipelineServiceServer::new(PipelinesGrpc(state.clone())))
+            .add(AuditServiceServer::new(Audit(state)))
             .add(ChangeServiceServer::new(ChangeLog { pool: reads }));
         process.spawn("grpc", server.serve(listener, shutdown));
         Ok(())

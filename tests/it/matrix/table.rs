@@ -171,6 +171,7 @@ fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
         row("events.v1.ChangeService/ListChanges", "", Policy::Services),
         row("events.v1.ChangeService/GetDigest", "", Policy::Services),
         row("events.v1.ChangeService/StreamRecords", "", Policy::Services),
+        row("audit.v1.AuditService/ListAuditEntries", "get /audit", Admins),
     ]
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first thing it did not expect")]
 #![expect(clippy::disallowed_methods, reason = "the environment says where the servers are")]
 
+mod audit;
 mod broker;
 mod consumer;
 mod corpus;

@@ -17,10 +17,11 @@ use uuid::Uuid;
 /// The owner whose changes the tests make.
 pub(crate) const SOURCE: &str = "opportunities";
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../../migrations/opportunities/0001_grants.sql"),
     include_str!("../../../../migrations/opportunities/0002_change_log.sql"),
     include_str!("../../../../migrations/opportunities/0003_inbox.sql"),
+    include_str!("../../../../migrations/opportunities/0006_audit.sql"),
 ];
 
 /// What the tests' consumers write: which event, and that it was applied once.

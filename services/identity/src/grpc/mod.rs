@@ -1,5 +1,6 @@
 //! The edge: proto in, one call, proto out.
 
+pub mod audit;
 pub mod key;
 pub mod session;
 pub mod settings;

@@ -1,10 +1,12 @@
 //! Transport: proto in, one call, proto out.
 
 mod answer;
+mod audit;
 mod opportunity;
 mod pipeline;
 mod request;
 
+pub use audit::Audit;
 pub use opportunity::Opportunities;
 pub use pipeline::PipelinesGrpc;
 
