@@ -30,6 +30,7 @@ pub fn apply_identity<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Appl
                         username: user.username.clone(),
                         email: user.email.clone(),
                         language: user.language.clone(),
+                        role: user.role.clone(),
                         is_active: user.is_active,
                         version: user.version,
                     };

@@ -28,10 +28,19 @@ pub struct Person {
     pub email: String,
     /// `zh-TW` or `en`.
     pub language: String,
+    /// `admin`, `manager`, `rep` or `viewer`.
+    pub role: String,
     /// Whether they may sign in; who may not is told nothing.
     pub is_active: bool,
     /// The record's version.
     pub version: i64,
+}
+
+impl Person {
+    /// Whether they see what is their teams' whatever the organisation's setting: as a manager, or as an administrator, who sees everything.
+    pub fn sees_what_they_lead(&self) -> bool {
+        matches!(self.role.as_str(), "admin" | "manager")
+    }
 }
 
 /// A team as told by identity.

@@ -7,15 +7,16 @@ use super::model::{Person, Team};
 /// Keeps a person as they are in the newest version told.
 pub async fn put_person(tx: &mut PgConnection, person: &Person) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into people (user_id, username, email, language, is_active, version) values ($1, $2, $3, $4, $5, $6)
+        "insert into people (user_id, username, email, language, role, is_active, version) values ($1, $2, $3, $4, $5, $6, $7)
          on conflict (user_id) do update
-         set username = excluded.username, email = excluded.email, language = excluded.language, is_active = excluded.is_active,
-             version = excluded.version
+         set username = excluded.username, email = excluded.email, language = excluded.language, role = excluded.role,
+             is_active = excluded.is_active, version = excluded.version
          where people.version < excluded.version",
         person.user_id,
         person.username,
         person.email,
         person.language,
+        person.role,
         person.is_active,
         person.version
     )
@@ -45,7 +46,7 @@ pub async fn put_team(tx: &mut PgConnection, team: &Team) -> sqlx::Result<()> {
 pub async fn people(tx: &mut PgConnection, user_ids: &[i64]) -> sqlx::Result<Vec<Person>> {
     sqlx::query_as!(
         Person,
-        "select user_id, username, email, language, is_active, version from people where user_id = any($1)",
+        "select user_id, username, email, language, role, is_active, version from people where user_id = any($1)",
         user_ids
     )
     .fetch_all(tx)

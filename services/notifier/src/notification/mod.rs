@@ -43,23 +43,16 @@ pub async fn announce(
         Some(team_id) => directory::store::manager_of(tx, team_id).await?,
         None => None,
     };
-    let told = recipients(closing, manager_id);
-    if told.is_empty() {
-        return Ok(());
-    }
     let named: Vec<i64> =
-        told.iter().copied().chain([closing.owner_id]).chain(closing.closed_by).collect();
+        [closing.owner_id].into_iter().chain(manager_id).chain(closing.closed_by).collect();
     let people = directory::store::people(tx, &named).await?;
     let person = |id: i64| people.iter().find(|person| person.user_id == id);
     let name = |id: i64| person(id).map(|person| person.username.as_str());
     let names =
         Names { owner: name(closing.owner_id), closed_by: closing.closed_by.and_then(name) };
-    for user_id in told {
-        let recipient = person(user_id);
-        if recipient.is_some_and(|person| !person.is_active) {
-            continue;
-        }
-        let language = recipient.map(|person| Language::of(&person.language)).unwrap_or_default();
+    for user_id in recipients(closing, manager_id, &people) {
+        let language =
+            person(user_id).map(|person| Language::of(&person.language)).unwrap_or_default();
         let (title, body) = words(closing, names, language);
         let new = store::New {
             recipient_user_id: user_id,

@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use money::Money;
 use uuid::Uuid;
 
-use crate::{directory::model::Language, text::one_line};
+use crate::{
+    directory::model::{Language, Person},
+    text::one_line,
+};
 
 /// One thing that somebody is told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,12 +81,18 @@ pub struct Closing {
     pub closed_by: Option<i64>,
 }
 
-/// Who is told of a closing: its owner and the manager of its team, each once, and nobody of what they did themselves.
-pub fn recipients(closing: &Closing, manager_id: Option<i64>) -> Vec<i64> {
-    let mut told = vec![closing.owner_id];
-    told.extend(manager_id.filter(|manager| *manager != closing.owner_id));
-    told.retain(|user| Some(*user) != closing.closed_by);
-    told
+/// Who is told of a closing: its owner and who leads its team, each once, and nobody of what they did themselves. Only who is still there, and who may see
+/// it whatever the organisation's setting: one's own is seen by everyone, a team's by who leads it as a manager. `people` are those who are known.
+pub fn recipients(closing: &Closing, manager_id: Option<i64>, people: &[Person]) -> Vec<i64> {
+    let known = |id: i64| people.iter().find(|person| person.user_id == id);
+    let owner = Some(closing.owner_id);
+    let owner = owner.filter(|id| known(*id).is_none_or(|owner| owner.is_active));
+    let manager = manager_id.filter(|id| {
+        *id != closing.owner_id
+            && known(*id).is_some_and(|it| it.is_active && it.sees_what_they_lead())
+    });
+    let told = owner.into_iter().chain(manager);
+    told.filter(|user| Some(*user) != closing.closed_by).collect()
 }
 
 /// The people who are named in a notification.
@@ -170,17 +179,50 @@ mod tests {
 
     const NAMES: Names<'_> = Names { owner: Some("陳愛美"), closed_by: Some("Bob") };
 
+    fn person(user_id: i64, role: &str) -> Person {
+        Person {
+            user_id,
+            username: String::new(),
+            email: String::new(),
+            language: String::new(),
+            role: role.to_owned(),
+            is_active: true,
+            version: 1,
+        }
+    }
+
     #[test]
     fn nobody_is_told_of_their_own_acts() {
-        assert_eq!(recipients(&closing(), Some(2)), [1, 2]);
-        assert_eq!(recipients(&Closing { closed_by: Some(1), ..closing() }, Some(2)), [2]);
-        assert_eq!(recipients(&Closing { closed_by: Some(2), ..closing() }, Some(2)), [1]);
-        assert!(recipients(&Closing { closed_by: Some(1), ..closing() }, None).is_empty());
+        let people = [person(1, "rep"), person(2, "manager")];
+        let told = |closed_by, manager_id| {
+            recipients(&Closing { closed_by, ..closing() }, manager_id, &people)
+        };
+        assert_eq!(told(Some(3), Some(2)), [1, 2]);
+        assert_eq!(told(Some(1), Some(2)), [2]);
+        assert_eq!(told(Some(2), Some(2)), [1]);
+        assert!(told(Some(1), None).is_empty());
     }
 
     #[test]
     fn a_manager_who_owns_it_is_told_once() {
-        assert_eq!(recipients(&closing(), Some(1)), [1]);
+        assert_eq!(recipients(&closing(), Some(1), &[person(1, "manager")]), [1]);
+    }
+
+    #[test]
+    fn who_leads_the_team_is_told_only_where_they_may_see_it() {
+        let told = |leader: Person| recipients(&closing(), Some(2), &[leader]);
+        assert_eq!(told(person(2, "manager")), [1, 2]);
+        assert_eq!(told(person(2, "admin")), [1, 2]);
+        assert_eq!(told(person(2, "rep")), [1]);
+        assert_eq!(told(person(2, "viewer")), [1]);
+        assert_eq!(told(Person { is_active: false, ..person(2, "manager") }), [1]);
+        assert_eq!(recipients(&closing(), Some(2), &[]), [1], "nobody knows what they may see");
+    }
+
+    #[test]
+    fn an_owner_who_left_is_told_nothing() {
+        let gone = Person { is_active: false, ..person(1, "rep") };
+        assert!(recipients(&closing(), None, &[gone]).is_empty());
     }
 
     #[test]

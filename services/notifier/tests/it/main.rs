@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "the environment says where the servers are")]
 
 mod mail;
+mod recipients;
 mod smtp;
 mod story;
 mod support;

@@ -120,19 +120,20 @@ pub(crate) fn after(seconds: i64) -> DateTime<Utc> {
 }
 
 pub(crate) fn people() -> Vec<Event> {
-    let person = |id, name: &str, language: &str| UserRecord {
+    let person = |id, name: &str, language: &str, role: &str| UserRecord {
         id,
         username: name.to_owned(),
         email: format!("{id}@example.com"),
         language: language.to_owned(),
+        role: role.to_owned(),
         is_active: true,
         version: 1,
         ..UserRecord::default()
     };
     let records = [
-        Record::User(person(AMY, "陳愛美", "zh-TW")),
-        Record::User(person(BOB, "Bob", "en")),
-        Record::User(person(MEI, "林美", "en")),
+        Record::User(person(AMY, "陳愛美", "zh-TW", "rep")),
+        Record::User(person(BOB, "Bob", "en", "rep")),
+        Record::User(person(MEI, "林美", "en", "manager")),
         Record::Team(TeamRecord {
             id: 7,
             manager_id: Some(MEI),
