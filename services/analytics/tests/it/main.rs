@@ -6,3 +6,4 @@ mod owner;
 mod redelivery;
 mod reports;
 mod support;
+mod visibility;

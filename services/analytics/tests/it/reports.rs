@@ -71,6 +71,35 @@ async fn each_sees_in_numbers_what_they_may_see_and_asks_for() {
 }
 
 #[tokio::test]
+async fn what_is_open_counts_for_its_owner_s_new_team_and_what_closed_for_the_team_of_its_time() {
+    const NEW: i64 = 8;
+    let mut world = World::create("everyone").await;
+    let (mut won, mut events) = Deal::begin(1, AMY, Some(1000), "2025-10-01T01:00:00Z");
+    events.push(won.move_to("won", at("2025-11-05T01:00:00Z")));
+    let (mut open, created) = Deal::begin(2, AMY, Some(300), "2025-11-01T01:00:00Z");
+    events.extend(created);
+    world.tell(events).await;
+    // Amy goes to another team, and opportunities tells that what she has open went along.
+    let follows = open.change(|it| it.team_id = Some(NEW));
+    world.tell(vec![follows.clone(), follows]).await;
+    for (team_id, won_value, open_value) in [(TEAM, 1000, 0), (NEW, 0, 300)] {
+        let ask = Ask { team_id: Some(team_id), ..everything() };
+        let it = overview(&world, ADMIN, &ask).await;
+        assert_eq!(it.total_pipeline_value, money(open_value), "{team_id}");
+        assert_eq!(it.stages[2].total_value, money(won_value), "{team_id}");
+        let asked = (Some("yearly"), None);
+        let caller = caller(ADMIN);
+        let it = report::trend(&world.state, &caller, &ask, asked, now()).await.unwrap();
+        assert_eq!(it.items[4].won_value, money(won_value), "{team_id}");
+        assert_eq!(it.items[4].created_value, money(won_value + open_value), "{team_id}");
+        let asked = Asked::default();
+        let it = report::performance(&world.state, &caller, &ask, &asked, now()).await.unwrap();
+        let amy = it.items.iter().find(|it| it.owner_id == AMY).unwrap();
+        assert_eq!((amy.won_value, amy.open_pipeline_value), (money(won_value), money(open_value)));
+    }
+}
+
+#[tokio::test]
 async fn conversion_chooses_by_the_day_of_first_entry_in_the_organisation_s_zone() {
     let world = told("everyone").await;
     let of = async |start: Option<&str>, end: Option<&str>| {

@@ -49,13 +49,25 @@ impl World {
             settings: Known::default(),
             identity: Identity::new(channel, token),
         };
-        let mut tx = state.writes.begin().await.unwrap();
-        consumer::apply_identity(&mut tx, &directory(visibility)).await.unwrap();
-        tx.commit().await.unwrap();
         let mut world = Self { state, position: 0, _database: database };
+        world.learn(&directory(visibility)).await;
         world.tell(vec![pipeline()]).await;
         world.state.load().await.unwrap();
         world
+    }
+
+    /// These events of identity come, in one transaction.
+    pub(crate) async fn learn(&self, events: &[Event]) {
+        let mut tx = self.state.writes.begin().await.unwrap();
+        consumer::apply_identity(&mut tx, events).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// From now on this is who may read what.
+    pub(crate) async fn set_visibility(&self, visibility: &str, version: i64) {
+        let event = Event { version, ..settings(visibility) };
+        self.learn(&[event]).await;
+        self.state.load().await.unwrap();
     }
 
     /// These events come, in one transaction.
@@ -120,15 +132,25 @@ fn directory(visibility: &str) -> Vec<Event> {
         person(MEI, "Mei", "manager", None),
         person(9, "Viewer", "viewer", None),
         Record::Team(TeamRecord { id: TEAM, manager_id: Some(MEI), ..TeamRecord::default() }),
-        Record::Settings(SettingsRecord {
-            time_zone: "Asia/Taipei".to_owned(),
-            default_currency: "TWD".to_owned(),
-            visibility: visibility.to_owned(),
-            fiscal_year_start: 1,
-            ..SettingsRecord::default()
-        }),
     ];
-    records.map(|record| Event { version: 1, record: Some(record), ..Event::default() }).to_vec()
+    let told = records.into_iter().map(|record| told(1, record));
+    told.chain([settings(visibility)]).collect()
+}
+
+fn settings(visibility: &str) -> Event {
+    let settings = SettingsRecord {
+        time_zone: "Asia/Taipei".to_owned(),
+        default_currency: "TWD".to_owned(),
+        visibility: visibility.to_owned(),
+        fiscal_year_start: 1,
+        ..SettingsRecord::default()
+    };
+    told(1, Record::Settings(settings))
+}
+
+/// A record of identity as of a version.
+pub(crate) fn told(version: i64, record: Record) -> Event {
+    Event { version, record: Some(record), ..Event::default() }
 }
 
 fn pipeline() -> Event {
@@ -184,6 +206,11 @@ impl Deal {
         let mut deal = Self { record, moves: 0 };
         let event = deal.move_to("lead", created_at);
         (deal, vec![event])
+    }
+
+    /// What it is now.
+    pub(crate) fn record(&self) -> &OpportunityRecord {
+        &self.record
     }
 
     /// Changes it, and tells so.
