@@ -46,6 +46,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::opportunities::get_opportunity))
         .routes(routes!(rest::opportunities::change_opportunity_stage))
         .routes(routes!(rest::opportunities::list_stage_history))
+        .routes(routes!(rest::opportunities::get_opportunity_access))
         // analytics
         .routes(routes!(rest::reports::get_pipeline_overview))
         .routes(routes!(rest::forecast::get_forecast))

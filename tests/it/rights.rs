@@ -109,6 +109,8 @@ async fn with_visibility_owner_a_rep_sees_their_own_and_a_manager_their_teams() 
     asking_for_others_shows_nothing(&company).await;
     a_service_asked_directly_answers_no_more_than_the_gateway(&company, amys).await;
     an_external_id_that_is_taken_names_its_opportunity_to_who_may_see_it(&company).await;
+    an_administrator_is_told_who_may_read_and_change_it(&company, amys).await;
+    a_closing_is_told_to_who_may_see_it_and_nobody_else(&company, amys).await;
 }
 
 #[tokio::test]
@@ -125,6 +127,9 @@ async fn with_visibility_team_a_rep_sees_their_team() {
     assert_eq!(seen.status, 200, "{}", seen.text);
     asking_for_others_shows_nothing(&company).await;
     to_see_is_not_to_change(&company, bens).await;
+    let amys = id_of(&company.amy).await;
+    a_closing_is_told_to_who_may_see_it_and_nobody_else(&company, amys).await;
+    what_is_open_follows_to_another_team_and_what_is_closed_stays(&company, amys).await;
 }
 
 #[tokio::test]
@@ -234,4 +239,87 @@ async fn an_external_id_that_is_taken_names_its_opportunity_to_who_may_see_it(co
     let not_told = company.zoe.api.post("/opportunities", &wanted).await;
     assert_eq!(not_told.problem(), (409, "external_id_taken"));
     assert_eq!(not_told.body.get("about"), None);
+}
+
+async fn an_administrator_is_told_who_may_read_and_change_it(company: &Company, amys: i64) {
+    let path = format!("/opportunities/{amys}/access");
+    let people = company.world.admin.all(&path).await;
+    let person = |name: &str| {
+        let mut found = people.iter().filter(|it| it["username"] == name);
+        let it = found.next().unwrap();
+        json!([it["role"], it["can_write"], it["reasons"]])
+    };
+    assert_eq!(people.len(), 6);
+    assert!(people.is_sorted_by_key(|it| it["user_id"].as_i64()));
+    assert_eq!(person("amy"), json!(["rep", true, ["owner"]]));
+    assert_eq!(person("ben"), json!(["rep", false, []]));
+    assert_eq!(person("mei"), json!(["manager", true, ["manager_of_team"]]));
+    assert_eq!(person("viewer"), json!(["viewer", false, []]));
+    let admin = people.iter().find(|it| it["user_id"] == 1).unwrap();
+    assert_eq!(json!([admin["can_write"], admin["reasons"]]), json!([true, ["admin"]]));
+
+    let first = company.world.admin.get(&format!("{path}?limit=2")).await;
+    assert_eq!(first.body["items"], json!(people[..2]));
+    let cursor = first.body["next_cursor"].as_str().unwrap();
+    let second = company.world.admin.get(&format!("{path}?limit=2&cursor={cursor}")).await;
+    assert_eq!(second.body["items"], json!(people[2..4]));
+    let bad = company.world.admin.get(&format!("{path}?cursor=x")).await;
+    assert_eq!(bad.problem(), (400, "cursor_invalid"));
+    let bad = company.world.admin.get(&format!("{path}?limit=201&team_id=1")).await;
+    assert_eq!(bad.problem().0, 422);
+
+    for person in [&company.amy, &company.mei] {
+        assert_eq!(person.api.get(&path).await.problem(), (403, "denied"));
+    }
+    for person in [&company.ben, &company.zoe, &company.viewer] {
+        assert_eq!(person.api.get(&path).await.problem(), (404, "not_found"));
+    }
+}
+
+async fn a_closing_is_told_to_who_may_see_it_and_nobody_else(company: &Company, amys: i64) {
+    company.world.admin.advance(amys, "won").await;
+    let is_told = |body: &Value| body["items"][0]["opportunity_id"] == amys;
+    for person in [&company.amy, &company.mei] {
+        person.api.eventually("/notifications", is_told).await;
+    }
+    // All are told in one transaction.
+    for person in [&company.ben, &company.zoe, &company.viewer] {
+        assert_eq!(person.api.get("/notifications").await.body["items"], json!([]));
+    }
+    assert_eq!(company.world.admin.get("/notifications").await.body["items"], json!([]));
+}
+
+async fn what_is_open_follows_to_another_team_and_what_is_closed_stays(
+    company: &Company,
+    closed: i64,
+) {
+    let Company { world, amy, ben, zoe, .. } = company;
+    let open = amy.api.create(&sale(7)).await["id"].as_i64().unwrap();
+    let team_of = async |id: i64| {
+        let found = world.admin.get(&format!("/opportunities/{id}")).await;
+        found.body["team_id"].as_i64().unwrap()
+    };
+    let (north, south) = (team_of(closed).await, team_of(id_of(zoe).await).await);
+    let path = format!("/teams/{south}/members/{}", amy.id);
+    assert_eq!(world.admin.send(Method::PUT, &path, &[], "").await.status, 204);
+
+    let path = format!("/opportunities/{open}");
+    let moved = zoe.api.eventually(&path, |body| body["team_id"] == south).await;
+    assert_eq!(moved.body["version"], 2);
+    is_hidden(ben, open).await;
+    assert_eq!(team_of(closed).await, north);
+    assert_eq!(ben.api.get(&format!("/opportunities/{closed}")).await.status, 200);
+    is_hidden(zoe, closed).await;
+
+    let path = format!("/pipeline/overview?team_id={south}");
+    world.admin.eventually(&path, |body| body["total_pipeline_value"] == 107).await;
+    let won = |body: &Value| {
+        let stages = body["stages"].as_array().unwrap().iter();
+        let counts = stages.filter(|it| it["kind"] == "won").map(|it| it["count"].clone());
+        counts.collect::<Vec<_>>()
+    };
+    assert_eq!(won(&world.admin.get(&path).await.body), [0]);
+    let of_north = world.admin.get(&format!("/pipeline/overview?team_id={north}")).await;
+    assert_eq!(won(&of_north.body), [1]);
+    assert_eq!(of_north.body["total_pipeline_value"], 1100);
 }

@@ -12,9 +12,10 @@ use proto::opportunities::v1::opportunity_service_server::{
 };
 use proto::opportunities::v1::{
     ChangeOpportunityStageRequest, ChangeOpportunityStageResponse, CreateOpportunityRequest,
-    CreateOpportunityResponse, GetOpportunityRequest, GetOpportunityResponse, ImportHistoryRequest,
-    ImportHistoryResponse, ListOpportunitiesRequest, ListOpportunitiesResponse,
-    ListStageHistoryRequest, ListStageHistoryResponse,
+    CreateOpportunityResponse, GetOpportunityAccessRequest, GetOpportunityAccessResponse,
+    GetOpportunityRequest, GetOpportunityResponse, ImportHistoryRequest, ImportHistoryResponse,
+    ListOpportunitiesRequest, ListOpportunitiesResponse, ListStageHistoryRequest,
+    ListStageHistoryResponse,
 };
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -102,6 +103,13 @@ impl OpportunityService for Service {
     ) -> Result<Response<ListStageHistoryResponse>, Status> {
         let page = store::history(&self.pool, request.into_inner().id).await;
         Ok(Response::new(page.map_err(failed)?))
+    }
+
+    async fn get_opportunity_access(
+        &self,
+        _: Request<GetOpportunityAccessRequest>,
+    ) -> Result<Response<GetOpportunityAccessResponse>, Status> {
+        not_here()
     }
 
     async fn import_history(

@@ -1,9 +1,9 @@
 //! Opportunities and their stage history.
 
 use proto::opportunities::v1::{
-    ChangeOpportunityStageRequest, CreateOpportunityRequest, GetOpportunityRequest,
-    ListOpportunitiesRequest, ListOpportunitiesResponse, ListStageHistoryRequest,
-    ListStageHistoryResponse, Opportunity,
+    ChangeOpportunityStageRequest, CreateOpportunityRequest, GetOpportunityAccessRequest,
+    GetOpportunityAccessResponse, GetOpportunityRequest, ListOpportunitiesRequest,
+    ListOpportunitiesResponse, ListStageHistoryRequest, ListStageHistoryResponse, Opportunity,
 };
 
 use crate::call::{Call, IdempotencyKey};
@@ -112,6 +112,27 @@ pub async fn list_stage_history(
     let request = ListStageHistoryRequest { id, ..request };
     let answer = call.read(call.opportunities(), request, |mut it, request| async move {
         it.list_stage_history(request).await
+    });
+    Ok(Json(answer.await?))
+}
+
+/// List who may read and change an opportunity
+///
+/// All active people by user id: why they may read it (no reason: they may not), and whether they may change it. For admins.
+#[utoipa::path(
+    get,
+    path = "/opportunities/{id}/access",
+    tag = "opportunities",
+    params(("id" = i64, Path, description = "The opportunity."), GetOpportunityAccessRequest)
+)]
+pub async fn get_opportunity_access(
+    call: Call,
+    Path(id): Path<i64>,
+    Query(request): Query<GetOpportunityAccessRequest>,
+) -> Answer<Json<GetOpportunityAccessResponse>> {
+    let request = GetOpportunityAccessRequest { id, ..request };
+    let answer = call.read(call.opportunities(), request, |mut it, request| async move {
+        it.get_opportunity_access(request).await
     });
     Ok(Json(answer.await?))
 }

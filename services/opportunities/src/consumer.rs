@@ -1,25 +1,37 @@
-//! Which events this service applies: identity's people, teams and settings, into what it remembers of them.
+//! Which events this service applies: identity's people, teams and settings, into what it remembers of them. What a person has open follows them to
+//! another team.
 
+use chrono::{DateTime, Utc};
 use events::consumer::Applying;
-use events::{ApplyError, Event, Record};
+use events::{Actor, ApplyError, Event, Origin, Record};
 use futures::FutureExt as _;
 use sqlx::PgConnection;
 
+use crate::directory;
 use crate::directory::model::Person;
 use crate::directory::store::{self, SettingsRow, Team};
+use crate::meta::Meta;
 
 /// Applies events of identity. Each record is kept as of its latest version, so applying twice changes nothing.
-pub fn apply<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Applying<'a> {
+pub fn apply<'a>(
+    tx: &'a mut PgConnection,
+    events: &'a [Event],
+    now: DateTime<Utc>,
+) -> Applying<'a> {
     async move {
         for event in events {
-            apply_one(tx, event).await?;
+            apply_one(tx, event, now).await?;
         }
         Ok(())
     }
     .boxed()
 }
 
-async fn apply_one(tx: &mut PgConnection, event: &Event) -> Result<(), ApplyError> {
+async fn apply_one(
+    tx: &mut PgConnection,
+    event: &Event,
+    now: DateTime<Utc>,
+) -> Result<(), ApplyError> {
     match &event.record {
         Some(Record::User(user)) => {
             let person = Person {
@@ -30,7 +42,15 @@ async fn apply_one(tx: &mut PgConnection, event: &Event) -> Result<(), ApplyErro
                 team_id: user.team_id,
                 is_active: user.is_active,
             };
-            store::upsert_person(tx, &person, event.version).await?;
+            // What follows from it is part of the same request and trace.
+            let meta = Meta {
+                actor: Actor::Service("opportunities".to_owned()),
+                origin: Origin::System,
+                recorded_at: now,
+                request_id: event.request_id.clone(),
+                traceparent: event.traceparent.clone(),
+            };
+            directory::learn(tx, &person, event.version, &meta, &event.event_id).await?;
         }
         Some(Record::Team(team)) => {
             let team = Team {

@@ -14,6 +14,7 @@ use proto::opportunities::v1::opportunity_service_server::OpportunityServiceServ
 use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
 use rpc::{Tls, client};
 use sqlx::PgPool;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -70,6 +71,8 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             };
             events::relay::run(relay, shutdown.clone())
         });
+        let (applied, hear_of_applied) = watch::channel(0);
+        process.spawn("wake", wake(hear_of_applied, state.wake.clone(), shutdown.clone()));
         process.spawn("people", {
             let consumer = Consumer {
                 name: "opportunities".to_owned(),
@@ -80,9 +83,13 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
                 owner: ChangeSource::of_service(channel.clone(), Arc::clone(&token)),
                 poll_every: POLL,
                 durable: false,
-                position: None,
+                position: Some(applied),
             };
-            events::consumer::run(consumer, consumer::apply, shutdown.clone())
+            events::consumer::run(
+                consumer,
+                |tx, events| consumer::apply(tx, events, process::now()),
+                shutdown.clone(),
+            )
         });
         process.spawn("forget", forget(writes, shutdown.clone()));
         let revocations = Arc::<Revocations>::default();
@@ -143,6 +150,18 @@ async fn load(
     }
     settings.set();
     state.keep_fresh(shutdown).await;
+    Ok(())
+}
+
+/// Wakes the relay after each transaction of the consumer: what it applied may have moved opportunities.
+async fn wake(
+    mut applied: watch::Receiver<i64>,
+    relay: Wake,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    while let Some(Ok(())) = shutdown.run_until_cancelled(applied.changed()).await {
+        relay.wake();
+    }
     Ok(())
 }
 

@@ -125,7 +125,7 @@ fn identity_rows(Record { owner, .. }: Record) -> Vec<Row> {
 }
 
 fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
-    use Policy::{Admins, ChangesRecord, Readers, SeesRecord, Sellers};
+    use Policy::{AdminOfRecord, Admins, ChangesRecord, Readers, SeesRecord, Sellers};
     let step = opportunities::ChangeOpportunityStageRequest {
         id,
         expected_version: Some(NEVER),
@@ -167,6 +167,12 @@ fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
             SeesRecord,
         )
         .saying(&opportunities::ListStageHistoryRequest { id, ..Default::default() }),
+        row(
+            "opportunities.v1.OpportunityService/GetOpportunityAccess",
+            "get /opportunities/{id}/access",
+            AdminOfRecord,
+        )
+        .saying(&opportunities::GetOpportunityAccessRequest { id, ..Default::default() }),
         row("opportunities.v1.OpportunityService/ImportHistory", "", Admins),
         row("events.v1.ChangeService/ListChanges", "", Policy::Services),
         row("events.v1.ChangeService/GetDigest", "", Policy::Services),

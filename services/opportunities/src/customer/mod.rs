@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use events::Change;
 use sqlx::PgConnection;
 
-use crate::directory::model::Sight;
+use crate::access::model::Sight;
 use crate::meta::Meta;
 use model::{Contact, ContactWish, Customer};
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::model::{Contact, ContactWish, Customer};
-use crate::directory::model::Sight;
+use crate::access::model::Sight;
 use crate::text::fold;
 
 /// Waits until no other transaction holds the same text's lock, and holds it until the end of this one.

@@ -3,10 +3,13 @@
 pub mod model;
 pub(crate) mod store;
 
+use events::{Actor, Origin};
 use rpc::Error;
-use sqlx::PgPool;
+use sqlx::PgConnection;
 
-use model::{Person, Settings, Sight, Visibility};
+use crate::meta::Meta;
+use crate::opportunity::follow::follow;
+use model::Person;
 
 /// A person by id, asked of identity when no event has told of them yet.
 pub(crate) async fn person(state: &crate::State, user_id: i64) -> Result<Option<Person>, Error> {
@@ -14,52 +17,38 @@ pub(crate) async fn person(state: &crate::State, user_id: i64) -> Result<Option<
         return Ok(Some(person));
     }
     let Some((person, version)) = state.identity.user(user_id).await? else { return Ok(None) };
-    let pool = state.writes.clone();
-    let known = person.clone();
+    let meta = Meta {
+        actor: Actor::Service("opportunities".to_owned()),
+        origin: Origin::System,
+        recorded_at: process::now(),
+        request_id: String::new(),
+        traceparent: String::new(),
+    };
+    let (pool, wake, known) = (state.writes.clone(), state.wake.clone(), person.clone());
     rpc::write(async move {
-        store::upsert_person(&mut *pool.acquire().await?, &known, version).await?;
+        let mut tx = pool.begin().await?;
+        learn(&mut tx, &known, version, &meta, "").await?;
+        tx.commit().await?;
+        wake.wake();
         Ok::<_, Error>(())
     })
     .await?;
     Ok(Some(person))
 }
 
-/// What a caller may read, by the organisation's setting: their own, their team's, or everyone's.
-pub(crate) async fn sight(
-    pool: &PgPool,
-    caller: &auth::Caller,
-    settings: &Settings,
-) -> Result<Sight, Error> {
-    use auth::Role;
-    Ok(match (caller.role, settings.visibility) {
-        (Role::Admin | Role::Service, _) | (_, Visibility::Everyone) => Sight::All,
-        (Role::Manager, visibility) => {
-            let mut teams = store::teams_within_reach(pool, caller.user_id).await?;
-            if visibility == Visibility::Team {
-                teams.extend(caller.team_id);
-            }
-            Sight::Of { owner_id: caller.user_id, team_ids: teams }
-        }
-        (_, Visibility::Team) => {
-            Sight::Of { owner_id: caller.user_id, team_ids: caller.team_id.into_iter().collect() }
-        }
-        (_, Visibility::Owner) => Sight::Of { owner_id: caller.user_id, team_ids: Vec::new() },
-    })
-}
-
-/// What a caller may change: nothing, their own, their teams', or everyone's.
-pub(crate) async fn reach(pool: &PgPool, caller: &auth::Caller) -> Result<Sight, Error> {
-    use auth::Role;
-    if caller.require_write().is_err() {
-        return Ok(Sight::Nothing);
+/// Keeps a person as of a version, unless a later one is known; what they have open follows them to their team, with `cause_id` as its cause.
+///
+/// It looks at what is open and not at the team they had before, so that it does not matter which way a change was learnt of first.
+pub(crate) async fn learn(
+    tx: &mut PgConnection,
+    person: &Person,
+    version: i64,
+    meta: &Meta,
+    cause_id: &str,
+) -> sqlx::Result<()> {
+    // The person's row stays locked until the end: whoever creates for them waits, or was waited for.
+    if store::upsert_person(tx, person, version).await? {
+        follow(tx, person.user_id, person.team_id, meta, cause_id).await?;
     }
-    Ok(match caller.role {
-        Role::Admin => Sight::All,
-        Role::Manager => Sight::Of {
-            owner_id: caller.user_id,
-            team_ids: store::teams_within_reach(pool, caller.user_id).await?,
-        },
-        Role::Rep => Sight::Of { owner_id: caller.user_id, team_ids: Vec::new() },
-        Role::Viewer | Role::Service => Sight::Nothing,
-    })
+    Ok(())
 }

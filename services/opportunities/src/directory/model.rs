@@ -1,4 +1,4 @@
-//! People and settings as this service needs them, and who may see or change a record.
+//! People and settings as this service needs them.
 
 use chrono_tz::Tz;
 
@@ -51,42 +51,4 @@ pub struct Settings {
     pub default_currency: String,
     /// Who may read what.
     pub visibility: Visibility,
-}
-
-/// A set of records by their owner and team. The rule is here; `opportunity::store` has it as a predicate, and a test holds the two together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sight {
-    /// None.
-    Nothing,
-    /// One person's, and those of some teams.
-    Of {
-        /// The person.
-        owner_id: i64,
-        /// The teams.
-        team_ids: Vec<i64>,
-    },
-    /// All.
-    All,
-}
-
-impl Sight {
-    /// Whether a record of that owner and team is in the set.
-    pub fn covers(&self, owner: i64, team: Option<i64>) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::All => true,
-            Self::Of { owner_id, team_ids } => {
-                owner == *owner_id || team.is_some_and(|team| team_ids.contains(&team))
-            }
-        }
-    }
-
-    /// The set as what the SQL predicate takes: whether all, whose, of which teams.
-    pub fn parts(&self) -> (bool, i64, &[i64]) {
-        match self {
-            Self::All => (true, 0, &[]),
-            Self::Nothing => (false, 0, &[]),
-            Self::Of { owner_id, team_ids } => (false, *owner_id, team_ids),
-        }
-    }
 }

@@ -15,13 +15,14 @@ pub(crate) async fn person(pool: &PgPool, user_id: i64) -> sqlx::Result<Option<P
     .await
 }
 
-/// Keeps a person as of a version, unless a later one is known.
+/// Keeps a person as of a version, unless that or a later one is known; whether it was news. Either way the row is locked until the end of this
+/// transaction.
 pub(crate) async fn upsert_person(
     tx: &mut PgConnection,
     person: &Person,
     version: i64,
-) -> sqlx::Result<()> {
-    sqlx::query!(
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
         "insert into people as p (user_id, username, email, role, team_id, is_active, version)
          values ($1, $2, $3, $4, $5, $6, $7)
          on conflict (user_id) do update
@@ -38,7 +39,18 @@ pub(crate) async fn upsert_person(
     )
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
+}
+
+/// The team of a person who is known, which stays theirs until the end of this transaction. Comes before any lock of an opportunity, as in a change of
+/// team.
+pub(crate) async fn hold_team(
+    tx: &mut PgConnection,
+    user_id: i64,
+) -> sqlx::Result<Option<Option<i64>>> {
+    sqlx::query_scalar!("select team_id from people where user_id = $1 for share", user_id)
+        .fetch_optional(tx)
+        .await
 }
 
 /// A team as an event tells of it.
@@ -70,21 +82,6 @@ pub(crate) async fn upsert_team(tx: &mut PgConnection, team: &Team<'_>) -> sqlx:
     .execute(tx)
     .await?;
     Ok(())
-}
-
-/// The teams that a person leads and those below them.
-pub(crate) async fn teams_within_reach(pool: &PgPool, manager_id: i64) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar!(
-        r#"with recursive reach as (
-             select team_id from teams where manager_id = $1 and not is_deleted
-             union
-             select t.team_id from teams t join reach r on t.parent_id = r.team_id where not t.is_deleted
-           )
-           select team_id as "team_id!" from reach"#,
-        manager_id
-    )
-    .fetch_all(pool)
-    .await
 }
 
 /// The settings, if they are known yet.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use proto::opportunities::v1 as pb;
 
+use crate::access::{Access, model::Ground};
 use crate::directory::model::Settings;
 use crate::opportunity::model::day;
 use crate::opportunity::{Detail, HistoryRow};
@@ -75,6 +76,26 @@ pub(super) fn history(row: HistoryRow) -> pb::StageHistory {
         probability: row.probability,
         changed_at: Some(row.changed_at.into()),
         seconds_in_from_stage: row.seconds_in_from_stage,
+    }
+}
+
+pub(super) fn access(it: Access) -> pb::OpportunityAccess {
+    let reasons = it.reasons.into_iter().map(|ground| match ground {
+        Ground::Admin => pb::AccessReason::Admin,
+        Ground::Owner => pb::AccessReason::Owner,
+        Ground::TeamMember => pb::AccessReason::TeamMember,
+        Ground::ManagerOfTeam => pb::AccessReason::ManagerOfTeam,
+        Ground::ManagerOfTeamAbove => pb::AccessReason::ManagerOfTeamAbove,
+        Ground::VisibilityEveryone => pb::AccessReason::VisibilityEveryone,
+        // No person is a service.
+        Ground::Service => pb::AccessReason::Unspecified,
+    });
+    pb::OpportunityAccess {
+        user_id: it.user_id,
+        username: it.username,
+        role: it.role.as_str().to_owned(),
+        can_write: it.can_write,
+        reasons: reasons.map(Into::into).collect(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use prost::Message;
 use proto::opportunities::v1 as pb;
 use proto::opportunities::v1::opportunity_service_server::OpportunityService;
@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 use tonic::{Request, Response, Status};
 
 use super::{answer, caller_and_meta, request};
-use crate::State;
 use crate::opportunity::list::{self, Ask, Sort};
 use crate::opportunity::{self, Answer, Detail, MoveWish, Once, past};
+use crate::{State, access};
 
 /// Serves opportunities.
 pub struct Opportunities(pub State);
@@ -127,10 +127,30 @@ impl OpportunityService for Opportunities {
         let limit = list::limit(&mut invalid, message.limit);
         invalid.into_result()?;
         let after = message.cursor.as_deref().map(read_cursor).transpose()?;
+        let after =
+            after.map(|at| DateTime::from_timestamp_micros(at).ok_or_else(list::wrong_cursor));
+        let after = after.transpose()?;
         let (rows, more) = opportunity::history(&self.0, &caller, message.id, after, limit).await?;
-        let next_cursor = rows.last().filter(|_| more).map(|last| write_cursor(last.changed_at));
+        let last = rows.last().filter(|_| more);
+        let next_cursor = last.map(|last| write_cursor(last.changed_at.timestamp_micros()));
         let items = rows.into_iter().map(answer::history).collect();
         Ok(Response::new(pb::ListStageHistoryResponse { items, next_cursor }))
+    }
+
+    async fn get_opportunity_access(
+        &self,
+        request: Request<pb::GetOpportunityAccessRequest>,
+    ) -> Result<Response<pb::GetOpportunityAccessResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let message = request.into_inner();
+        let mut invalid = Invalid::default();
+        let limit = list::limit(&mut invalid, message.limit);
+        invalid.into_result()?;
+        let after_id = message.cursor.as_deref().map_or(Ok(0), read_cursor)?;
+        let (people, more) = access::list(&self.0, &caller, message.id, after_id, limit).await?;
+        let next_cursor = people.last().filter(|_| more).map(|last| write_cursor(last.user_id));
+        let items = people.into_iter().map(answer::access).collect();
+        Ok(Response::new(pb::GetOpportunityAccessResponse { items, next_cursor }))
     }
 
     async fn import_history(
@@ -149,15 +169,15 @@ impl OpportunityService for Opportunities {
     }
 }
 
-/// A history page's cursor: when its last row was written, in microseconds.
-fn write_cursor(at: DateTime<Utc>) -> String {
-    URL_SAFE_NO_PAD.encode(at.timestamp_micros().to_be_bytes())
+/// The cursor of a page that is ordered by a number: that of its last row.
+fn write_cursor(number: i64) -> String {
+    URL_SAFE_NO_PAD.encode(number.to_be_bytes())
 }
 
-fn read_cursor(text: &str) -> Result<DateTime<Utc>, Error> {
+fn read_cursor(text: &str) -> Result<i64, Error> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
     bytes
         .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())
-        .and_then(|bytes| DateTime::from_timestamp_micros(i64::from_be_bytes(bytes)))
+        .map(i64::from_be_bytes)
         .ok_or_else(list::wrong_cursor)
 }

@@ -10,7 +10,7 @@ use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use super::Detail;
 use super::store::{COLUMNS, detail};
-use crate::directory::model::Sight;
+use crate::access::model::Sight;
 use crate::pipeline::model::Kind;
 
 /// What a list may be narrowed to. All that is given must hold.

@@ -1,7 +1,9 @@
 //! Opportunities: making them, moving them through their stages, listing them, and the history of it all.
 
+mod advance;
 pub mod draft;
 pub(crate) mod event;
+pub(crate) mod follow;
 pub mod list;
 pub mod model;
 pub mod past;
@@ -11,16 +13,17 @@ use chrono::{DateTime, Utc};
 use rpc::{Error, Invalid};
 use sqlx::PgConnection;
 
-use crate::State;
+use crate::access::model::{Owned, Sight};
 use crate::customer::{self, model::ContactWish};
-use crate::directory;
-use crate::directory::model::{Person, Sight};
+use crate::directory::model::Person;
 use crate::meta::Meta;
-use crate::pipeline::model::Stage;
 use crate::text::fold;
+use crate::{State, access, directory};
 use draft::{CustomerWish, Draft, Wish};
 use list::{Ask, Page};
-use model::{Moment, Opportunity, Outcome, Step};
+use model::{Moment, Opportunity};
+
+pub use advance::{MoveWish, change_stage};
 
 /// An opportunity with the names that go with it.
 #[derive(Clone, Debug)]
@@ -102,7 +105,7 @@ pub async fn create(
     if caller.role == auth::Role::Rep && owner_id != caller.user_id {
         return Err(denied("OWNER_NOT_SELF", "a rep creates for themselves only"));
     }
-    let sight = directory::sight(&state.reads, caller, &settings).await?;
+    let sight = access::sight(&state.reads, caller, settings.visibility).await?;
     let (customer_id, folded) = match &draft.customer {
         CustomerWish::Id(id) => (Some(*id), None),
         CustomerWish::Name(name) => (None, Some(fold(name))),
@@ -200,8 +203,7 @@ async fn record(
     if !changes.is_empty() {
         events::outbox::append(&mut tx, &changes).await?;
     }
-    let change = meta.moved(None, &opportunity, Some(&moved));
-    store::insert(&mut tx, &opportunity, &moved, &events::encode(&change)).await?;
+    insert(&mut tx, &mut opportunity, &moved, &meta).await?;
     let (contact_name, contact_email) =
         contact.map(|contact| (contact.name, contact.email)).unzip();
     let contact_email = contact_email.flatten();
@@ -213,6 +215,31 @@ async fn record(
     tx.commit().await?;
     state.wake.wake();
     Ok(Answer::New(Box::new(detail)))
+}
+
+/// Adds an opportunity for the team that its owner is in now: they may have changed teams since they were read.
+async fn insert(
+    tx: &mut PgConnection,
+    opportunity: &mut Opportunity,
+    moved: &model::Moved,
+    meta: &Meta,
+) -> Result<(), Error> {
+    let change = meta.moved(None, opportunity, Some(moved));
+    if store::insert(tx, opportunity, moved, &events::encode(&change)).await? {
+        return Ok(());
+    }
+    opportunity.team_id = team_of(tx, opportunity.owner_id).await?;
+    let change = meta.moved(None, opportunity, Some(moved));
+    if store::insert(tx, opportunity, moved, &events::encode(&change)).await? {
+        return Ok(());
+    }
+    Err(Error::internal("an owner changed teams who was held in theirs"))
+}
+
+/// The team of a person who is known, in which they are held until the end of this transaction.
+async fn team_of(tx: &mut PgConnection, user_id: i64) -> Result<Option<i64>, Error> {
+    let team = directory::store::hold_team(tx, user_id).await?;
+    team.ok_or_else(|| Error::internal("an owner who is not known"))
 }
 
 /// What a request with this key was answered, if it was; otherwise this transaction holds the key now.
@@ -237,9 +264,7 @@ async fn answered(
 /// An `external_id` is unique, deleted ones included; who may see the opportunity that has it is told which it is.
 async fn name_the_taker(state: &State, error: Error, taken: &str, sight: &Sight) -> Error {
     match store::find_external(&state.reads, taken).await {
-        Ok(Some((id, owner, team))) if sight.covers(owner, team) => {
-            error.about("opportunity_id", id)
-        }
+        Ok(Some((id, owned))) if sight.covers(owned) => error.about("opportunity_id", id),
         _ => error,
     }
 }
@@ -263,8 +288,10 @@ async fn owner_of(
         return Err(invalid("inactive_user", "this user is not active"));
     }
     if owner.user_id != caller.user_id && caller.role == auth::Role::Manager {
-        let reach = directory::reach(&state.reads, caller).await?;
-        if !reach.covers(owner.user_id, owner.team_id) {
+        let visibility = state.settings.get()?.visibility;
+        let rights = access::rights(&state.reads, caller, visibility).await?;
+        let theirs = Owned { owner_id: owner.user_id, team_id: owner.team_id };
+        if !rights.write.covers(theirs) {
             return Err(denied("OWNER_OUT_OF_REACH", "this user is not in the caller's teams"));
         }
     }
@@ -333,10 +360,8 @@ async fn visible(
     id: i64,
 ) -> Result<Detail, Error> {
     let settings = state.settings.get()?;
-    let sight = directory::sight(&state.reads, caller, &settings).await?;
-    detail
-        .filter(|it| sight.covers(it.opportunity.owner_id, it.opportunity.team_id))
-        .ok_or_else(|| not_found(id))
+    let sight = access::sight(&state.reads, caller, settings.visibility).await?;
+    detail.filter(|it| sight.covers(it.opportunity.owned())).ok_or_else(|| not_found(id))
 }
 
 pub(crate) fn denied(reason: &'static str, message: &str) -> Error {
@@ -351,87 +376,8 @@ fn not_found(id: i64) -> Error {
 pub async fn list(state: &State, caller: &auth::Caller, ask: &Ask<'_>) -> Result<Page, Error> {
     caller.require_read()?;
     let settings = state.settings.get()?;
-    let sight = directory::sight(&state.reads, caller, &settings).await?;
+    let sight = access::sight(&state.reads, caller, settings.visibility).await?;
     list::page(&state.reads, &sight, ask).await
-}
-
-/// A move as it is asked for.
-pub struct MoveWish {
-    /// Name or key of the stage.
-    pub stage: String,
-    /// What else is said.
-    pub step: Step,
-    /// Only if this is the version.
-    pub expected_version: Option<i64>,
-}
-
-/// Moves an opportunity to a stage.
-pub async fn change_stage(
-    state: &State,
-    caller: &auth::Caller,
-    id: i64,
-    wish: MoveWish,
-    meta: Meta,
-) -> Result<Detail, Error> {
-    let pipelines = state.pipelines.get()?;
-    let settings = state.settings.get()?;
-    let step = tidy(wish.step, &wish.stage)?;
-    let sight = directory::sight(&state.reads, caller, &settings).await?;
-    let reach = directory::reach(&state.reads, caller).await?;
-    let (pool, wake, by) = (state.writes.clone(), state.wake.clone(), caller.user_id);
-    rpc::write(async move {
-        let mut tx = pool.begin().await?;
-        let (mut detail, history_id) =
-            store::find_for_update(&mut tx, id).await?.ok_or_else(|| not_found(id))?;
-        let opportunity = &mut detail.opportunity;
-        if !sight.covers(opportunity.owner_id, opportunity.team_id) {
-            return Err(not_found(id));
-        }
-        if !reach.covers(opportunity.owner_id, opportunity.team_id) {
-            return Err(denied("NOT_YOURS", "the caller may not change this opportunity"));
-        }
-        if wish.expected_version.is_some_and(|version| version != opportunity.version) {
-            return Err(Error::Stale { current: Some(opportunity.version) });
-        }
-        let pipeline = pipelines.get(Some(opportunity.pipeline_id)).ok_or_else(|| not_found(id))?;
-        let target: &Stage = pipeline.find(&wish.stage).ok_or_else(|| {
-            Invalid::default().field(
-                "stage",
-                "unknown_stage",
-                "there is no such stage in the pipeline",
-            )
-        })?;
-        let (at, zone, currency) = (meta.recorded_at, settings.zone, &*settings.default_currency);
-        let moment = Moment { at, by, zone, currency };
-        let before = opportunity.clone();
-        let moved = match model::advance(opportunity, pipeline, target, step, history_id, &moment)?
-        {
-            Outcome::Unchanged => return Ok(detail),
-            Outcome::Adjusted => None,
-            Outcome::Moved(moved) => Some(moved),
-        };
-        let change = meta.moved(Some(&before), opportunity, moved.as_ref());
-        store::update_stage(&mut tx, opportunity, moved.as_ref(), &events::encode(&change)).await?;
-        tx.commit().await?;
-        wake.wake();
-        Ok(detail)
-    })
-    .await
-}
-
-/// A step whose texts fit.
-fn tidy(mut step: Step, stage: &str) -> Result<Step, Invalid> {
-    let mut invalid = Invalid::default();
-    if stage.trim().is_empty() {
-        invalid.add("stage", "required", "is required");
-    }
-    if step.probability.is_some_and(|percent| !(0..=100).contains(&percent)) {
-        invalid.add("probability", "out_of_range", "is not between 0 and 100");
-    }
-    step.notes = crate::text::free(&mut invalid, "notes", step.notes.as_deref(), 20_000);
-    step.lost_reason =
-        crate::text::name(&mut invalid, "lost_reason", step.lost_reason.as_deref(), 255);
-    if invalid.is_empty() { Ok(step) } else { Err(invalid) }
 }
 
 /// A page of the history of an opportunity that the caller may see, oldest first.
@@ -444,10 +390,10 @@ pub async fn history(
 ) -> Result<(Vec<HistoryRow>, bool), Error> {
     caller.require_read()?;
     let settings = state.settings.get()?;
-    let sight = directory::sight(&state.reads, caller, &settings).await?;
+    let sight = access::sight(&state.reads, caller, settings.visibility).await?;
     let after = after.unwrap_or(DateTime::<Utc>::UNIX_EPOCH - chrono::TimeDelta::days(365_000));
     let history = store::history(&state.reads, id, after).await?;
-    let history = history.filter(|it| sight.covers(it.owner_id, it.team_id));
+    let history = history.filter(|it| sight.covers(it.owned));
     let mut rows = history.ok_or_else(|| not_found(id))?.rows;
     let more = rows.len() > limit;
     rows.truncate(limit);

@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 use money::Money;
 use rpc::Invalid;
 
+use crate::access::model::Owned;
 use crate::pipeline::model::{Kind, Pipeline, Stage};
 
 /// An opportunity as it is stored.
@@ -71,6 +72,11 @@ pub struct Opportunity {
 }
 
 impl Opportunity {
+    /// Whose it is, for who may read and change it.
+    pub fn owned(&self) -> Owned {
+        Owned { owner_id: self.owner_id, team_id: self.team_id }
+    }
+
     /// What it is worth at its probability.
     pub fn weighted_value(&self) -> Option<Money> {
         self.amount.map(|amount| amount.weighted(self.probability))
@@ -231,6 +237,16 @@ pub fn advance(
     next.version += 1;
     *opportunity = next;
     Ok(Outcome::Moved(moved))
+}
+
+/// An open opportunity goes with its owner to another team.
+pub fn follow(opportunity: &Opportunity, team_id: Option<i64>, at: DateTime<Utc>) -> Opportunity {
+    Opportunity {
+        team_id,
+        version: opportunity.version + 1,
+        updated_at: at.max(opportunity.updated_at),
+        ..opportunity.clone()
+    }
 }
 
 /// A move to the stage it stands in changes nothing but a named probability.

@@ -6,9 +6,10 @@ use rpc::{Error, Invalid};
 
 use super::draft::{CustomerWish, Draft, Wish};
 use super::model::{self, Moment, Moved, Opportunity, Outcome, Step};
-use super::{blank, store};
+use super::{blank, store, team_of};
+use crate::access::model::Sight;
 use crate::customer;
-use crate::directory::model::{Person, Settings, Sight};
+use crate::directory::model::{Person, Settings};
 use crate::meta::Meta;
 use crate::pipeline::model::{Pipeline, Pipelines, Stage};
 use crate::{State, directory};
@@ -204,7 +205,7 @@ fn read<'a>(
 /// Brings one in, in one transaction; its id, and whether it is new.
 async fn one(state: State, by: i64, past: Past, meta: Meta) -> Result<(i64, bool), Error> {
     let external_id = past.wish.external_id.as_deref().unwrap_or_default().trim();
-    if let Some((id, ..)) = store::find_external(&state.reads, external_id).await? {
+    if let Some((id, _)) = store::find_external(&state.reads, external_id).await? {
         return Ok((id, false));
     }
     let pipelines = state.pipelines.get()?;
@@ -224,10 +225,9 @@ async fn one(state: State, by: i64, past: Past, meta: Meta) -> Result<(i64, bool
     let moment =
         Moment { at, by: owner.user_id, zone: settings.zone, currency: &settings.default_currency };
     let id = found.opportunity_id;
+    let mut tx = state.writes.begin().await?;
     let mut beginning = blank(&draft, id, &owner, owner.user_id);
     beginning.created_at = at;
-
-    let mut tx = state.writes.begin().await?;
     let mut changes = Vec::new();
     (beginning.customer_id, beginning.customer_name) = match (&draft.customer, found.customer) {
         (CustomerWish::Id(_), None) => {
@@ -250,13 +250,17 @@ async fn one(state: State, by: i64, past: Past, meta: Meta) -> Result<(i64, bool
             customer::find_or_create_contact(&mut tx, customer_id, wish, at, &meta, &mut changes);
         beginning.contact_id = Some(contact.await?.id);
     }
+    // As in every creation, after the customer and before the opportunity.
+    beginning.team_id = team_of(&mut tx, owner.user_id).await?;
     let (stage, probability) = (draft.stage, draft.probability);
     let story =
         relive(beginning, pipeline, stage, probability, turns, &history_ids, &moment, &meta)?;
     let Story { opportunity, history, changes: lived } = story;
     events::outbox::append(&mut tx, &changes).await?;
     // The row as it is now; its changes tell how it came to be.
-    store::insert(&mut tx, &opportunity, &history[0], &events::encode(&lived[0])).await?;
+    if !store::insert(&mut tx, &opportunity, &history[0], &events::encode(&lived[0])).await? {
+        return Err(Error::internal("an owner changed teams who was held in theirs"));
+    }
     store::insert_history(&mut tx, id, &history[1..]).await?;
     events::outbox::append(&mut tx, &lived[1..]).await?;
     tx.commit().await?;

@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool, Row};
 
 use super::model::{Moved, Opportunity};
 use super::{Detail, HistoryRow};
-use crate::directory::model::{Person, Sight};
+use crate::access::model::{Owned, Sight};
+use crate::directory::model::Person;
 use crate::pipeline::model::Kind;
 
 /// The columns of a record as [`detail`] reads them, of `o`, with its contact `c` and its owner `p`.
@@ -149,25 +150,29 @@ pub(super) async fn prepare(
     })
 }
 
-/// Adds an opportunity with its first history row, its change and what the broker is to be told, in one statement.
+/// Adds an opportunity with its first history row, its change and what the broker is to be told, in one statement. Adds nothing and answers false
+/// where its team is not its owner's any more; otherwise the owner stays in it until the end of this transaction.
 pub(super) async fn insert(
     tx: &mut PgConnection,
     it: &Opportunity,
     moved: &Moved,
     change: &Encoded,
-) -> Result<(), Error> {
-    sqlx::query!(
-        "with o as (
+) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        "with p as (
+           select from people where user_id = $17 and team_id is not distinct from $18 for share
+         ), o as (
            insert into opportunities (id, opportunity_name, customer_id, customer_name, contact_id, pipeline_id, stage_key, status, amount, currency,
              closed_amount, probability, weighted_value, expected_close_date, actual_close_date, lost_reason, owner_id, team_id, products, notes, source,
              external_id, tags, waiting_until, created_by, created_at, updated_at, stage_entered_at, version)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $10, $11::numeric, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
+           select $1, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $10, $11::numeric, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29
+           from p
          ), h as (
            insert into stage_history (id, opportunity_id, to_stage_key, to_stage, probability, notes, changed_by, changed_at)
-           values ($30, $1, $31, $32, $33, $34, $35, $36)
+           select $30, $1, $31, $32, $33, $34, $35, $36 from p
          ), c as (
            insert into change (event_id, aggregate, aggregate_id, version, type, occurred_at, recorded_at, actor_user_id, actor_service, origin, request_id, payload)
-           values ($37, 'opportunity', $1, $46, $38, $39, $40, $41, $42, $43, $44, $45) returning change_id
+           select $37, 'opportunity', $1, $46, $38, $39, $40, $41, $42, $43, $44, $45 from p returning change_id
          )
          insert into outbox (change_id) select change_id from c",
         it.id, it.opportunity_name, it.customer_id, it.customer_name, it.contact_id, it.pipeline_id, it.stage_key, it.status.as_str(),
@@ -183,7 +188,7 @@ pub(super) async fn insert(
     .on_constraint("opportunities_external_id_key", || {
         Error::conflict(super::EXTERNAL_ID_TAKEN, "an opportunity with this external_id exists")
     })?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Writes what a move changed, its history row where it came into another stage, its change and what the broker is to be told, in one statement.
@@ -197,7 +202,7 @@ pub(super) async fn update_stage(
         "with o as (
            update opportunities
            set stage_key = $2, status = $3, probability = $4, weighted_value = $5::numeric, actual_close_date = $6, closed_amount = $7::numeric,
-               lost_reason = $8, stage_entered_at = $9, updated_at = $10, version = $11
+               lost_reason = $8, stage_entered_at = $9, updated_at = $10, version = $11, team_id = $31
            where id = $1
          ), h as (
            insert into stage_history (id, opportunity_id, from_stage_key, from_stage, to_stage_key, to_stage, probability, notes, changed_by, changed_at, seconds_in_from_stage)
@@ -220,7 +225,7 @@ pub(super) async fn update_stage(
         moved.map(|it| it.changed_at),
         moved.and_then(|it| it.seconds_in_from_stage),
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
-        change.request_id, change.payload
+        change.request_id, change.payload, it.team_id
     )
     .execute(tx)
     .await?;
@@ -256,10 +261,9 @@ pub(super) async fn insert_history(
     Ok(())
 }
 
-/// A living opportunity's owner and team, and a part of its history.
+/// Whose a living opportunity is, and a part of its history.
 pub(super) struct History {
-    pub(super) owner_id: i64,
-    pub(super) team_id: Option<i64>,
+    pub(super) owned: Owned,
     pub(super) rows: Vec<HistoryRow>,
 }
 
@@ -284,9 +288,8 @@ pub(super) async fn history(
     )
     .fetch_all(pool)
     .await?;
-    let Some((owner_id, team_id)) = found.first().map(|row| (row.owner_id, row.team_id)) else {
-        return Ok(None);
-    };
+    let Some(first) = found.first() else { return Ok(None) };
+    let owned = Owned { owner_id: first.owner_id, team_id: first.team_id };
     let rows = found.into_iter().filter_map(|row| {
         Some(HistoryRow {
             id: row.id?,
@@ -302,21 +305,21 @@ pub(super) async fn history(
             seconds_in_from_stage: row.seconds_in_from_stage,
         })
     });
-    Ok(Some(History { owner_id, team_id, rows: rows.collect() }))
+    Ok(Some(History { owned, rows: rows.collect() }))
 }
 
-/// The opportunity with an id of another system, deleted ones too, as id, owner and team.
+/// The opportunity with an id of another system, deleted ones too: its id, and whose it is.
 pub(super) async fn find_external(
     pool: &PgPool,
     external_id: &str,
-) -> sqlx::Result<Option<(i64, i64, Option<i64>)>> {
+) -> sqlx::Result<Option<(i64, Owned)>> {
     let row = sqlx::query!(
         "select id, owner_id, team_id from opportunities where external_id = $1",
         external_id
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| (row.id, row.owner_id, row.team_id)))
+    Ok(row.map(|row| (row.id, Owned { owner_id: row.owner_id, team_id: row.team_id })))
 }
 
 /// That many ids for history rows, rising.

@@ -12,8 +12,9 @@ use process::{Work, postgres};
 use sqlx::{PgConnection, PgPool};
 use tracing::info;
 
+use crate::access::model::Sight;
 use crate::config::Seed;
-use crate::directory::model::{Settings, Sight};
+use crate::directory::model::Settings;
 use crate::meta::Meta;
 use crate::opportunity::model::{Moment, Opportunity, Step};
 use crate::opportunity::past::{Story, Turn, relive};

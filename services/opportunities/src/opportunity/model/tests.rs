@@ -236,3 +236,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn one_that_follows_its_owner_changes_team_version_and_time_alone() {
+    let before = lead(None);
+    let after = follow(&before, Some(8), noon(2));
+    let expected = Opportunity {
+        team_id: Some(8),
+        version: before.version + 1,
+        updated_at: noon(2),
+        ..before.clone()
+    };
+    assert_eq!(after, expected);
+    // A clock that was set back does not set the record back.
+    assert_eq!(follow(&after, None, noon(1)).updated_at, noon(2));
+}

@@ -1,0 +1,121 @@
+//! Moving an opportunity to a stage.
+
+use rpc::{Error, Invalid};
+use sqlx::{PgPool, Postgres, Transaction};
+
+use super::model::{self, Moment, Outcome, Step};
+use super::{Detail, denied, not_found, store, team_of};
+use crate::meta::Meta;
+use crate::pipeline::model::{Kind, Stage};
+use crate::{State, access};
+
+/// A move as it is asked for.
+pub struct MoveWish {
+    /// Name or key of the stage.
+    pub stage: String,
+    /// What else is said.
+    pub step: Step,
+    /// Only if this is the version.
+    pub expected_version: Option<i64>,
+}
+
+/// Moves an opportunity to a stage.
+pub async fn change_stage(
+    state: &State,
+    caller: &auth::Caller,
+    id: i64,
+    wish: MoveWish,
+    meta: Meta,
+) -> Result<Detail, Error> {
+    let pipelines = state.pipelines.get()?;
+    let settings = state.settings.get()?;
+    let step = tidy(wish.step, &wish.stage)?;
+    let rights = access::rights(&state.reads, caller, settings.visibility).await?;
+    let (pool, wake, by) = (state.writes.clone(), state.wake.clone(), caller.user_id);
+    rpc::write(async move {
+        let Locked { mut tx, mut detail, history_id, team_id } = lock(&pool, id).await?;
+        let opportunity = &mut detail.opportunity;
+        if !rights.read.covers(opportunity.owned()) {
+            return Err(not_found(id));
+        }
+        if !rights.write.covers(opportunity.owned()) {
+            return Err(denied("NOT_YOURS", "the caller may not change this opportunity"));
+        }
+        if wish.expected_version.is_some_and(|version| version != opportunity.version) {
+            return Err(Error::Stale { current: Some(opportunity.version) });
+        }
+        let pipeline = pipelines.get(Some(opportunity.pipeline_id)).ok_or_else(|| not_found(id))?;
+        let target: &Stage = pipeline.find(&wish.stage).ok_or_else(|| {
+            Invalid::default().field(
+                "stage",
+                "unknown_stage",
+                "there is no such stage in the pipeline",
+            )
+        })?;
+        let (at, zone, currency) = (meta.recorded_at, settings.zone, &*settings.default_currency);
+        let moment = Moment { at, by, zone, currency };
+        let before = opportunity.clone();
+        let moved = match model::advance(opportunity, pipeline, target, step, history_id, &moment)?
+        {
+            Outcome::Unchanged => return Ok(detail),
+            Outcome::Adjusted => None,
+            Outcome::Moved(moved) => Some(moved),
+        };
+        if before.status != Kind::Open && opportunity.status == Kind::Open {
+            // While it was closed it did not follow its owner.
+            opportunity.team_id = team_id;
+        }
+        let change = meta.moved(Some(&before), opportunity, moved.as_ref());
+        store::update_stage(&mut tx, opportunity, moved.as_ref(), &events::encode(&change)).await?;
+        tx.commit().await?;
+        wake.wake();
+        Ok(detail)
+    })
+    .await
+}
+
+/// An opportunity that nobody else changes until the transaction ends.
+struct Locked {
+    tx: Transaction<'static, Postgres>,
+    detail: Detail,
+    /// An id for its next history row.
+    history_id: i64,
+    /// Of a closed one: its owner's present team, in which they are held.
+    team_id: Option<i64>,
+}
+
+/// Locks a living opportunity, and before it the owner of a closed one, which may be opened again. People come first everywhere: so does a change of
+/// team, which takes along what is open.
+async fn lock(pool: &PgPool, id: i64) -> Result<Locked, Error> {
+    let mut held = None;
+    loop {
+        let mut tx = pool.begin().await?;
+        let team_id = match held {
+            Some(owner_id) => team_of(&mut tx, owner_id).await?,
+            None => None,
+        };
+        let found = store::find_for_update(&mut tx, id).await?;
+        let (detail, history_id) = found.ok_or_else(|| not_found(id))?;
+        let (status, owner_id) = (detail.opportunity.status, detail.opportunity.owner_id);
+        if status == Kind::Open || held == Some(owner_id) {
+            return Ok(Locked { tx, detail, history_id, team_id });
+        }
+        held = Some(owner_id);
+        tx.rollback().await?;
+    }
+}
+
+/// A step whose texts fit.
+fn tidy(mut step: Step, stage: &str) -> Result<Step, Invalid> {
+    let mut invalid = Invalid::default();
+    if stage.trim().is_empty() {
+        invalid.add("stage", "required", "is required");
+    }
+    if step.probability.is_some_and(|percent| !(0..=100).contains(&percent)) {
+        invalid.add("probability", "out_of_range", "is not between 0 and 100");
+    }
+    step.notes = crate::text::free(&mut invalid, "notes", step.notes.as_deref(), 20_000);
+    step.lost_reason =
+        crate::text::name(&mut invalid, "lost_reason", step.lost_reason.as_deref(), 255);
+    if invalid.is_empty() { Ok(step) } else { Err(invalid) }
+}

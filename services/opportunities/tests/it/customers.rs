@@ -1,0 +1,115 @@
+//! Whose customers one finds: the rule and the statements agree.
+
+use auth::Role;
+use opportunities::access::model::{Action, Owned, Sight};
+use opportunities::customer::model::is_seen;
+use opportunities::directory::model::Visibility;
+use opportunities::opportunity::draft::Wish;
+use rand::Rng as _;
+use rpc::Error;
+
+use crate::company::{Company, signed_in};
+use crate::support::{World, wish};
+
+/// A customer as the test knows it.
+struct Customer {
+    id: i64,
+    created_by: i64,
+    /// Whose its living opportunities are.
+    opportunities: Vec<Owned>,
+}
+
+const NAME: &str = "XYZ 公司";
+
+/// Ten customers of one name, made by whomever, with up to two opportunities of whomever each, some of them deleted.
+async fn customers(world: &World, company: &mut Company) -> Vec<Customer> {
+    let mut customers = Vec::new();
+    for _ in 0..10 {
+        let created_by = company.somebody();
+        let insert =
+            "insert into customers (name, folded_name, created_by, version, created_at, updated_at)
+            values ('XYZ 公司', 'xyz 公司', $1, 1, now(), now()) returning id";
+        let id: i64 = sqlx::query_scalar(insert)
+            .bind(created_by)
+            .fetch_one(&world.state.writes)
+            .await
+            .unwrap();
+        let mut opportunities = Vec::new();
+        for _ in 0..company.random.random_range(0..=2) {
+            let owned = Owned { owner_id: company.somebody(), team_id: company.some_team() };
+            let is_deleted = company.random.random_bool(0.3);
+            let insert = "insert into opportunities (opportunity_name, customer_id, customer_name, pipeline_id, stage_key, status, currency, probability,
+                    owner_id, team_id, created_by, created_at, updated_at, stage_entered_at, deleted_at, version)
+                values ('x', $1, 'x', 1, 'lead', 'open', 'TWD', 10, $2, $3, 1, now(), now(), now(), case when $4 then now() end, 1)";
+            sqlx::query(insert)
+                .bind(id)
+                .bind(owned.owner_id)
+                .bind(owned.team_id)
+                .bind(is_deleted)
+                .execute(&world.state.writes)
+                .await
+                .unwrap();
+            if !is_deleted {
+                opportunities.push(owned);
+            }
+        }
+        customers.push(Customer { id, created_by, opportunities });
+    }
+    customers
+}
+
+#[tokio::test]
+async fn a_customer_is_found_by_who_made_it_or_sees_one_of_its_opportunities() {
+    let (mut found, mut made, mut refused) = (0, 0, 0);
+    for seed in 0..3 {
+        let mut company = Company::found(seed);
+        for (name, visibility) in [
+            ("everyone", Visibility::Everyone),
+            ("team", Visibility::Team),
+            ("owner", Visibility::Owner),
+        ] {
+            let world = World::create(name).await;
+            world.tell(&company.told()).await;
+            let mut customers = customers(&world, &mut company).await;
+            let people = company.people.clone();
+            let sells = |role| matches!(role, Role::Admin | Role::Manager | Role::Rep);
+            for who in people.iter().filter(|it| it.is_active && it.holds_write && sells(it.role)) {
+                let told = format!("seed {seed}, {name}, {who:?}");
+                let sight = Sight::of(&company.standing(who), visibility, Action::Read);
+                let me = signed_in(who);
+                let theirs = Owned { owner_id: who.id, team_id: who.team_id };
+                let seen =
+                    |it: &Customer| is_seen(it.created_by, &it.opportunities, who.id, &sight);
+
+                // By id first: what is found by name becomes theirs.
+                let asked = company.random.random_range(0..customers.len());
+                let by_id =
+                    Wish { customer_name: None, customer_id: Some(customers[asked].id), ..wish() };
+                let answer = world.make(&me, by_id).await;
+                if seen(&customers[asked]) {
+                    found += 1;
+                    assert_eq!(answer.unwrap().opportunity.customer_id, customers[asked].id);
+                    customers[asked].opportunities.push(theirs);
+                } else {
+                    refused += 1;
+                    let Err(Error::Invalid(fields)) = answer else { panic!("{told}: {answer:?}") };
+                    assert_eq!(fields[0].code, "unknown_customer", "{told}");
+                }
+
+                let by_name = Wish { customer_name: Some(NAME.to_owned()), ..wish() };
+                let id = world.make(&me, by_name).await.unwrap().opportunity.customer_id;
+                if let Some(oldest) = customers.iter_mut().find(|it| seen(it)) {
+                    found += 1;
+                    assert_eq!(id, oldest.id, "{told}");
+                    oldest.opportunities.push(theirs);
+                } else {
+                    made += 1;
+                    assert!(customers.iter().all(|it| it.id < id), "{told}: {id} is not new");
+                    let opportunities = vec![theirs];
+                    customers.push(Customer { id, created_by: who.id, opportunities });
+                }
+            }
+        }
+    }
+    assert!(found > 10 && made > 3 && refused > 3, "{found} {made} {refused}");
+}

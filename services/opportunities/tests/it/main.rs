@@ -1,0 +1,9 @@
+//! Opportunities with a real database: who may read and change what, and what follows a person to another team.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+mod authority;
+mod company;
+mod customers;
+mod races;
+mod support;
+mod teams;
