@@ -52,7 +52,7 @@ impl World {
                 IssueServiceTokenResponse { access_token: "t".to_owned(), expires_in: 600 };
             Box::pin(async move { Ok(issued) })
         }));
-        let channel = rpc::client::connect_lazy(identity_url).unwrap();
+        let channel = rpc::client::connect_lazy(identity_url, &rpc::Tls::default()).unwrap();
         let state = State {
             reads: pool.clone(),
             writes: pool,
