@@ -239,7 +239,7 @@ async fn a_payload_that_is_no_single_json_object() {
             text.replace('"', "'"),
         ]
         .iter()
-        .map(|text| telling(text))
+        .map(telling)
         .collect();
         // Text that is none.
         attacks.push(telling(text.replace("t-1", "\u{1}").into_bytes()));
