@@ -3,7 +3,7 @@
 //! In reading order: [`router`] is the table of all URLs, [`rest`] has a handler for each, a few lines long, which speak through a
 //! [`call::Call`] (who asks, and what travels along) to the services of [`app`]. [`http`] is how requests are read and answers written,
 //! [`document`] what is documented, [`admit`] who a request comes from and [`limit`] how much they may ask, [`observe`] what is measured
-//! of every request.
+//! of every request, [`pages`] how pages for people look.
 
 pub mod admit;
 pub mod app;
@@ -13,6 +13,7 @@ pub mod document;
 pub mod http;
 pub mod limit;
 pub mod observe;
+pub mod pages;
 pub mod rest;
 pub mod router;
 

@@ -44,7 +44,7 @@ impl RequestId {
 /// The outermost middleware of the router: `router.layer(axum::middleware::from_fn(finish))`.
 ///
 /// A failure that did not come as a [`Problem`] (no such route, wrong method, a panic) becomes one and keeps its headers,
-/// `Allow` among them. JSON is left as it is: the token endpoint has its own form of failure.
+/// `Allow` among them. JSON and HTML are left as they are: the token endpoint and pages have their own form of failure.
 pub async fn finish(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     request.headers_mut().insert(X_REQUEST_ID, id.0.clone());
@@ -71,8 +71,8 @@ pub async fn finish(mut request: Request, next: Next) -> Response {
 fn foreign(response: &Response) -> Option<Problem> {
     let status = response.status();
     let content = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_json = content.is_some_and(|content| content.contains("json"));
-    ((status.is_client_error() || status.is_server_error()) && !is_json)
+    let is_told = content.is_some_and(|it| it.contains("json") || it.starts_with("text/html"));
+    ((status.is_client_error() || status.is_server_error()) && !is_told)
         .then(|| Problem::of(status))
 }
 
@@ -113,6 +113,7 @@ mod tests {
         let router = Router::new()
             .route("/timeout", get(timeout).post(timeout))
             .route("/token", post(own_form))
+            .route("/page", get(|| async { (StatusCode::FORBIDDEN, axum::response::Html("null")) }))
             .route("/fine", get(|| async { "{}" }))
             .layer(axum::middleware::from_fn(finish));
         let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
@@ -159,6 +160,8 @@ mod tests {
     async fn a_failure_with_a_form_of_its_own_is_left_as_it_is() {
         let (parts, body) = call(request("POST", "/token")).await;
         assert_eq!((parts.status.as_u16(), &body["error"]), (400, &"invalid_grant".into()));
+        let (parts, body) = call(request("GET", "/page")).await;
+        assert_eq!((parts.status.as_u16(), body), (403, Value::Null));
     }
 
     #[tokio::test]

@@ -1,0 +1,12 @@
+//! Pages for people: plain HTML from the server, without a script.
+//!
+//! A page's body is put together with `write!`; whatever is not written here goes through [`Text`], so that it stays text. [`Page`] lays it out and
+//! says what a browser may do with it: next to nothing. [`Language`] is the one that its reader asked for.
+
+mod language;
+mod page;
+mod text;
+
+pub use language::Language;
+pub use page::Page;
+pub use text::Text;
