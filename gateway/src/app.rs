@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
+use process::PublicUrl;
 use rpc::{Tls, client};
 use tonic::transport::Channel;
 
 use crate::SERVICE;
-use crate::config::{Config, PublicUrl};
+use crate::config::Config;
 use crate::http::TrustedProxies;
 use crate::limit::Limiter;
 

@@ -1,8 +1,9 @@
 //! What the gateway is told from outside: the only file that reads the environment.
 
-use ::http::Uri;
 use clap::{Args, Parser, Subcommand};
-use process::{EventsSettings, ListenSettings, Secret, TelemetrySettings, TlsSettings};
+use process::{
+    EventsSettings, ListenSettings, PublicUrl, Secret, Setting, TelemetrySettings, TlsSettings,
+};
 
 use crate::http::TrustedProxies;
 use crate::limit::Rate;
@@ -57,39 +58,6 @@ pub struct Config {
     pub public_url: Setting<PublicUrl>,
 }
 
-/// What may be left empty. Not by the name of `Option`, which clap takes for an argument that may be left out.
-pub type Setting<T> = Option<T>;
-
-/// Where people find the product: scheme, host and port, no more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl(String);
-
-impl PublicUrl {
-    /// From an absolute URL without a path; `None` from nothing.
-    pub fn parse(text: &str) -> Result<Option<Self>, &'static str> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let url: Uri = text.parse().map_err(|_| "is no URL")?;
-        let (Some(scheme @ ("http" | "https")), Some(authority)) =
-            (url.scheme_str(), url.authority())
-        else {
-            return Err("must begin with http:// or https://");
-        };
-        let is_bare = url.path() == "/" && url.query().is_none() && !text.contains(['#', '@']);
-        if !is_bare || authority.host().is_empty() {
-            return Err("must be scheme, host and port, without anything behind or before them");
-        }
-        Ok(Some(Self(format!("{scheme}://{authority}"))))
-    }
-
-    /// Without a slash at the end.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// Where the services listen; several replicas with commas between them.
 #[derive(Args, Clone, Debug)]
 pub struct Services {
@@ -110,31 +78,6 @@ pub struct Services {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_public_url_is_an_origin() {
-        for (text, expected) in [
-            ("https://sales.example.com", "https://sales.example.com"),
-            ("http://localhost:8000/", "http://localhost:8000"),
-            ("http://[::1]:8000", "http://[::1]:8000"),
-        ] {
-            let url = PublicUrl::parse(text).unwrap().unwrap();
-            assert_eq!(url.as_str(), expected);
-        }
-        assert_eq!(PublicUrl::parse(""), Ok(None));
-        for bad in [
-            "sales.example.com",
-            "/sales",
-            "ftp://sales.example.com",
-            "https://",
-            "https://sales.example.com/sales",
-            "https://sales.example.com/?a=b",
-            "https://sales.example.com/#a",
-            "https://user:secret@sales.example.com",
-        ] {
-            assert!(PublicUrl::parse(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn the_command_line_makes_sense_and_a_bad_setting_is_named() {

@@ -13,6 +13,7 @@
 use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum};
+use http::Uri;
 
 use crate::Secret;
 
@@ -117,4 +118,67 @@ pub struct TlsSettings {
     /// DNS names with commas between them: only clients with a certificate for one of them are served. Without it, every client with a good certificate.
     #[arg(long = "tls-client-names", env = "TLS_CLIENT_NAMES", value_delimiter = ',')]
     pub client_names: Vec<String>,
+}
+
+/// What may be left empty. Not by the name of `Option`, which clap takes for an argument that may be left out.
+pub type Setting<T> = Option<T>;
+
+/// Where people find the product: scheme, host and port, no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// From an absolute URL without a path; `None` from nothing.
+    pub fn parse(text: &str) -> Result<Option<Self>, &'static str> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let url: Uri = text.parse().map_err(|_| "is no URL")?;
+        let (Some(scheme @ ("http" | "https")), Some(authority)) =
+            (url.scheme_str(), url.authority())
+        else {
+            return Err("must begin with http:// or https://");
+        };
+        let is_bare = url.path() == "/" && url.query().is_none() && !text.contains(['#', '@']);
+        if !is_bare || authority.host().is_empty() {
+            return Err("must be scheme, host and port, without anything behind or before them");
+        }
+        Ok(Some(Self(format!("{scheme}://{authority}"))))
+    }
+
+    /// Without a slash at the end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_is_an_origin() {
+        for (text, expected) in [
+            ("https://sales.example.com", "https://sales.example.com"),
+            ("http://localhost:8000/", "http://localhost:8000"),
+            ("http://[::1]:8000", "http://[::1]:8000"),
+        ] {
+            let url = PublicUrl::parse(text).unwrap().unwrap();
+            assert_eq!(url.as_str(), expected);
+        }
+        assert_eq!(PublicUrl::parse(""), Ok(None));
+        for bad in [
+            "sales.example.com",
+            "/sales",
+            "ftp://sales.example.com",
+            "https://",
+            "https://sales.example.com/sales",
+            "https://sales.example.com/?a=b",
+            "https://sales.example.com/#a",
+            "https://user:secret@sales.example.com",
+        ] {
+            assert!(PublicUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -22,4 +22,4 @@ pub use postgres::OnConstraint;
 pub use server::Server;
 pub use span::{Span, span};
 pub use tls::Tls;
-pub use write::write;
+pub use write::{write, write_later};

@@ -30,6 +30,19 @@ pub async fn write<T: Send + 'static>(
     })
 }
 
+/// Runs a write that no answer tells of: nobody waits for it but a process that drains, and that it failed is only logged.
+///
+/// Whoever calls it bounds how many run.
+pub fn write_later(work: impl Future<Output = Result<(), Error>> + Send + 'static) {
+    let logged = async move {
+        if let Err(error) = work.await {
+            let error = anyhow::Error::new(error);
+            tracing::error!(error = format!("{error:#}"), "a write that nobody waits for failed");
+        }
+    };
+    RUNNING.spawn(logged.in_current_span());
+}
+
 /// Waits until no write runs any more.
 pub(crate) async fn all_done() {
     RUNNING.close();
