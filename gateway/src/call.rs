@@ -11,6 +11,7 @@ use proto::analytics::v1::forecast_service_client::ForecastServiceClient;
 use proto::analytics::v1::report_service_client::ReportServiceClient;
 use proto::audit::v1::AuditSource;
 use proto::audit::v1::audit_service_client::AuditServiceClient;
+use proto::identity::v1::password_link_service_client::PasswordLinkServiceClient;
 use proto::identity::v1::session_service_client::SessionServiceClient;
 use proto::identity::v1::settings_service_client::SettingsServiceClient;
 use proto::identity::v1::team_service_client::TeamServiceClient;
@@ -87,6 +88,11 @@ impl Guest {
         TokenServiceClient::new(self.app.identity.clone())
     }
 
+    /// Links by which a password is set.
+    pub fn password_links(&self) -> PasswordLinkServiceClient<Channel> {
+        PasswordLinkServiceClient::new(self.app.identity.clone())
+    }
+
     /// A call that changes something, which is made once. The gateway vouches with its own token for the address that it tells along.
     pub async fn write<M, T, F>(
         &self,
@@ -134,6 +140,11 @@ impl Call {
     /// Sessions.
     pub fn sessions(&self) -> SessionServiceClient<Channel> {
         SessionServiceClient::new(self.guest.app.identity.clone())
+    }
+
+    /// Links by which a password is set.
+    pub fn password_links(&self) -> PasswordLinkServiceClient<Channel> {
+        self.guest.password_links()
     }
 
     /// Teams.

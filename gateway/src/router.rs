@@ -14,6 +14,7 @@ use crate::admit::admit;
 use crate::app::App;
 use crate::http::{Problem, finish};
 use crate::observe::{Running, observe};
+use crate::pages::password;
 use crate::{document, rest};
 
 /// Where the REST API begins.
@@ -25,6 +26,8 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         // identity
         .routes(routes!(rest::token::issue_token))
         .routes(routes!(rest::token::revoke_token))
+        .routes(routes!(rest::password_links::request_password_reset))
+        .routes(routes!(rest::password_links::set_password_by_link))
         .routes(routes!(rest::users::list_users, rest::users::create_user))
         .routes(routes!(rest::users::get_me, rest::users::update_me))
         .routes(routes!(rest::users::change_password))
@@ -32,6 +35,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::sessions::end_session))
         .routes(routes!(rest::users::get_user, rest::users::update_user))
         .routes(routes!(rest::sessions::end_user_sessions))
+        .routes(routes!(rest::password_links::invite_user))
         .routes(routes!(rest::teams::list_teams, rest::teams::create_team))
         .routes(routes!(rest::teams::get_team, rest::teams::update_team, rest::teams::delete_team))
         .routes(routes!(rest::teams::add_team_member, rest::teams::remove_team_member))
@@ -59,15 +63,24 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::notifications::list_notifications))
 }
 
-/// The REST API with its documentation, and what whoever runs it asks.
+/// Every page for people.
+fn pages() -> Router<App> {
+    Router::new()
+        .route("/set-password", get(password::show_link).post(password::set))
+        .route("/reset-password", get(password::show_reset).post(password::ask_reset))
+}
+
+/// The REST API with its documentation, pages for people, and what whoever runs it asks.
 pub fn router(app: App, readiness: &Readiness) -> Router {
     let (api, _) = api().split_for_parts();
     let api = api
         .with_state(app.clone())
         .fallback(async || Problem::not_found())
-        .layer(from_fn_with_state(app, admit));
+        .layer(from_fn_with_state(app.clone(), admit));
+    let pages = pages().with_state(app.clone()).layer(from_fn_with_state(app, admit));
     Router::new()
         .nest(BASE, api)
+        .merge(pages)
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document::document()))
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .merge(process::ops::health(readiness.clone()))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ETAG, LOCATION};
+use http::header::{CACHE_CONTROL, ETAG, LOCATION};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::openapi::{
@@ -36,6 +36,14 @@ pub struct Created<T> {
     /// Its path.
     pub location: String,
 }
+
+/// 201 with something that is shown once and cannot be found again: nobody may keep it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made<T>(pub T);
+
+/// 202: it will be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted;
 
 /// 204.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +86,23 @@ impl<T: Serialize> IntoResponse for Created<T> {
     }
 }
 
+impl<T: Serialize> IntoResponse for Made<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.0).into_response();
+        if response.status().is_success() {
+            *response.status_mut() = StatusCode::CREATED;
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Accepted {
+    fn into_response(self) -> Response {
+        StatusCode::ACCEPTED.into_response()
+    }
+}
+
 impl IntoResponse for NoContent {
     fn into_response(self) -> Response {
         StatusCode::NO_CONTENT.into_response()
@@ -97,6 +122,20 @@ impl<T: ToSchema> IntoResponses for Created<T> {
             .header("ETag", version_header())
             .header("Location", text_header("Its path."));
         ResponsesBuilder::new().response("201", response).build().into()
+    }
+}
+
+impl<T: ToSchema> IntoResponses for Made<T> {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let response = described::<T>("What was made; it is not shown again.");
+        ResponsesBuilder::new().response("201", response).build().into()
+    }
+}
+
+impl IntoResponses for Accepted {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let response = ResponseBuilder::new().description("It will be done.");
+        ResponsesBuilder::new().response("202", response).build().into()
     }
 }
 

@@ -1,7 +1,7 @@
 //! How requests of the REST API are read and answers are written, the same on every route and as the documentation says.
 //!
-//! Handlers take [`Path`], [`Query`] (or [`NoQuery`]), [`IfMatch`] and [`Json`] or [`Patch`], and return an [`Answer`] of [`Json`], [`Resource`], [`Created`]
-//! or [`NoContent`]. The router is wrapped in [`finish`], which gives every answer its request id and every failure its
+//! Handlers take [`Path`], [`Query`] (or [`NoQuery`]), [`IfMatch`] and [`Json`] or [`Patch`], and return an [`Answer`] of [`Json`], [`Resource`], [`Created`],
+//! [`Made`], [`Accepted`] or [`NoContent`]. The router is wrapped in [`finish`], which gives every answer its request id and every failure its
 //! problem document.
 
 mod address;
@@ -15,7 +15,7 @@ mod problem;
 mod query;
 
 pub use address::{TrustedProxies, client_address};
-pub use answer::{Answer, Created, NoContent, Resource, present};
+pub use answer::{Accepted, Answer, Created, Made, NoContent, Resource, present};
 pub(crate) use body::read as read_body;
 pub use body::{BODY_LIMIT_BYTES, Json, Patch};
 pub use condition::IfMatch;

@@ -5,6 +5,7 @@
 
 mod language;
 mod page;
+pub mod password;
 mod text;
 
 pub use language::Language;

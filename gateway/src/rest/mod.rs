@@ -4,6 +4,7 @@ pub mod audit;
 pub mod forecast;
 pub mod notifications;
 pub mod opportunities;
+pub mod password_links;
 pub mod pipelines;
 pub mod reports;
 pub mod sessions;

@@ -31,7 +31,7 @@ pub async fn list_users(
     post,
     path = "/users",
     tag = "users",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the first answer again, for 24 hours."))
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the first answer again, for 24 hours; 409 where that held an `invitation_url`, which is shown once."))
 )]
 pub async fn create_user(
     call: Call,

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use clap::{Args, Parser, Subcommand};
 use process::{
-    DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, Secret, TelemetrySettings,
-    TlsSettings,
+    DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, PublicUrl, Secret, Setting,
+    TelemetrySettings, TlsSettings,
 };
 
 use crate::settings::model::Draft;
@@ -60,6 +60,10 @@ pub struct Config {
     /// How tokens are made.
     #[command(flatten)]
     pub tokens: Tokens,
+
+    /// Where people find the product: `https://sales.example.com`. Links that are mailed lead there; without it none is mailed.
+    #[arg(long, env = "PUBLIC_URL", default_value = "", value_parser = PublicUrl::parse)]
+    pub public_url: Setting<PublicUrl>,
 
     /// E-mail address of the first administrator, made where there is no user yet.
     #[arg(long, env = "ADMIN_EMAIL", requires = "admin_password")]
@@ -120,6 +124,13 @@ pub struct Tokens {
     /// The services that may ask for a token of their own: `gateway=secret,analytics=secret,…`.
     #[arg(long, env = "SERVICE_SECRETS", hide_env_values = true, default_value = "")]
     pub service_secrets: ServiceSecrets,
+}
+
+impl Tokens {
+    /// The root of the second key, if there is one.
+    pub fn second_secret_key(&self) -> Option<&Secret> {
+        self.secret_key_previous.as_ref().filter(|secret| !secret.expose().is_empty())
+    }
 }
 
 /// The secret of each service.

@@ -1,6 +1,6 @@
 //! identity: who uses the product, what they may do, and the tokens by which every other service knows them.
 //!
-//! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`] and [`sign_in`] are the nouns; [`first_start`] is what an empty database gets;
+//! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`], [`sign_in`] and [`password_link`] are the nouns; [`first_start`] is what an empty database gets;
 //! [`grpc`] is the edge. [`app`] is what use cases work with, [`cause`] what the change log says of who made a change.
 
 pub mod app;
@@ -10,6 +10,7 @@ pub mod first_start;
 pub mod grpc;
 pub mod page;
 pub mod password;
+pub mod password_link;
 pub mod session;
 pub mod settings;
 pub mod sign_in;
@@ -29,7 +30,9 @@ use proto::{
     audit::v1::audit_service_server::AuditServiceServer,
     events::v1::change_service_server::ChangeServiceServer,
     identity::v1::{
-        key_service_server::KeyServiceServer, session_service_server::SessionServiceServer,
+        key_service_server::KeyServiceServer,
+        password_link_service_server::PasswordLinkServiceServer,
+        session_service_server::SessionServiceServer,
         settings_service_server::SettingsServiceServer, team_service_server::TeamServiceServer,
         token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
     },
@@ -41,6 +44,7 @@ use crate::{
     app::App,
     config::{Config, CreateAdmin, Tokens},
     password::Gate,
+    password_link::model::{Key, Links},
     token::Issuer,
 };
 
@@ -62,6 +66,7 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
     Box::pin(async move {
         let latch = process.readiness().latch("database");
         let issuer = issuer(&config.tokens)?;
+        let links = links(&config)?;
         let tls = Tls::load(&config.tls)?;
         let app = connect(&config.database)?;
         let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
@@ -97,7 +102,14 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
                 verifier,
             }))
             .add(KeyServiceServer::new(grpc::key::Keys { issuer }))
-            .add(UserServiceServer::new(grpc::user::Users { app: app.clone() }))
+            .add(UserServiceServer::new(grpc::user::Users {
+                app: app.clone(),
+                links: links.clone(),
+            }))
+            .add(PasswordLinkServiceServer::new(grpc::password_link::PasswordLinks::new(
+                app.clone(),
+                links,
+            )))
             .add(SessionServiceServer::new(grpc::session::Sessions { app: app.clone() }))
             .add(TeamServiceServer::new(grpc::team::Teams { app: app.clone() }))
             .add(SettingsServiceServer::new(grpc::settings::Settings { app: app.clone() }))
@@ -161,6 +173,7 @@ async fn forget(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
         let forgotten = async {
             session::forget(&app, now).await?;
             sign_in::forget(&app, now).await?;
+            password_link::forget(&app, now).await?;
             idempotency::forget(&app.write, now).await
         };
         if let Err(error) = forgotten.await {
@@ -202,8 +215,8 @@ fn connect(database: &DatabaseSettings) -> anyhow::Result<App> {
 }
 
 fn issuer(tokens: &Tokens) -> anyhow::Result<Issuer> {
-    let second = tokens.secret_key_previous.as_ref().filter(|secret| !secret.expose().is_empty());
-    let second = second
+    let second = tokens
+        .second_secret_key()
         .map(|secret| Signer::from_secret(secret).context("SECRET_KEY_PREVIOUS"))
         .transpose()?;
     Ok(Issuer {
@@ -211,5 +224,14 @@ fn issuer(tokens: &Tokens) -> anyhow::Result<Issuer> {
         second: second.map(|signer| signer.public_key().clone()),
         name: auth::ISSUER.to_owned(),
         life_s: tokens.access_token_expire_minutes * 60,
+    })
+}
+
+fn links(config: &Config) -> anyhow::Result<Links> {
+    let key = |secret| Key::from_secret(secret).context("no key can be derived from SECRET_KEY");
+    Ok(Links {
+        key: key(&config.tokens.secret_key)?,
+        second: config.tokens.second_secret_key().map(key).transpose()?,
+        public_url: config.public_url.clone(),
     })
 }

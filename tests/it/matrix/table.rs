@@ -96,6 +96,15 @@ fn identity_rows(Record { owner, .. }: Record) -> Vec<Row> {
         row("identity.v1.SessionService/EndUserSessions", "delete /users/{id}/sessions", Admins)
             .saying(&identity::EndUserSessionsRequest { user_id: ABSENT }),
         row("identity.v1.SessionService/ListRights", "", Services),
+        row(
+            "identity.v1.PasswordLinkService/RequestPasswordReset",
+            "post /auth/password-reset",
+            Open,
+        ),
+        row("identity.v1.PasswordLinkService/SetPasswordByLink", "post /auth/set-password", Open),
+        row("identity.v1.PasswordLinkService/InviteUser", "post /users/{id}/invitation", Admins)
+            .saying(&identity::InviteUserRequest { user_id: ABSENT }),
+        row("identity.v1.PasswordLinkService/RevealPasswordLink", "", Services),
         row("identity.v1.TeamService/GetTeam", "get /teams/{id}", Readers),
         row("identity.v1.TeamService/ListTeams", "get /teams", Readers),
         row("identity.v1.TeamService/CreateTeam", "post /teams", Admins).with(json!({})),

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod key;
+pub mod password_link;
 pub mod session;
 pub mod settings;
 pub mod team;
@@ -23,8 +24,12 @@ use crate::{
 };
 
 /// The methods that need no access token.
-pub const OPEN: [&str; 2] =
-    ["/salespipeline.identity.v1.TokenService/", "/salespipeline.identity.v1.KeyService/"];
+pub const OPEN: [&str; 4] = [
+    "/salespipeline.identity.v1.TokenService/",
+    "/salespipeline.identity.v1.KeyService/",
+    "/salespipeline.identity.v1.PasswordLinkService/RequestPasswordReset",
+    "/salespipeline.identity.v1.PasswordLinkService/SetPasswordByLink",
+];
 
 /// The service that may tell for whose connection it speaks.
 const GATEWAY: &str = "gateway";

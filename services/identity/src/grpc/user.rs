@@ -1,6 +1,6 @@
 //! `UserService`.
 
-use idempotency::Once;
+use idempotency::{Once, Outcome};
 use process::Secret;
 use prost::Message as _;
 use proto::identity::v1::{
@@ -8,15 +8,16 @@ use proto::identity::v1::{
     CreateUserResponse, GetUserRequest, GetUserResponse, ListUsersRequest, ListUsersResponse,
     UpdateUserRequest, UpdateUserResponse, user_service_server::UserService,
 };
-use rpc::mask::Mask;
+use rpc::{Error, mask::Mask};
 use tonic::{Request, Response, Status};
 
 use super::{answer, cause, peer, random};
 use crate::{
     app::App,
     page::Page,
+    password_link::{self, model::Links},
     user::{
-        self,
+        self, Made, Random,
         model::{Draft, Edit, Role, User},
     },
 };
@@ -26,6 +27,8 @@ use crate::{
 pub struct Users {
     /// What use cases work with.
     pub app: App,
+    /// What invitations are made with.
+    pub links: Links,
 }
 
 #[tonic::async_trait]
@@ -56,8 +59,12 @@ impl UserService for Users {
     ) -> Result<Response<CreateUserResponse>, Status> {
         let caller = auth::caller(&request)?;
         let cause = cause(&request, &caller);
-        let (app, salt) = (self.app.clone(), random()?);
-        let once = Once::of(&request, |user: &User| created(user.clone()).encode_to_vec())?;
+        let Self { app, links } = self.clone();
+        let random = Random { salt: random()?, nonce: random()? };
+        // Without the link, which is shown once.
+        let once = Once::of(&request, |user: &User| {
+            created(Made { user: user.clone(), invitation_url: None }).encode_to_vec()
+        })?;
         let asked = request.into_inner();
         let draft = Draft {
             email: asked.email,
@@ -68,10 +75,15 @@ impl UserService for Users {
             time_zone: asked.time_zone,
             password: asked.password.map(Secret::from),
         };
-        let user = rpc::write(async move {
-            user::create(&app, &caller, draft, once, salt, &cause, process::now()).await
+        let invites = draft.password.is_none();
+        let made = rpc::write(async move {
+            let (with, now) = ((&links, random), process::now());
+            user::create(&app, with, &caller, draft, once, &cause, now).await
         });
-        Ok(Response::new(answer(user.await?, created)?))
+        match made.await? {
+            Outcome::Replay(bytes) if invites => Err(replayed(&bytes).into()),
+            outcome => Ok(Response::new(answer(outcome, created)?)),
+        }
     }
 
     async fn update_user(
@@ -120,8 +132,17 @@ impl UserService for Users {
 const FIELDS: [&str; 7] =
     ["email", "username", "role", "team_id", "language", "time_zone", "is_active"];
 
-fn created(user: User) -> CreateUserResponse {
-    CreateUserResponse { user: Some(to_wire(user)) }
+fn created(made: Made) -> CreateUserResponse {
+    let invitation_url = made.invitation_url.map(|url| url.expose().to_owned());
+    CreateUserResponse { user: Some(wire::User { invitation_url, ..to_wire(made.user) }) }
+}
+
+/// That the user of this answer was invited before.
+fn replayed(bytes: &[u8]) -> Error {
+    match CreateUserResponse::decode(bytes) {
+        Ok(first) => password_link::replayed(first.user.map_or(0, |user| user.id)),
+        Err(error) => Error::Internal(error.into()),
+    }
 }
 
 /// The name of a role that a caller asks for; of a number that is none, the number.

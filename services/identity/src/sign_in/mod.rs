@@ -101,6 +101,11 @@ impl Attempt {
     }
 }
 
+/// Forgets the failures of an account whose owner has shown another way who they are, in the transaction of what that was for.
+pub(crate) async fn pardon(tx: &mut Transaction<'_, Postgres>, email: &str) -> Result<(), Error> {
+    Ok(store::clear_all(tx, &account(&fold_email(email))).await?)
+}
+
 /// Forgets what no longer counts.
 pub async fn forget(app: &App, now: DateTime<Utc>) -> sqlx::Result<()> {
     store::forget(&app.write, now - FORGOTTEN_AFTER, now - TRUSTED_FOR, now - WINDOW).await

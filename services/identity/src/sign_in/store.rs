@@ -114,6 +114,14 @@ pub async fn clear(
     Ok(())
 }
 
+/// Forgets the failures of an account from all addresses.
+pub async fn clear_all(tx: &mut Transaction<'_, Postgres>, account: &[u8]) -> sqlx::Result<()> {
+    sqlx::query!("delete from sign_in_failures where account = $1", account)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 /// Notes where an account was signed in to.
 pub async fn trust(
     tx: &mut Transaction<'_, Postgres>,

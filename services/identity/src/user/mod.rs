@@ -19,6 +19,10 @@ use crate::{
     cause::Cause,
     page::{Items, Page},
     password::{self, Salt, Verdict},
+    password_link::{
+        self,
+        model::{Kind, Links, Nonce},
+    },
     session::{self, Which, model::EndReason},
     settings,
     sign_in::{self, model::Peer},
@@ -39,20 +43,39 @@ pub async fn list(app: &App, page: Page) -> Result<Items<User>, Error> {
     Ok(page.cut(rows, |user| (user.created_at, user.id)))
 }
 
-/// Makes a user on behalf of an admin. Fails with every bad field at once; `EMAIL_TAKEN` where another has the address.
+/// Randomness for one user.
+#[derive(Clone, Copy)]
+pub struct Random {
+    /// For the password.
+    pub salt: Salt,
+    /// For the invitation.
+    pub nonce: Nonce,
+}
+
+/// A new user.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The user.
+    pub user: User,
+    /// Where a user without a password sets one.
+    pub invitation_url: Option<Secret>,
+}
+
+/// Makes a user on behalf of an admin, with an invitation where no password is given. Fails with every bad field at once; `EMAIL_TAKEN` where another has the
+/// address.
 pub async fn create(
     app: &App,
+    (links, random): (&Links, Random),
     caller: &Caller,
     draft: Draft,
     once: Option<Once<User>>,
-    salt: Salt,
     cause: &Cause,
     now: DateTime<Utc>,
-) -> Result<Outcome<User>, Error> {
+) -> Result<Outcome<Made>, Error> {
     caller.require_admin()?;
     let new = check(app, draft).await?;
     let hashed = match new.password.clone() {
-        Some(password) => Some(password::hash(&app.gate, password, salt).await?),
+        Some(password) => Some(password::hash(&app.gate, password, random.salt).await?),
         None => None,
     };
     let mut tx = app.write.begin().await?;
@@ -63,9 +86,17 @@ pub async fn create(
     let user = insert(&mut tx, &new, hashed.as_deref(), now).await?;
     let mut changes = vec![event::created(&user, cause, now)];
     changes.extend(team::lead_if_nobody_does(&mut tx, &user, cause, now).await?);
+    let invitation_url = if hashed.is_none() {
+        let (with, kind) = ((links, random.nonce), Kind::Invitation);
+        let issued = password_link::issue(&mut tx, with, user.id, kind, cause, now).await?;
+        changes.extend(issued.changes);
+        Some(issued.url)
+    } else {
+        None
+    };
     idempotency::keep(&mut tx, by, CREATE, once.as_ref(), &user).await?;
     app.commit(tx, &changes).await?;
-    Ok(Outcome::New(user))
+    Ok(Outcome::New(Made { user, invitation_url }))
 }
 
 /// Applies the rules with the organisation's defaults.
@@ -162,6 +193,10 @@ pub(crate) async fn replace(
         let reason = EndReason::UserInactive;
         changes.extend(session::end(tx, new.id, Which::All, reason, cause, now).await?);
     }
+    if old.email != new.email || !new.is_active {
+        // It was mailed to the address of before, or to who is not to come in any more.
+        changes.extend(password_link::withdraw(tx, new.id, cause, now).await?);
+    }
     changes.extend(team::lead_if_nobody_does(tx, new, cause, now).await?);
     Ok(changes)
 }
@@ -222,7 +257,7 @@ pub async fn change_password(
     app.commit(tx, &changes).await
 }
 
-/// Gives a locked user another password and ends sessions of theirs, in that transaction; the changes are to be committed with it.
+/// Gives a locked user another password, ends sessions of theirs and withdraws their links, in that transaction; the changes are to be committed with it.
 pub(crate) async fn set_password(
     tx: &mut Transaction<'_, Postgres>,
     old: User,
@@ -235,6 +270,7 @@ pub(crate) async fn set_password(
     store::update(tx, &user).await?;
     store::set_password(tx, user.id, hashed_password).await?;
     let mut changes = vec![event::password_changed(&user, cause, now)];
+    changes.extend(password_link::withdraw(tx, user.id, cause, now).await?);
     let reason = EndReason::PasswordChanged;
     changes.extend(session::end(tx, user.id, which, reason, cause, now).await?);
     Ok(changes)

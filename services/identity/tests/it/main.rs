@@ -7,6 +7,7 @@ mod audit;
 mod changes;
 mod first_start;
 mod limits;
+mod password_links;
 mod people;
 mod sessions;
 mod support;

@@ -22,6 +22,7 @@ use tonic::transport::Channel;
 pub(crate) const ADMIN: &str = "Admin@Example.com";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const SERVICE_SECRET: &str = "a secret of the gateway";
+pub(crate) const PUBLIC_URL: &str = "https://sales.example";
 const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 pub(crate) struct Database {
@@ -122,8 +123,13 @@ impl Identity {
 
     /// The gateway, as a service of its own.
     pub(crate) async fn service(&self) -> Context {
+        self.service_of("gateway").await
+    }
+
+    /// A service, as one of its own.
+    pub(crate) async fn service_of(&self, name: &str) -> Context {
         let request = IssueServiceTokenRequest {
-            service: "gateway".to_owned(),
+            service: name.to_owned(),
             secret: SERVICE_SECRET.to_owned(),
         };
         let mut tokens = TokenServiceClient::new(self.channel.clone());
@@ -158,7 +164,8 @@ pub(crate) fn command(database: &Database) -> Command {
         .env("MIGRATE_DATABASE_URL", &database.owner_url)
         .env("NATS_URL", "nats://127.0.0.1:1")
         .env("SECRET_KEY", SECRET_KEY)
-        .env("SERVICE_SECRETS", format!("gateway={SERVICE_SECRET}"))
+        .env("SERVICE_SECRETS", format!("gateway={SERVICE_SECRET},notifier={SERVICE_SECRET}"))
+        .env("PUBLIC_URL", PUBLIC_URL)
         .env("LISTEN_ADDR", "127.0.0.1:0")
         .env("LOG_LEVEL", "error")
         .kill_on_drop(true);
