@@ -10,6 +10,7 @@ mod concurrency;
 mod documented;
 mod driver;
 mod hostile;
+mod invitations;
 mod limits;
 mod matrix;
 mod money;
@@ -19,6 +20,9 @@ mod problems;
 mod revocation;
 mod rights;
 mod rooms;
+#[expect(dead_code, reason = "not all of it is needed here")]
+#[path = "../../services/notifier/tests/it/smtp.rs"]
+mod smtp;
 mod tls;
 mod traces;
 mod world;

@@ -12,7 +12,7 @@ use serde_json::Value;
 const SERVICES: [&str; 4] = ["identity", "opportunities", "analytics", "notifier"];
 
 /// Where else than in `grpc/`, `event.rs` and `consumer.rs` a service knows the contract.
-const SPEAKS_PROTO: [(&str, &str); 12] = [
+const SPEAKS_PROTO: [(&str, &str); 13] = [
     ("analytics/src/digest.rs", "compares with the digest that the owner answers"),
     ("analytics/src/identity.rs", "a client: asks identity for the settings"),
     ("analytics/src/owners.rs", "a client: asks the owners for their change logs"),
@@ -20,6 +20,7 @@ const SPEAKS_PROTO: [(&str, &str); 12] = [
     ("analytics/src/projection/store.rs", "keeps pipelines as their records tell them"),
     ("analytics/src/serve.rs", "puts the gRPC server together"),
     ("identity/src/lib.rs", "puts the gRPC server together"),
+    ("notifier/src/identity.rs", "a client: asks identity for links that are mailed"),
     ("notifier/src/lib.rs", "puts the gRPC server together"),
     (
         "opportunities/src/demo.rs",

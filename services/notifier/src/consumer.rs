@@ -1,10 +1,10 @@
-//! Which events it applies: people and teams from identity, won and lost from opportunities.
+//! Which events it applies: people, teams and links to set a password from identity, won and lost from opportunities.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use events::{ApplyError, Event, Origin, Record, consumer::Applying};
-use proto::events::v1::OpportunityRecord;
+use proto::events::v1::{OpportunityRecord, PasswordLinkRecord};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -17,10 +17,16 @@ use crate::{
         self,
         model::{Closing, Outcome},
     },
+    password_link::{self, model::News},
 };
 
-/// Applies events of identity.
-pub fn apply_identity<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Applying<'a> {
+/// Applies events of identity. With a mail domain, links to set a password are mailed.
+pub fn apply_identity<'a>(
+    tx: &'a mut PgConnection,
+    events: &'a [Event],
+    mail_domain: Option<Arc<str>>,
+    now: DateTime<Utc>,
+) -> Applying<'a> {
     Box::pin(async move {
         for event in events {
             match &event.record {
@@ -44,6 +50,11 @@ pub fn apply_identity<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Appl
                         version: team.version,
                     };
                     directory::store::put_team(tx, &team).await?;
+                }
+                Some(Record::PasswordLink(link)) => {
+                    if let (Some(news), Some(domain)) = (link_made(event, link)?, &mail_domain) {
+                        password_link::announce(tx, &news, domain, now).await?;
+                    }
                 }
                 _ => {}
             }
@@ -69,19 +80,41 @@ pub fn apply_opportunities<'a>(
     })
 }
 
-/// The closing that an event tells of, if it tells of one that people are told of: what an import or a seed did is no news.
+/// Whether people are told of it: what an import or a seed did is no news.
+fn is_news(event: &Event) -> bool {
+    matches!(event.origin(), Origin::User | Origin::Bulk | Origin::System | Origin::Unspecified)
+}
+
+fn event_id(event: &Event) -> Result<Uuid, ApplyError> {
+    Uuid::parse_str(&event.event_id).map_err(|error| ApplyError::Poison(error.into()))
+}
+
+fn instant(at: Option<proto::Timestamp>) -> DateTime<Utc> {
+    at.map(DateTime::from).unwrap_or_default()
+}
+
+/// The link that an event tells of, if it tells that one was made.
+fn link_made(event: &Event, record: &PasswordLinkRecord) -> Result<Option<News>, ApplyError> {
+    if !is_news(event) || event.r#type != "password_link.created" {
+        return Ok(None);
+    }
+    Ok(Some(News {
+        event_id: event_id(event)?,
+        link_id: record.id,
+        user_id: record.user_id,
+        expires_at: instant(record.expires_at),
+    }))
+}
+
+/// The closing that an event tells of, if it tells of one that people are told of.
 fn closing(event: &Event) -> Result<Option<Closing>, ApplyError> {
-    if !matches!(event.origin(), Origin::User | Origin::Bulk | Origin::System | Origin::Unspecified)
-    {
+    if !is_news(event) {
         return Ok(None);
     }
     let Some(Record::Opportunity(record)) = &event.record else { return Ok(None) };
     let Some(outcome) = outcome(event, record) else { return Ok(None) };
-    let event_id =
-        Uuid::parse_str(&event.event_id).map_err(|error| ApplyError::Poison(error.into()))?;
-    let instant = |at: Option<proto::Timestamp>| at.map(DateTime::from).unwrap_or_default();
     Ok(Some(Closing {
-        event_id,
+        event_id: event_id(event)?,
         occurred_at: instant(event.occurred_at),
         recorded_at: instant(event.recorded_at),
         outcome,

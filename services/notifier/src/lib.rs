@@ -1,15 +1,17 @@
 //! notifier: tells people what happened, in the product and by mail.
 //!
-//! In reading order: [`consumer`] is what it hears, [`notification`] what becomes of it, [`delivery`] how it leaves the house;
-//! [`directory`] is whom it knows, [`grpc`] where people read their own.
+//! In reading order: [`consumer`] is what it hears, [`notification`] and [`password_link`] what becomes of it, [`delivery`] how it leaves the house;
+//! [`directory`] is whom it knows, [`identity`] whom it asks, [`grpc`] where people read their own.
 
 pub mod config;
 pub mod consumer;
 pub mod delivery;
 pub mod directory;
 pub mod grpc;
+pub mod identity;
 pub mod notification;
 pub mod page;
+pub mod password_link;
 pub mod text;
 
 use std::{sync::Arc, time::Duration};
@@ -26,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, Email},
-    delivery::mail::Mailer,
+    delivery::{Post, mail::Mailer},
+    identity::Identity,
 };
 
 /// The service's name, as in tokens, consumers and roles of the database.
@@ -73,7 +76,10 @@ pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
             closings: consumer("opportunities", opportunities),
             read: read.clone(),
             write,
-            mailer,
+            post: mailer.map(|mailer| {
+                let identity = Identity::new(identity.clone(), Arc::clone(&token));
+                Post { mailer, identity }
+            }),
         };
         process.spawn("work", work.run(latch, process.shutdown()));
 
@@ -105,7 +111,7 @@ struct Work {
     closings: Consumer,
     read: PgPool,
     write: PgPool,
-    mailer: Option<Mailer>,
+    post: Option<Post>,
 }
 
 impl Work {
@@ -118,8 +124,15 @@ impl Work {
         }
         latch.set();
         let (applied, hear_of_applied) = watch::channel(0);
-        let people = events::consumer::run(self.people, consumer::apply_identity, shutdown.clone());
-        let domain: Option<Arc<str>> = self.mailer.as_ref().map(|mailer| mailer.domain().into());
+        let domain: Option<Arc<str>> = self.post.as_ref().map(|post| post.mailer.domain().into());
+        let mail_domain = domain.clone();
+        let people = events::consumer::run(
+            self.people,
+            move |tx, events| {
+                consumer::apply_identity(tx, events, mail_domain.clone(), process::now())
+            },
+            shutdown.clone(),
+        );
         let closings = Consumer { position: Some(applied), ..self.closings };
         let closings = events::consumer::run(
             closings,
@@ -129,8 +142,8 @@ impl Work {
             shutdown.clone(),
         );
         let mail = async {
-            match self.mailer {
-                Some(mailer) => delivery::run(self.write, mailer, hear_of_applied, shutdown).await,
+            match self.post {
+                Some(post) => delivery::run(self.write, post, hear_of_applied, shutdown).await,
                 None => Ok(()),
             }
         };

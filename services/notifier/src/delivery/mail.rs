@@ -11,7 +11,7 @@ use lettre::{
 };
 use process::Secret;
 
-use super::model::{Due, Failure, Recipient};
+use super::model::{Failure, Letter};
 use crate::text::one_line;
 
 /// How long the server may take to answer a command.
@@ -42,14 +42,14 @@ impl Mailer {
         self.from.email.domain()
     }
 
-    /// Sends one mail. That it was taken is all that can be known.
+    /// Sends one mail under that id. That it was taken is all that can be known.
     pub async fn send(
         &self,
-        due: &Due,
-        recipient: &Recipient,
+        letter: &Letter,
+        message_id: &str,
         now: DateTime<Utc>,
     ) -> Result<(), Failure> {
-        let message = compose(&self.from, due, recipient, now)
+        let message = compose(&self.from, letter, message_id, now)
             .map_err(|error| Failure::Permanent(format!("{error:#}")))?;
         match self.transport.send(message).await {
             Ok(_) => Ok(()),
@@ -62,19 +62,20 @@ impl Mailer {
 /// The mail. What people typed comes into its head as one line each, through lettre's types, which encode it.
 fn compose(
     from: &Mailbox,
-    due: &Due,
-    recipient: &Recipient,
+    letter: &Letter,
+    message_id: &str,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Message> {
+    let recipient = &letter.recipient;
     let address: Address = recipient.email.parse().context("the recipient's address is none")?;
     Message::builder()
         .from(from.clone())
         .to(Mailbox::new(Some(one_line(&recipient.username)), address))
-        .subject(one_line(&due.title))
+        .subject(one_line(&letter.title))
         .date(SystemTime::from(now))
-        .message_id(Some(due.message_id.clone()))
+        .message_id(Some(message_id.to_owned()))
         .header(ContentType::TEXT_PLAIN)
-        .body(format!("{}\n", due.body))
+        .body(format!("{}\n", letter.body))
         .context("compose the mail")
 }
 
@@ -98,35 +99,34 @@ fn in_full(error: &smtp::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::model::Recipient;
 
     #[test]
     fn nothing_in_a_mail_can_make_another_header() {
-        let due = Due {
-            id: 1,
-            attempts: 1,
-            message_id: "<event.7@example.com>".to_owned(),
-            created_at: DateTime::UNIX_EPOCH,
-            title: "Won: a\r\nBcc: spy@evil.example\r\n\r\nbody".to_owned(),
-            body: "成交".to_owned(),
-            recipient: None,
-        };
         let recipient = Recipient {
             username: "Amy\r\nBcc: spy@evil.example".to_owned(),
             email: "amy@example.com".to_owned(),
             is_active: true,
         };
-        let from: Mailbox = "銷售 <sales@example.com>".parse().unwrap();
-        let mail = compose(&from, &due, &recipient, DateTime::UNIX_EPOCH).unwrap();
+        let letter = Letter {
+            recipient: recipient.clone(),
+            title: "Won: a\r\nBcc: spy@evil.example\r\n\r\nbody".to_owned(),
+            body: "成交".to_owned(),
+        };
+        let (from, id): (Mailbox, _) =
+            ("銷售 <sales@example.com>".parse().unwrap(), "<event.7@example.com>");
+        let mail = compose(&from, &letter, id, DateTime::UNIX_EPOCH).unwrap();
         let text = String::from_utf8(mail.formatted()).unwrap();
         let (head, _) = text.split_once("\r\n\r\n").unwrap();
         assert!(!head.lines().any(|line| line.to_lowercase().starts_with("bcc:")), "{head}");
         assert_eq!(mail.envelope().to().len(), 1);
         assert!(head.contains("Message-ID: <event.7@example.com>"), "{head}");
-        let evil = Recipient {
+        let recipient = Recipient {
             email: "amy@example.com>\r\nRCPT TO:<spy@evil.example".to_owned(),
             ..recipient
         };
-        assert!(compose(&from, &due, &evil, DateTime::UNIX_EPOCH).is_err());
+        let evil = Letter { recipient, ..letter };
+        assert!(compose(&from, &evil, id, DateTime::UNIX_EPOCH).is_err());
     }
 
     #[tokio::test]

@@ -15,23 +15,33 @@ use tracing::{error, info, warn};
 
 use self::{
     mail::Mailer,
-    model::{Due, Failure, LEASE, Outcome},
+    model::{Content, Due, Failure, LEASE, Letter, Outcome},
 };
+use crate::{identity::Identity, password_link};
 
 /// How many are sent at once.
 const AT_ONCE: i64 = 8;
 /// How often the worker looks without being woken.
 const POLL: Duration = Duration::from_secs(1);
 
+/// What a worker sends with.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// Sends mails.
+    pub mailer: Mailer,
+    /// Asked for links that are to be mailed.
+    pub identity: Identity,
+}
+
 /// Sends what is due until `shutdown`, woken by every event that was applied. Every replica runs one; they share the work.
 pub async fn run(
     pool: PgPool,
-    mailer: Mailer,
+    post: Post,
     mut applied: watch::Receiver<i64>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     while !shutdown.is_cancelled() {
-        match step(&pool, &mailer, process::now()).await {
+        match step(&pool, &post, process::now()).await {
             Ok(0) => {}
             Ok(_) => continue,
             Err(error) => warn!(%error, "deliveries wait for the database"),
@@ -49,31 +59,53 @@ pub async fn run(
 }
 
 /// Takes on what is due now, sends it and keeps what became of it. Answers how many there were.
-pub async fn step(pool: &PgPool, mailer: &Mailer, now: DateTime<Utc>) -> sqlx::Result<usize> {
+pub async fn step(pool: &PgPool, post: &Post, now: DateTime<Utc>) -> sqlx::Result<usize> {
     let mut tx = pool.begin().await?;
     let due = store::lease(&mut tx, now, now + LEASE, AT_ONCE).await?;
     tx.commit().await?;
     if due.is_empty() {
         return Ok(0);
     }
-    let results = join_all(due.iter().map(|one| attempt(mailer, one, now))).await;
+    let results = join_all(due.iter().map(|one| attempt(post, one, now))).await;
     let mut tx = pool.begin().await?;
-    for (one, result) in due.iter().zip(results) {
+    for (one, (address, result)) in due.iter().zip(results) {
         let outcome = one.settle(result, now);
         tell(one, &outcome);
-        store::settle(&mut tx, one, &outcome, now).await?;
+        store::settle(&mut tx, one, address.as_deref(), &outcome, now).await?;
     }
     tx.commit().await?;
     Ok(due.len())
 }
 
-async fn attempt(mailer: &Mailer, due: &Due, now: DateTime<Utc>) -> Result<(), Failure> {
-    match &due.recipient {
-        None => Err(Failure::Passing("the recipient is not known yet".to_owned())),
-        Some(recipient) if !recipient.is_active => {
-            Err(Failure::Permanent("the recipient is no longer active".to_owned()))
+/// Where it went, if that is known, and how.
+async fn attempt(
+    post: &Post,
+    due: &Due,
+    now: DateTime<Utc>,
+) -> (Option<String>, Result<(), Failure>) {
+    let letter = match letter(post, due).await {
+        Ok(letter) => letter,
+        Err(failure) => return (None, Err(failure)),
+    };
+    let sent = if letter.recipient.is_active {
+        post.mailer.send(&letter, &due.message_id, now).await
+    } else {
+        Err(Failure::Permanent("the recipient is no longer active".to_owned()))
+    };
+    (Some(letter.recipient.email), sent)
+}
+
+async fn letter(post: &Post, due: &Due) -> Result<Letter, Failure> {
+    match &due.content {
+        Content::Notification { title, body, recipient } => {
+            let recipient = recipient
+                .clone()
+                .ok_or_else(|| Failure::Passing("the recipient is not known yet".to_owned()))?;
+            Ok(Letter { recipient, title: title.clone(), body: body.clone() })
         }
-        Some(recipient) => mailer.send(due, recipient, now).await,
+        Content::PasswordLink(id) => {
+            Ok(password_link::model::letter(&post.identity.password_link(*id).await?))
+        }
     }
 }
 
@@ -90,6 +122,15 @@ fn tell(due: &Due, outcome: &Outcome) {
         Outcome::Exhausted { error } => {
             error!(delivery_id = due.id, attempts = due.attempts, error, "mail given up");
             "exhausted"
+        }
+        Outcome::Cancelled { reason } => {
+            info!(
+                delivery_id = due.id,
+                attempts = due.attempts,
+                reason,
+                "mail not needed any more"
+            );
+            "cancelled"
         }
     };
     metrics::counter!("deliveries_total", "channel" => "email", "state" => state).increment(1);

@@ -20,12 +20,37 @@ pub struct Due {
     pub message_id: String,
     /// When it was queued.
     pub created_at: DateTime<Utc>,
+    /// From when on there is no use in it.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What it brings.
+    pub content: Content,
+}
+
+/// What a delivery brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A notification.
+    Notification {
+        /// In one line.
+        title: String,
+        /// A few lines more.
+        body: String,
+        /// Whom it goes to; absent while identity has not told of them.
+        recipient: Option<Recipient>,
+    },
+    /// A link by which its recipient sets a password. Whom it goes to, and the link itself, identity is asked at every attempt.
+    PasswordLink(i64),
+}
+
+/// What is to be sent now.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// Whom it goes to.
+    pub recipient: Recipient,
     /// In one line.
     pub title: String,
-    /// A few lines more.
+    /// The rest.
     pub body: String,
-    /// Whom it goes to; absent while identity has not told of them.
-    pub recipient: Option<Recipient>,
 }
 
 /// Whom a delivery goes to.
@@ -56,6 +81,11 @@ pub enum Outcome {
         /// Why it failed.
         error: String,
     },
+    /// It was not needed any more.
+    Cancelled {
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// Why an attempt failed.
@@ -65,6 +95,8 @@ pub enum Failure {
     Passing(String),
     /// It will not.
     Permanent(String),
+    /// There is no more use in it.
+    Needless(String),
 }
 
 impl Due {
@@ -73,11 +105,13 @@ impl Due {
         match result {
             Ok(()) => Outcome::Delivered,
             Err(Failure::Permanent(error)) => Outcome::Exhausted { error },
+            Err(Failure::Needless(reason)) => Outcome::Cancelled { reason },
             Err(Failure::Passing(error)) => {
                 let index = usize::try_from(self.attempts - 1).unwrap_or_default();
                 let delay = DELAYS_S.get(index).or(DELAYS_S.last()).copied().unwrap_or_default();
                 let at = now + TimeDelta::seconds(delay);
-                if at <= self.created_at + LONGEST {
+                let longest = self.created_at + LONGEST;
+                if at <= self.expires_at.map_or(longest, |until| until.min(longest)) {
                     Outcome::Retry { at, error }
                 } else {
                     Outcome::Exhausted { error }
@@ -97,9 +131,8 @@ mod tests {
             attempts,
             message_id: "<1@example.com>".to_owned(),
             created_at: DateTime::UNIX_EPOCH,
-            title: String::new(),
-            body: String::new(),
-            recipient: None,
+            expires_at: None,
+            content: Content::PasswordLink(5),
         }
     }
 
@@ -117,7 +150,7 @@ mod tests {
                     assert_eq!(error, "down");
                     break;
                 }
-                Outcome::Delivered => panic!("it failed"),
+                outcome => panic!("{outcome:?}"),
             }
         }
         assert!(waits.is_sorted() && waits[0] == 30, "{waits:?}");
@@ -133,5 +166,23 @@ mod tests {
         let outcome = due(1)
             .settle(Err(Failure::Permanent("no such mailbox".to_owned())), DateTime::UNIX_EPOCH);
         assert_eq!(outcome, Outcome::Exhausted { error: "no such mailbox".to_owned() });
+    }
+
+    #[test]
+    fn what_is_of_no_use_later_is_not_tried_later() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let due = Due { expires_at: Some(at(900)), ..due(3) };
+        let fails = || Err(Failure::Passing("down".to_owned()));
+        let outcome = due.settle(fails(), at(150));
+        assert!(matches!(outcome, Outcome::Retry { at: next, .. } if next == at(750)));
+        let outcome = due.settle(fails(), at(750));
+        assert_eq!(outcome, Outcome::Exhausted { error: "down".to_owned() });
+    }
+
+    #[test]
+    fn what_nobody_needs_any_more_is_cancelled() {
+        let outcome =
+            due(1).settle(Err(Failure::Needless("used".to_owned())), DateTime::UNIX_EPOCH);
+        assert_eq!(outcome, Outcome::Cancelled { reason: "used".to_owned() });
     }
 }

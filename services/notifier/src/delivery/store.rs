@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use super::model::{Due, Outcome, Recipient};
+use super::model::{Content, Due, Outcome, Recipient};
 
 /// Queues the mail of a notification.
 pub async fn queue(
@@ -17,6 +17,28 @@ pub async fn queue(
          values ($1, 'email', 'queued', 0, $3, $2, $3, $3)",
         notification_id,
         message_id,
+        now
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Queues the mail that brings a link, unless it was queued before.
+pub async fn queue_link(
+    tx: &mut PgConnection,
+    password_link_id: i64,
+    message_id: &str,
+    expires_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into deliveries (password_link_id, channel, state, attempts, next_attempt_at, message_id, expires_at, created_at, updated_at)
+         values ($1, 'email', 'queued', 0, $4, $2, $3, $4, $4)
+         on conflict on constraint deliveries_password_link_key do nothing",
+        password_link_id,
+        message_id,
+        expires_at,
         now
     )
     .execute(tx)
@@ -38,12 +60,12 @@ pub async fn lease(
            ), leased as (
              update deliveries set state = 'sending', attempts = attempts + 1, next_attempt_at = $2, updated_at = $1
              from due where deliveries.id = due.id
-             returning deliveries.id, notification_id, attempts, message_id, created_at
+             returning deliveries.id, notification_id, password_link_id, attempts, message_id, created_at, expires_at
            )
-           select leased.id, leased.attempts, leased.message_id, leased.created_at, title, body, username as "username?", email as "email?",
-                  is_active as "is_active?"
+           select leased.id, leased.attempts, leased.message_id, leased.created_at, leased.expires_at, password_link_id, title as "title?",
+                  body as "body?", username as "username?", email as "email?", is_active as "is_active?"
            from leased
-           join notifications on notifications.id = leased.notification_id
+           left join notifications on notifications.id = leased.notification_id
            left join people on people.user_id = notifications.recipient_user_id
            order by leased.id"#,
         now,
@@ -57,22 +79,29 @@ pub async fn lease(
         attempts: row.attempts,
         message_id: row.message_id,
         created_at: row.created_at,
-        title: row.title,
-        body: row.body,
-        recipient: match (row.username, row.email, row.is_active) {
-            (Some(username), Some(email), Some(is_active)) => {
-                Some(Recipient { username, email, is_active })
-            }
-            _ => None,
+        expires_at: row.expires_at,
+        content: match row.password_link_id {
+            Some(link_id) => Content::PasswordLink(link_id),
+            None => Content::Notification {
+                title: row.title.unwrap_or_default(),
+                body: row.body.unwrap_or_default(),
+                recipient: match (row.username, row.email, row.is_active) {
+                    (Some(username), Some(email), Some(is_active)) => {
+                        Some(Recipient { username, email, is_active })
+                    }
+                    _ => None,
+                },
+            },
         },
     });
     Ok(due.collect())
 }
 
-/// Keeps what became of an attempt, unless another took the delivery on meanwhile.
+/// Keeps what became of an attempt to that address, unless another took the delivery on meanwhile.
 pub async fn settle(
     tx: &mut Transaction<'_, Postgres>,
     due: &Due,
+    address: Option<&str>,
     outcome: &Outcome,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
@@ -80,6 +109,7 @@ pub async fn settle(
         Outcome::Delivered => ("delivered", None, None),
         Outcome::Retry { at, error } => ("retry", Some(*at), Some(error.as_str())),
         Outcome::Exhausted { error } => ("exhausted", None, Some(error.as_str())),
+        Outcome::Cancelled { reason } => ("cancelled", None, Some(reason.as_str())),
     };
     sqlx::query!(
         "update deliveries set state = $3, next_attempt_at = $4, last_error = $5, address = $6, updated_at = $7
@@ -89,7 +119,7 @@ pub async fn settle(
         state,
         next_attempt_at,
         error,
-        due.recipient.as_ref().map(|recipient| recipient.email.as_str()),
+        address,
         now
     )
     .execute(&mut **tx)

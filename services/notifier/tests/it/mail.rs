@@ -3,21 +3,15 @@
 use chrono::TimeDelta;
 use notifier::delivery::{
     self,
-    mail::Mailer,
     model::{LEASE, Outcome},
     store,
 };
-use process::Secret;
 use tokio::net::TcpListener;
 
 use crate::{
     smtp::Smtp,
-    support::{AMY, BOB, DOMAIN, Database, after, lost_by, noon, won_by},
+    support::{AMY, BOB, DOMAIN, Database, after, lost_by, nobody_asked, noon, post, won_by},
 };
-
-fn mailer(url: &str) -> Mailer {
-    Mailer::try_new(&Secret::from(url), &format!("銷售漏斗 <pipeline@{DOMAIN}>")).unwrap()
-}
 
 #[tokio::test]
 async fn a_mail_arrives_with_what_the_notification_says() {
@@ -25,7 +19,10 @@ async fn a_mail_arrives_with_what_the_notification_says() {
     let (server, url) = Smtp::start().await;
     let event = lost_by(BOB, "價格");
     database.apply(std::slice::from_ref(&event), noon()).await;
-    assert_eq!(delivery::step(&database.pool, &mailer(&url), noon()).await.unwrap(), 2);
+    assert_eq!(
+        delivery::step(&database.pool, &post(&url, nobody_asked()), noon()).await.unwrap(),
+        2
+    );
     let mut mails = server.mails();
     mails.sort_by(|one, other| one.to.cmp(&other.to));
     let [amy, mei] = &mails[..] else { panic!("{mails:?}") };
@@ -48,7 +45,10 @@ async fn a_mail_arrives_with_what_the_notification_says() {
         database.deliveries().await,
         [("delivered".to_owned(), 1), ("delivered".to_owned(), 1)]
     );
-    assert_eq!(delivery::step(&database.pool, &mailer(&url), after(3_600)).await.unwrap(), 0);
+    assert_eq!(
+        delivery::step(&database.pool, &post(&url, nobody_asked()), after(3_600)).await.unwrap(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -57,19 +57,19 @@ async fn while_the_server_is_down_a_mail_waits_and_then_arrives_as_the_same() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let mailer = mailer(&format!("smtp://{address}"));
+    let post = post(&format!("smtp://{address}"), nobody_asked());
     let event = won_by(BOB);
     database.apply(std::slice::from_ref(&event), noon()).await;
-    delivery::step(&database.pool, &mailer, noon()).await.unwrap();
+    delivery::step(&database.pool, &post, noon()).await.unwrap();
     assert_eq!(database.deliveries().await[0], ("retry".to_owned(), 1));
 
     let (server, _) = Smtp::on(TcpListener::bind(address).await.unwrap());
-    assert_eq!(delivery::step(&database.pool, &mailer, after(29)).await.unwrap(), 0);
+    assert_eq!(delivery::step(&database.pool, &post, after(29)).await.unwrap(), 0);
     server.answer_recipients("451 later");
-    delivery::step(&database.pool, &mailer, after(30)).await.unwrap();
+    delivery::step(&database.pool, &post, after(30)).await.unwrap();
     assert_eq!(database.deliveries().await[0], ("retry".to_owned(), 2));
     server.answer_recipients("");
-    delivery::step(&database.pool, &mailer, after(150)).await.unwrap();
+    delivery::step(&database.pool, &post, after(150)).await.unwrap();
     assert_eq!(database.deliveries().await[0], ("delivered".to_owned(), 3));
     let ids: Vec<_> = server.mails().iter().map(|mail| mail.header("Message-ID")).collect();
     assert!(ids.contains(&format!("<{}.{AMY}@{DOMAIN}>", event.event_id)), "{ids:?}");
@@ -82,7 +82,7 @@ async fn a_mailbox_that_is_not_there_is_not_tried_again_and_wrong_credentials_ar
     let (server, url) = Smtp::start().await;
     server.answer_recipients("550 no such mailbox");
     database.apply(&[won_by(AMY)], noon()).await;
-    delivery::step(&database.pool, &mailer(&url), noon()).await.unwrap();
+    delivery::step(&database.pool, &post(&url, nobody_asked()), noon()).await.unwrap();
     assert_eq!(database.deliveries().await, [("exhausted".to_owned(), 1)]);
     let error: String = sqlx::query_scalar("select last_error from deliveries")
         .fetch_one(&database.pool)
@@ -92,7 +92,7 @@ async fn a_mailbox_that_is_not_there_is_not_tried_again_and_wrong_credentials_ar
 
     server.answer_recipients("530 sign in first");
     database.apply(&[won_by(AMY)], noon()).await;
-    delivery::step(&database.pool, &mailer(&url), noon()).await.unwrap();
+    delivery::step(&database.pool, &post(&url, nobody_asked()), noon()).await.unwrap();
     assert_eq!(database.deliveries().await[1], ("retry".to_owned(), 1));
 }
 
@@ -103,8 +103,8 @@ async fn two_workers_at_once_send_each_mail_once() {
     let events: Vec<_> = (0..10).map(|_| won_by(AMY)).collect();
     database.apply(&events, noon()).await;
     let work = async || {
-        let mailer = mailer(&url);
-        while delivery::step(&database.pool, &mailer, noon()).await.unwrap() > 0 {}
+        let post = post(&url, nobody_asked());
+        while delivery::step(&database.pool, &post, noon()).await.unwrap() > 0 {}
     };
     tokio::join!(work(), work(), work());
     assert_eq!(server.mails().len(), 10);
@@ -120,15 +120,22 @@ async fn what_a_worker_left_undone_is_taken_over_and_its_late_answer_changes_not
     let left = store::lease(&mut tx, noon(), noon() + LEASE, 8).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(
-        delivery::step(&database.pool, &mailer(&url), noon() + LEASE - TimeDelta::seconds(1))
-            .await
-            .unwrap(),
+        delivery::step(
+            &database.pool,
+            &post(&url, nobody_asked()),
+            noon() + LEASE - TimeDelta::seconds(1)
+        )
+        .await
+        .unwrap(),
         0
     );
-    assert_eq!(delivery::step(&database.pool, &mailer(&url), noon() + LEASE).await.unwrap(), 1);
+    assert_eq!(
+        delivery::step(&database.pool, &post(&url, nobody_asked()), noon() + LEASE).await.unwrap(),
+        1
+    );
     let late = Outcome::Exhausted { error: "too late".to_owned() };
     let mut tx = database.pool.begin().await.unwrap();
-    store::settle(&mut tx, &left[0], &late, noon() + LEASE).await.unwrap();
+    store::settle(&mut tx, &left[0], None, &late, noon() + LEASE).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(database.deliveries().await, [("delivered".to_owned(), 2)]);
     assert_eq!(server.mails().len(), 1);
@@ -148,11 +155,9 @@ async fn a_recipient_who_is_not_known_yet_gets_their_mail_when_they_are() {
     let database = Database::create().await;
     let (server, url) = Smtp::start().await;
     database.apply(&[won_by(BOB)], noon()).await;
-    delivery::step(&database.pool, &mailer(&url), noon()).await.unwrap();
+    delivery::step(&database.pool, &post(&url, nobody_asked()), noon()).await.unwrap();
     assert_eq!(database.deliveries().await, [("retry".to_owned(), 1)]);
-    let mut tx = database.pool.begin().await.unwrap();
-    notifier::consumer::apply_identity(&mut tx, &crate::support::people()).await.unwrap();
-    tx.commit().await.unwrap();
-    delivery::step(&database.pool, &mailer(&url), after(30)).await.unwrap();
+    database.hear(&crate::support::people(), noon()).await;
+    delivery::step(&database.pool, &post(&url, nobody_asked()), after(30)).await.unwrap();
     assert_eq!(server.mails()[0].to, ["1@example.com"]);
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use events::{Event, Record};
-use notifier::consumer;
 use proto::events::v1::{Actor, TeamRecord, UserRecord};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -119,9 +118,7 @@ async fn only_who_may_see_it_is_told_whatever_the_organisation_s_setting() {
     for _ in 0..6 {
         let company = Company::found(&mut random);
         let database = Database::create().await;
-        let mut tx = database.pool.begin().await.unwrap();
-        consumer::apply_identity(&mut tx, &company.told()).await.unwrap();
-        tx.commit().await.unwrap();
+        database.hear(&company.told(), noon()).await;
         for _ in 0..20 {
             let owner_id = random.random_range(1..=8);
             let team_id = random.random_bool(0.9).then(|| random.random_range(1..=6));
@@ -158,9 +155,7 @@ async fn who_is_a_manager_no_more_is_told_no_more() {
             "rep".clone_into(&mut user.role);
         }
     }
-    let mut tx = database.pool.begin().await.unwrap();
-    consumer::apply_identity(&mut tx, &demoted).await.unwrap();
-    tx.commit().await.unwrap();
+    database.hear(&demoted, noon()).await;
     database.apply(&[won_by(BOB)], noon()).await;
     let told: Vec<_> = database.told().await.into_iter().map(|(id, _)| id).collect();
     assert_eq!(told, [AMY]);

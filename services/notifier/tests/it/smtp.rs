@@ -131,6 +131,7 @@ impl Mail {
                 String::from_utf8(STANDARD.decode(letters).unwrap()).unwrap().replace("\r\n", "\n")
             }
             "7bit" | "8bit" => self.body.clone(),
+            "quoted-printable" => unquoted(&self.body),
             other => panic!("{other}"),
         }
     }
@@ -151,6 +152,19 @@ fn decoded_words(value: &str) -> String {
             None => bytes.extend(word.bytes()),
         }
         encoded_before = letters.is_some();
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// RFC 2045, section 6.7.
+fn unquoted(body: &str) -> String {
+    let body = body.replace("=\n", "");
+    let mut parts = body.split('=');
+    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at(2);
+        bytes.push(u8::from_str_radix(digits, 16).unwrap());
+        bytes.extend(rest.bytes());
     }
     String::from_utf8(bytes).unwrap()
 }

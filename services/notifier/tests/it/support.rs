@@ -8,10 +8,19 @@ use std::{
     },
 };
 
+use auth::ServiceToken;
 use chrono::{DateTime, TimeDelta, Utc};
 use events::{Event, Origin, Record};
-use notifier::consumer;
-use proto::events::v1::{Actor, OpportunityRecord, TeamRecord, UserRecord};
+use notifier::{
+    consumer,
+    delivery::{Post, mail::Mailer},
+    identity::Identity,
+};
+use process::Secret;
+use proto::{
+    events::v1::{Actor, OpportunityRecord, TeamRecord, UserRecord},
+    identity::v1::IssueServiceTokenResponse,
+};
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -69,10 +78,15 @@ impl Database {
     /// It knows Amy and Bob and their manager Mei.
     pub(crate) async fn with_people() -> Self {
         let database = Self::create().await;
-        let mut tx = database.pool.begin().await.unwrap();
-        consumer::apply_identity(&mut tx, &people()).await.unwrap();
-        tx.commit().await.unwrap();
+        database.hear(&people(), noon()).await;
         database
+    }
+
+    /// Applies events of identity, with mail.
+    pub(crate) async fn hear(&self, events: &[Event], now: DateTime<Utc>) {
+        let mut tx = self.pool.begin().await.unwrap();
+        consumer::apply_identity(&mut tx, events, Some(DOMAIN.into()), now).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// Applies events of opportunities, with mail.
@@ -108,6 +122,27 @@ impl Database {
             .await
             .unwrap()
     }
+}
+
+/// What mails are sent with, over the server of that URL.
+pub(crate) fn post(smtp_url: &str, identity: Identity) -> Post {
+    let from = format!("銷售漏斗 <pipeline@{DOMAIN}>");
+    let mailer = Mailer::try_new(&Secret::from(smtp_url), &from).unwrap();
+    Post { mailer, identity }
+}
+
+/// The identity at that URL.
+pub(crate) fn identity(url: &str) -> Identity {
+    let token = ServiceToken::fetched(Box::new(|| {
+        let (access_token, expires_in) = ("t".to_owned(), 600);
+        Box::pin(async move { Ok(IssueServiceTokenResponse { access_token, expires_in }) })
+    }));
+    Identity::new(rpc::client::connect_lazy(url, &rpc::Tls::default()).unwrap(), Arc::new(token))
+}
+
+/// An identity that does not answer, for who asks nothing.
+pub(crate) fn nobody_asked() -> Identity {
+    identity("http://127.0.0.1:1")
 }
 
 /// A second that is easy to count from.

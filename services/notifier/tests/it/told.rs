@@ -7,7 +7,7 @@ use auth::{
     token::{Claims, Signer},
 };
 use events::Record;
-use notifier::{consumer, grpc::notification::Notifications};
+use notifier::grpc::notification::Notifications;
 use process::Secret;
 use proto::{
     events::v1::{TeamRecord, UserRecord},
@@ -62,9 +62,7 @@ async fn a_recipient_who_left_is_told_nothing_and_an_unknown_one_is_told_in_chin
     if let Some(Record::User(amy)) = &mut told[0].record {
         (amy.is_active, amy.version) = (false, 2);
     }
-    let mut tx = database.pool.begin().await.unwrap();
-    consumer::apply_identity(&mut tx, &told).await.unwrap();
-    tx.commit().await.unwrap();
+    database.hear(&told, noon()).await;
     database.apply(&[won_by(BOB)], noon()).await;
     assert_eq!(database.told().await.iter().map(|(user, _)| *user).collect::<Vec<_>>(), [AMY, MEI]);
 }
@@ -84,9 +82,7 @@ async fn an_older_version_of_a_person_or_a_team_changes_nothing() {
             _ => {}
         }
     }
-    let mut tx = database.pool.begin().await.unwrap();
-    consumer::apply_identity(&mut tx, &stale).await.unwrap();
-    tx.commit().await.unwrap();
+    database.hear(&stale, noon()).await;
     database.apply(&[won_by(BOB)], noon()).await;
     assert_eq!(database.told().await[0].1, "成交：軟體授權採購");
     assert_eq!(database.told().await.len(), 2);
