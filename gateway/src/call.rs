@@ -12,6 +12,7 @@ use proto::analytics::v1::report_service_client::ReportServiceClient;
 use proto::audit::v1::AuditSource;
 use proto::audit::v1::audit_service_client::AuditServiceClient;
 use proto::identity::v1::password_link_service_client::PasswordLinkServiceClient;
+use proto::identity::v1::second_factor_service_client::SecondFactorServiceClient;
 use proto::identity::v1::session_service_client::SessionServiceClient;
 use proto::identity::v1::settings_service_client::SettingsServiceClient;
 use proto::identity::v1::team_service_client::TeamServiceClient;
@@ -145,6 +146,11 @@ impl Call {
     /// Links by which a password is set.
     pub fn password_links(&self) -> PasswordLinkServiceClient<Channel> {
         self.guest.password_links()
+    }
+
+    /// Second factors.
+    pub fn second_factors(&self) -> SecondFactorServiceClient<Channel> {
+        SecondFactorServiceClient::new(self.guest.app.identity.clone())
     }
 
     /// Teams.

@@ -33,6 +33,14 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::users::change_password))
         .routes(routes!(rest::sessions::list_sessions))
         .routes(routes!(rest::sessions::end_session))
+        .routes(routes!(
+            rest::second_factors::get_second_factor,
+            rest::second_factors::begin_second_factor
+        ))
+        .routes(routes!(rest::second_factors::confirm_second_factor))
+        .routes(routes!(rest::second_factors::replace_recovery_codes))
+        .routes(routes!(rest::second_factors::disable_second_factor))
+        .routes(routes!(rest::second_factors::reset_second_factor))
         .routes(routes!(rest::users::get_user, rest::users::update_user))
         .routes(routes!(rest::sessions::end_user_sessions))
         .routes(routes!(rest::password_links::invite_user))

@@ -20,6 +20,7 @@ mod problems;
 mod revocation;
 mod rights;
 mod rooms;
+mod second_factor;
 #[expect(dead_code, reason = "not all of it is needed here")]
 #[path = "../../services/notifier/tests/it/smtp.rs"]
 mod smtp;

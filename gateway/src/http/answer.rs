@@ -45,6 +45,10 @@ pub struct Made<T>(pub T);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted;
 
+/// 200 with what is shown once: nobody on the way may keep it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unkept<T>(pub T);
+
 /// 204.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoContent;
@@ -97,6 +101,14 @@ impl<T: Serialize> IntoResponse for Made<T> {
     }
 }
 
+impl<T: Serialize> IntoResponse for Unkept<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.0).into_response();
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
 impl IntoResponse for Accepted {
     fn into_response(self) -> Response {
         StatusCode::ACCEPTED.into_response()
@@ -136,6 +148,12 @@ impl IntoResponses for Accepted {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
         let response = ResponseBuilder::new().description("It will be done.");
         ResponsesBuilder::new().response("202", response).build().into()
+    }
+}
+
+impl<T: ToSchema> IntoResponses for Unkept<T> {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        Json::<T>::responses()
     }
 }
 

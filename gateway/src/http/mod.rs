@@ -15,7 +15,7 @@ mod problem;
 mod query;
 
 pub use address::{TrustedProxies, client_address};
-pub use answer::{Accepted, Answer, Created, Made, NoContent, Resource, present};
+pub use answer::{Accepted, Answer, Created, Made, NoContent, Resource, Unkept, present};
 pub(crate) use body::read as read_body;
 pub use body::{BODY_LIMIT_BYTES, Json, Patch};
 pub use condition::IfMatch;

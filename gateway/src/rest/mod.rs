@@ -7,6 +7,7 @@ pub mod opportunities;
 pub mod password_links;
 pub mod pipelines;
 pub mod reports;
+pub mod second_factors;
 pub mod sessions;
 pub mod settings;
 pub mod teams;

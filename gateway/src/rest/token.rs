@@ -220,6 +220,10 @@ impl TokenFailure {
 impl From<Error> for TokenFailure {
     fn from(error: Error) -> Self {
         match error {
+            Error::Unauthenticated { reason, .. } if reason == "SECOND_FACTOR_REQUIRED" => {
+                let detail = "this account needs a second factor: it signs in on the sign-in page";
+                Self::bad("invalid_grant", detail)
+            }
             Error::Unauthenticated { .. } => {
                 Self::bad("invalid_grant", "the credentials are not valid")
             }
@@ -343,6 +347,7 @@ mod tests {
     fn a_failure_has_the_words_of_the_rfc() {
         for (error, status, word) in [
             (Error::unauthenticated("INVALID_GRANT", "no"), 400, "invalid_grant"),
+            (Error::unauthenticated("SECOND_FACTOR_REQUIRED", "no"), 400, "invalid_grant"),
             (Error::invalid("username", "too_long", "no"), 400, "invalid_request"),
             (Error::exhausted("SIGN_IN_BUSY", "no"), 503, "temporarily_unavailable"),
             (Error::exhausted("TOO_MANY_FAILURES", "no"), 429, "temporarily_unavailable"),

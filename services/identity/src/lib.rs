@@ -1,6 +1,6 @@
 //! identity: who uses the product, what they may do, and the tokens by which every other service knows them.
 //!
-//! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`], [`sign_in`] and [`password_link`] are the nouns; [`first_start`] is what an empty database gets;
+//! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`], [`sign_in`], [`password_link`] and [`second_factor`] are the nouns; [`first_start`] is what an empty database gets;
 //! [`grpc`] is the edge. [`app`] is what use cases work with, [`cause`] what the change log says of who made a change.
 
 pub mod app;
@@ -11,6 +11,8 @@ pub mod grpc;
 pub mod page;
 pub mod password;
 pub mod password_link;
+pub mod seal;
+pub mod second_factor;
 pub mod session;
 pub mod settings;
 pub mod sign_in;
@@ -32,6 +34,7 @@ use proto::{
     identity::v1::{
         key_service_server::KeyServiceServer,
         password_link_service_server::PasswordLinkServiceServer,
+        second_factor_service_server::SecondFactorServiceServer,
         session_service_server::SessionServiceServer,
         settings_service_server::SettingsServiceServer, team_service_server::TeamServiceServer,
         token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
@@ -45,6 +48,7 @@ use crate::{
     config::{Config, CreateAdmin, Tokens},
     password::Gate,
     password_link::model::{Key, Links},
+    seal::Seal,
     token::Issuer,
 };
 
@@ -58,6 +62,9 @@ pub const SERVICE: &str = "identity";
 /// How often what is over is forgotten.
 const FORGET: Duration = Duration::from_mins(10);
 
+/// How often it is looked for what an old key encrypted.
+const RESEAL: Duration = Duration::from_mins(1);
+
 /// The schema, from its beginning.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/identity");
 
@@ -68,6 +75,7 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
         let issuer = issuer(&config.tokens)?;
         let links = links(&config)?;
         let tls = Tls::load(&config.tls)?;
+        let seal = seal(&config.tokens)?;
         let app = connect(&config.database)?;
         let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
             .await
@@ -90,6 +98,7 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
         let stream = stream::Settings::of(&config.events);
         process.spawn("rights", rights(app.clone(), nats, stream, revocations, process.shutdown()));
         process.spawn("forget", forget(app.clone(), process.shutdown()));
+        process.spawn("reseal", reseal(app.clone(), seal.clone(), process.shutdown()));
         let secrets = config.tokens.service_secrets.clone();
         let server = Server::builder(SERVICE)
             .readiness(process.readiness())
@@ -111,6 +120,10 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
                 links,
             )))
             .add(SessionServiceServer::new(grpc::session::Sessions { app: app.clone() }))
+            .add(SecondFactorServiceServer::new(grpc::second_factor::SecondFactors {
+                app: app.clone(),
+                seal,
+            }))
             .add(TeamServiceServer::new(grpc::team::Teams { app: app.clone() }))
             .add(SettingsServiceServer::new(grpc::settings::Settings { app: app.clone() }))
             .add(AuditServiceServer::new(grpc::audit::Audit { app: app.clone() }))
@@ -183,6 +196,23 @@ async fn forget(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Encrypts anew, now and then, what is encrypted under a key that is on its way out: other replicas may still use it.
+async fn reseal(app: App, seal: Seal, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let resealing = async {
+        if postgres::wait_until_usable(&app.read, &MIGRATOR).await.is_err() {
+            return;
+        }
+        loop {
+            if let Err(error) = second_factor::reseal(&app, &seal, grpc::random).await {
+                tracing::warn!(%error, "what an old key encrypted was not encrypted anew");
+            }
+            tokio::time::sleep(RESEAL).await;
+        }
+    };
+    shutdown.run_until_cancelled(resealing).await;
+    Ok(())
+}
+
 /// Brings the schema up to date, as the role that owns it.
 pub fn migrate(url: &Secret) -> Work<'_> {
     Box::pin(async move { postgres::migrate(url, &MIGRATOR).await })
@@ -214,9 +244,14 @@ fn connect(database: &DatabaseSettings) -> anyhow::Result<App> {
     })
 }
 
+fn seal(tokens: &Tokens) -> anyhow::Result<Seal> {
+    Seal::of(&tokens.secret_key, tokens.second_secret_key())
+}
+
 fn issuer(tokens: &Tokens) -> anyhow::Result<Issuer> {
     let second = tokens
         .second_secret_key()
+    let second = second(tokens)
         .map(|secret| Signer::from_secret(secret).context("SECRET_KEY_PREVIOUS"))
         .transpose()?;
     Ok(Issuer {

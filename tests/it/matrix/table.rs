@@ -15,6 +15,15 @@ pub(super) const ABSENT: i64 = 999_999_999;
 /// A version that nothing has.
 const NEVER: i64 = 999;
 
+/// What one does with one's own second factor.
+const OWN_FACTOR: [&str; 5] = [
+    "get /users/me/second-factor",
+    "post /users/me/second-factor",
+    "post /users/me/second-factor/confirm",
+    "post /users/me/second-factor/recovery-codes",
+    "post /users/me/second-factor/disable",
+];
+
 /// What the requests are about.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
@@ -60,7 +69,7 @@ pub(super) fn table(record: Record) -> Vec<Row> {
 }
 
 fn identity_rows(Record { owner, .. }: Record) -> Vec<Row> {
-    use Policy::{Admins, Oneself, Open, OwnThings, Readers, Services};
+    use Policy::{Admins, Oneself, Open, OwnSession, OwnThings, Readers, Services};
     let user = |id| identity::UpdateUserRequest {
         id,
         expected_version: Some(NEVER),
@@ -105,6 +114,21 @@ fn identity_rows(Record { owner, .. }: Record) -> Vec<Row> {
         row("identity.v1.PasswordLinkService/InviteUser", "post /users/{id}/invitation", Admins)
             .saying(&identity::InviteUserRequest { user_id: ABSENT }),
         row("identity.v1.PasswordLinkService/RevealPasswordLink", "", Services),
+        row("identity.v1.SecondFactorService/GetSecondFactor", OWN_FACTOR[0], OwnSession),
+        row("identity.v1.SecondFactorService/BeginSecondFactor", OWN_FACTOR[1], OwnSession)
+            .with(json!({})),
+        row("identity.v1.SecondFactorService/ConfirmSecondFactor", OWN_FACTOR[2], OwnSession)
+            .with(json!({})),
+        row("identity.v1.SecondFactorService/ReplaceRecoveryCodes", OWN_FACTOR[3], OwnSession)
+            .with(json!({})),
+        row("identity.v1.SecondFactorService/DisableSecondFactor", OWN_FACTOR[4], OwnSession)
+            .with(json!({})),
+        row(
+            "identity.v1.SecondFactorService/ResetSecondFactor",
+            "delete /users/{id}/second-factor",
+            Admins,
+        )
+        .saying(&identity::ResetSecondFactorRequest { user_id: ABSENT }),
         row("identity.v1.TeamService/GetTeam", "get /teams/{id}", Readers),
         row("identity.v1.TeamService/ListTeams", "get /teams", Readers),
         row("identity.v1.TeamService/CreateTeam", "post /teams", Admins).with(json!({})),

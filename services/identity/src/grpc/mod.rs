@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod key;
 pub mod password_link;
+pub mod second_factor;
 pub mod session;
 pub mod settings;
 pub mod team;

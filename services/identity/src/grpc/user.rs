@@ -1,5 +1,6 @@
 //! `UserService`.
 
+use auth::Caller;
 use idempotency::{Once, Outcome};
 use process::Secret;
 use prost::Message as _;
@@ -37,19 +38,21 @@ impl UserService for Users {
         &self,
         request: Request<GetUserRequest>,
     ) -> Result<Response<GetUserResponse>, Status> {
-        auth::caller(&request)?.require_read()?;
+        let caller = auth::caller(&request)?;
+        caller.require_read()?;
         let user = user::get(&self.app, request.into_inner().id).await?;
-        Ok(Response::new(GetUserResponse { user: Some(to_wire(user)) }))
+        Ok(Response::new(GetUserResponse { user: Some(told(user, &caller)) }))
     }
 
     async fn list_users(
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
-        auth::caller(&request)?.require_read()?;
+        let caller = auth::caller(&request)?;
+        caller.require_read()?;
         let ListUsersRequest { limit, cursor } = request.into_inner();
         let page = user::list(&self.app, Page::parse(limit, cursor.as_deref())?).await?;
-        let items = page.items.into_iter().map(to_wire).collect();
+        let items = page.items.into_iter().map(|user| told(user, &caller)).collect();
         Ok(Response::new(ListUsersResponse { items, next_cursor: page.next_cursor }))
     }
 
@@ -104,10 +107,11 @@ impl UserService for Users {
             is_active: mask.wish("is_active", asked.is_active),
         };
         let (id, expected) = (asked.id, asked.expected_version);
+        let by = caller.clone();
         let user = rpc::write(async move {
             user::update(&app, &caller, id, expected, edit, &cause, process::now()).await
         });
-        Ok(Response::new(UpdateUserResponse { user: Some(to_wire(user.await?)) }))
+        Ok(Response::new(UpdateUserResponse { user: Some(told(user.await?, &by)) }))
     }
 
     async fn change_password(
@@ -146,7 +150,7 @@ fn replayed(bytes: &[u8]) -> Error {
 }
 
 /// The name of a role that a caller asks for; of a number that is none, the number.
-fn role_name(number: i32) -> String {
+pub(super) fn role_name(number: i32) -> String {
     match wire::Role::try_from(number) {
         Ok(wire::Role::Admin) => "admin".to_owned(),
         Ok(wire::Role::Manager) => "manager".to_owned(),
@@ -156,18 +160,28 @@ fn role_name(number: i32) -> String {
     }
 }
 
-fn to_wire(user: User) -> wire::User {
-    let role = match user.role {
+pub(super) fn role_to_wire(role: Role) -> wire::Role {
+    match role {
         Role::Admin => wire::Role::Admin,
         Role::Manager => wire::Role::Manager,
         Role::Rep => wire::Role::Rep,
         Role::Viewer => wire::Role::Viewer,
-    };
+    }
+}
+
+/// A user as a caller may know them: how well an account is guarded is nobody else's business.
+fn told(user: User, caller: &Caller) -> wire::User {
+    let is_theirs = caller.user() == Some(user.id) || caller.role == auth::Role::Admin;
+    let has_second_factor = is_theirs.then_some(user.has_second_factor);
+    wire::User { has_second_factor, ..to_wire(user) }
+}
+
+fn to_wire(user: User) -> wire::User {
     wire::User {
         id: user.id,
         email: user.email,
         username: user.username,
-        role: role.into(),
+        role: role_to_wire(user.role).into(),
         team_id: user.team_id,
         language: user.language.as_str().to_owned(),
         time_zone: user.time_zone,
@@ -177,5 +191,6 @@ fn to_wire(user: User) -> wire::User {
         updated_at: Some(user.updated_at.into()),
         version: user.version,
         invitation_url: None,
+        has_second_factor: None,
     }
 }

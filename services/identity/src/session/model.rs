@@ -59,6 +59,8 @@ pub enum EndReason {
     UserInactive,
     /// An administrator ended it.
     EndedByAdmin,
+    /// A second factor was turned on, or taken away.
+    SecondFactorChanged,
 }
 
 impl EndReason {
@@ -70,6 +72,7 @@ impl EndReason {
             Self::PasswordChanged => "password_changed",
             Self::UserInactive => "user_inactive",
             Self::EndedByAdmin => "ended_by_admin",
+            Self::SecondFactorChanged => "second_factor_changed",
         }
     }
 }

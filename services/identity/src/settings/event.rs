@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use events::{Change, FieldChange, Record, field_change};
 use proto::events::v1::SettingsRecord;
 
-use super::model::Settings;
+use super::model::{Settings, names};
 use crate::cause::{Cause, Subject};
 
 /// The one organisation's settings have this id.
@@ -34,6 +34,7 @@ fn record(settings: &Settings) -> Record {
         fiscal_year_start: settings.fiscal_year_start,
         version: settings.version,
         currency_fixed: settings.currency_fixed,
+        second_factor_roles: names(&settings.second_factor_roles),
     })
 }
 
@@ -51,6 +52,11 @@ fn values(old: Option<&Settings>, new: &Settings) -> Vec<FieldChange> {
             "fiscal_year_start",
             old.map(|it| &it.fiscal_year_start),
             Some(&new.fiscal_year_start),
+        ),
+        field_change(
+            "second_factor_roles",
+            old.map(|it| names(&it.second_factor_roles)).as_ref(),
+            Some(&names(&new.second_factor_roles)),
         ),
         field_change("currency_fixed", old.map(|it| &it.currency_fixed), Some(&new.currency_fixed)),
     ]

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use rpc::{Error, Invalid};
 
 use self::model::{Edit, Settings};
-use crate::{app::App, cause::Cause};
+use crate::{app::App, cause::Cause, user, user::model::Role};
 
 /// The settings. They are there from the first start on.
 pub async fn get(app: &App) -> Result<Settings, Error> {
@@ -43,6 +43,14 @@ pub async fn update(
             "CURRENCY_FIXED",
             "there are amounts, so the currency stays what it is",
         ));
+    }
+    let of_admins = |it: &Settings| it.second_factor_roles.contains(&Role::Admin);
+    if of_admins(&new) && !of_admins(&old) {
+        let own = user::get(app, caller.user_id).await?;
+        if !own.has_second_factor {
+            let message = "turn your own second factor on before you ask it of administrators";
+            return Err(Error::conflict("SECOND_FACTOR_NOT_ENABLED", message));
+        }
     }
     store::update(&mut tx, &new, now).await?;
     app.commit(tx, &[event::updated(&old, &new, cause, now)]).await?;

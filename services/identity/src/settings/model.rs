@@ -2,7 +2,7 @@
 
 use rpc::{Invalid, mask::Wish};
 
-use crate::text;
+use crate::{text, user::model::Role};
 
 /// The settings of the one organisation that a deployment serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Settings {
     pub visibility: Visibility,
     /// Month, 1 to 12, with which a fiscal year begins.
     pub fiscal_year_start: i32,
+    /// The roles that must have a second factor, without repetition.
+    pub second_factor_roles: Vec<Role>,
     /// Rises by one with every change.
     pub version: i64,
     /// Whether there are amounts, so that the currency stays.
@@ -55,6 +57,8 @@ pub struct Draft {
     pub visibility: String,
     /// 1 to 12.
     pub fiscal_year_start: i32,
+    /// `admin`, `manager`, `rep`, `viewer`.
+    pub second_factor_roles: Vec<String>,
 }
 
 /// What is to be other about the settings, unchecked.
@@ -68,6 +72,8 @@ pub struct Edit {
     pub visibility: Wish<String>,
     /// 1 to 12.
     pub fiscal_year_start: Wish<i32>,
+    /// `admin`, `manager`, `rep`, `viewer`; nobody where cleared.
+    pub second_factor_roles: Wish<Vec<String>>,
 }
 
 impl Edit {
@@ -78,8 +84,9 @@ impl Edit {
             default_currency: old.default_currency.clone(),
             visibility: old.visibility.as_str().to_owned(),
             fiscal_year_start: old.fiscal_year_start,
+            second_factor_roles: names(&old.second_factor_roles),
         };
-        // Nothing can be cleared: what is empty breaks the rule of its field.
+        // Nothing but the list can be cleared: what is empty breaks the rule of its field.
         if let Some(wanted) = self.time_zone {
             draft.time_zone = wanted.unwrap_or_default();
         }
@@ -92,11 +99,19 @@ impl Edit {
         if let Some(wanted) = self.fiscal_year_start {
             draft.fiscal_year_start = wanted.unwrap_or_default();
         }
+        if let Some(wanted) = self.second_factor_roles {
+            draft.second_factor_roles = wanted.unwrap_or_default();
+        }
         let new = draft.check(invalid)?;
         let new = Settings { version: old.version, currency_fixed: old.currency_fixed, ..new };
         let version = old.version + i64::from(new != *old);
         Some(Settings { version, ..new })
     }
+}
+
+/// Roles by name.
+pub fn names(roles: &[Role]) -> Vec<String> {
+    roles.iter().map(|role| role.as_str().to_owned()).collect()
 }
 
 impl Draft {
@@ -115,7 +130,15 @@ impl Draft {
         if !(1..=12).contains(&self.fiscal_year_start) {
             invalid.add("fiscal_year_start", "out_of_range", "is no month from 1 to 12");
         }
+        let mut roles: Vec<_> = self.second_factor_roles.iter().map(|it| Role::parse(it)).collect();
+        if roles.contains(&None) {
+            let message = "has what is not `admin`, `manager`, `rep` or `viewer`";
+            invalid.add("second_factor_roles", "unknown_value", message);
+        }
+        roles.sort_unstable();
+        roles.dedup();
         Some(Settings {
+            second_factor_roles: roles.into_iter().collect::<Option<_>>()?,
             time_zone: time_zone?,
             default_currency: currency.clone(),
             visibility: visibility?,
@@ -137,6 +160,7 @@ mod tests {
             default_currency: "TWD".to_owned(),
             visibility: "everyone".to_owned(),
             fiscal_year_start: 1,
+            second_factor_roles: vec!["rep".to_owned()],
         };
         let old = draft.check(&mut Invalid::default()).unwrap();
         let mut invalid = Invalid::default();
@@ -144,12 +168,19 @@ mod tests {
         let edit = Edit { visibility: Some(Some("team".to_owned())), ..Edit::default() };
         let new = edit.apply(&old, &mut invalid).unwrap();
         assert_eq!((new.visibility, new.version), (Visibility::Team, 2));
+        let nobody = Edit { second_factor_roles: Some(None), ..Edit::default() };
+        assert!(nobody.apply(&old, &mut invalid).unwrap().second_factor_roles.is_empty());
+        let twice = vec!["viewer".to_owned(), "admin".to_owned(), "viewer".to_owned()];
+        let twice = Edit { second_factor_roles: Some(Some(twice)), ..Edit::default() };
+        let roles = twice.apply(&old, &mut invalid).unwrap().second_factor_roles;
+        assert_eq!(roles, [Role::Admin, Role::Viewer]);
         assert!(invalid.is_empty());
         let cleared = Edit {
             time_zone: Some(None),
             default_currency: Some(None),
             visibility: Some(None),
             fiscal_year_start: Some(None),
+            second_factor_roles: Some(None),
         };
         assert_eq!(cleared.apply(&old, &mut invalid), None);
         let Err(rpc::Error::Invalid(fields)) = invalid.into_result() else { panic!("accepted") };
@@ -163,11 +194,21 @@ mod tests {
             default_currency: "nt$".to_owned(),
             visibility: "all".to_owned(),
             fiscal_year_start: 13,
+            second_factor_roles: vec!["rep".to_owned(), "owner".to_owned()],
         };
         let mut invalid = Invalid::default();
         assert!(draft.check(&mut invalid).is_none());
         let Err(rpc::Error::Invalid(fields)) = invalid.into_result() else { panic!("accepted") };
         let fields: Vec<_> = fields.iter().map(|error| error.field.as_str()).collect();
-        assert_eq!(fields, ["time_zone", "default_currency", "visibility", "fiscal_year_start"]);
+        assert_eq!(
+            fields,
+            [
+                "time_zone",
+                "default_currency",
+                "visibility",
+                "fiscal_year_start",
+                "second_factor_roles"
+            ]
+        );
     }
 }

@@ -4,12 +4,15 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::model::{Settings, Visibility};
+use crate::user::model::Role;
 
 /// The settings; absent before the first start.
 pub async fn get(pool: &PgPool) -> sqlx::Result<Option<Settings>> {
     sqlx::query_as!(
         Settings,
-        r#"select time_zone, default_currency, visibility as "visibility: Visibility", fiscal_year_start, version, currency_fixed from settings"#
+        r#"select time_zone, default_currency, visibility as "visibility: Visibility", fiscal_year_start,
+                  second_factor_roles as "second_factor_roles: Vec<Role>", version, currency_fixed
+           from settings"#
     )
     .fetch_optional(pool)
     .await
@@ -22,14 +25,15 @@ pub async fn insert(
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "insert into settings (time_zone, default_currency, visibility, fiscal_year_start, version, updated_at)
-         values ($1, $2, $3, $4, $5, $6) on conflict (id) do nothing",
+        "insert into settings (time_zone, default_currency, visibility, fiscal_year_start, version, updated_at, second_factor_roles)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict (id) do nothing",
         settings.time_zone,
         settings.default_currency,
         settings.visibility as Visibility,
         settings.fiscal_year_start,
         settings.version,
-        now
+        now,
+        &settings.second_factor_roles as &[Role]
     )
     .execute(&mut **tx)
     .await?;
@@ -40,7 +44,8 @@ pub async fn insert(
 pub async fn lock(tx: &mut Transaction<'_, Postgres>) -> sqlx::Result<Option<Settings>> {
     sqlx::query_as!(
         Settings,
-        r#"select time_zone, default_currency, visibility as "visibility: Visibility", fiscal_year_start, version, currency_fixed
+        r#"select time_zone, default_currency, visibility as "visibility: Visibility", fiscal_year_start,
+                  second_factor_roles as "second_factor_roles: Vec<Role>", version, currency_fixed
            from settings for update"#
     )
     .fetch_optional(&mut **tx)
@@ -55,14 +60,15 @@ pub async fn update(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update settings set time_zone = $1, default_currency = $2, visibility = $3, fiscal_year_start = $4, version = $5,
-                             currency_fixed = $6, updated_at = $7",
+                             currency_fixed = $6, updated_at = $7, second_factor_roles = $8",
         settings.time_zone,
         settings.default_currency,
         settings.visibility as Visibility,
         settings.fiscal_year_start,
         settings.version,
         settings.currency_fixed,
-        now
+        now,
+        &settings.second_factor_roles as &[Role]
     )
     .execute(&mut **tx)
     .await?;

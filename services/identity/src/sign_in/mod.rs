@@ -1,4 +1,4 @@
-//! Limits on guessing passwords: who may try now, and what a try costs.
+//! Limits on guessing passwords and codes: who may try now, and what a try costs.
 //!
 //! Failures are counted for each account, known or not: in one count for all addresses, and in one of its own for each address from which the account was
 //! signed in to lately, so that an attacker does not lock out its owner. From the first failure on a try is counted before it is checked, so that
@@ -14,7 +14,7 @@ use rpc::Error;
 use sqlx::{Postgres, Transaction};
 
 use self::model::{
-    FAILURES_PER_ADDRESS, FORGOTTEN_AFTER, Failures, Peer, TRUSTED_FOR, WINDOW, account,
+    FAILURES_PER_ADDRESS, FORGOTTEN_AFTER, Failures, Peer, TRUSTED_FOR, WINDOW, account, codes_of,
 };
 use crate::{app::App, user::model::fold_email};
 
@@ -36,7 +36,34 @@ pub async fn admit(
     peer: Peer,
     now: DateTime<Utc>,
 ) -> Result<Attempt, Error> {
-    let (account, prefix) = (account(&fold_email(email)), peer.prefix());
+    let_through(app, account(&fold_email(email)), (peer, Count::AfterFailures), now).await
+}
+
+/// The same for a code of that user's second factor. It is counted apart from passwords, of which a right one forgets the wrong ones, and always before it is checked:
+/// there is no hashing that bounds how many are checked at once.
+pub async fn admit_code(
+    app: &App,
+    user_id: i64,
+    peer: Peer,
+    now: DateTime<Utc>,
+) -> Result<Attempt, Error> {
+    let_through(app, codes_of(user_id), (peer, Count::Always), now).await
+}
+
+/// Which tries are counted before they are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Count {
+    AfterFailures,
+    Always,
+}
+
+async fn let_through(
+    app: &App,
+    account: Vec<u8>,
+    (peer, count): (Peer, Count),
+    now: DateTime<Utc>,
+) -> Result<Attempt, Error> {
+    let prefix = peer.prefix();
     let mut tx = app.write.begin().await?;
     if let Some((failures, began)) = store::address(&mut tx, &prefix).await?
         && failures >= FAILURES_PER_ADDRESS
@@ -46,8 +73,16 @@ pub async fn admit(
     }
     let trusted = store::is_trusted(&mut tx, &account, &prefix, now - TRUSTED_FOR).await?;
     let bucket = if trusted { prefix.clone() } else { String::new() };
-    let known = store::lock(&mut tx, &account, &bucket).await?.filter(|it| it.counts(now));
-    let counted = known.is_some();
+    let mut known = store::lock(&mut tx, &account, &bucket).await?.filter(|it| it.counts(now));
+    let mut counted = known.is_some();
+    if !counted && count == Count::Always {
+        counted = true;
+        let first = Failures::and_another(None, now);
+        if !store::put(&mut tx, &account, &bucket, first, true).await? {
+            // There are forgotten ones, or somebody else was first.
+            known = store::lock(&mut tx, &account, &bucket).await?;
+        }
+    }
     if let Some(known) = known {
         if known.blocked_until > now {
             return Err(wait_for(known.blocked_until - now));

@@ -79,6 +79,11 @@ pub fn account(folded_email: &str) -> Vec<u8> {
     Sha256::digest(folded_email).to_vec()
 }
 
+/// The account under which codes of a user's second factor are counted: a hash of a hash, which no address has.
+pub fn codes_of(user_id: i64) -> Vec<u8> {
+    Sha256::digest(Sha256::digest(format!("codes of user {user_id}"))).to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,7 @@ use crate::{
     cause::{Cause, Request},
     config::ServiceSecrets,
     password::{self, Salt, Verdict},
+    second_factor::{self, model::Need},
     session::{
         self, Which,
         model::{EndReason, Method},
@@ -118,7 +119,8 @@ pub struct Opened {
     pub random: Random,
 }
 
-/// Opens a session for whoever knows the password. Unknown accounts, wrong passwords and inactive users get one answer, after one time.
+/// Opens a session for whoever knows the password. Unknown accounts, wrong passwords and inactive users get one answer, after one time. Where a second factor is
+/// needed, a right password gets `SECOND_FACTOR_REQUIRED`.
 pub async fn sign_in(
     app: &App,
     issuer: &Issuer,
@@ -151,6 +153,10 @@ pub async fn sign_in(
         return Err(invalid_grant());
     }
     attempt.succeeded(&mut tx, now).await?;
+    if second_factor::need(&mut tx, account.user_id).await? != Need::None {
+        tx.commit().await?;
+        return Err(second_factor::required());
+    }
     let opened = Opened { method: Method::Password, peer, random };
     let cause = origin.by(Actor::User(account.user_id));
     let (grant, change) = open(&mut tx, issuer, &account, opened, &cause, now).await?;
@@ -251,6 +257,10 @@ pub async fn refresh(
     };
     if !account.is_active {
         return Err(invalid_grant());
+    }
+    // Who has one signed in with it; whose role must have one by now signs in anew and turns it on.
+    if second_factor::need(&mut tx, owner).await? == Need::Enrolment {
+        return Err(second_factor::required());
     }
     let next = token.next(session.generation, secret);
     let until = expires_at(session.created_at, now);

@@ -22,6 +22,34 @@ pub fn password_changed(user: &User, cause: &Cause, now: DateTime<Utc>) -> Chang
     cause.change(subject(user, "user.password_changed"), record(user), Vec::new(), now)
 }
 
+/// A user turned a second factor on.
+pub fn second_factor_enabled(old: &User, user: &User, cause: &Cause, now: DateTime<Utc>) -> Change {
+    let subject = subject(user, "user.second_factor_enabled");
+    cause.change(subject, record(user), changes(Some(old), user), now)
+}
+
+/// A user turned their second factor off.
+pub fn second_factor_disabled(
+    old: &User,
+    user: &User,
+    cause: &Cause,
+    now: DateTime<Utc>,
+) -> Change {
+    let subject = subject(user, "user.second_factor_disabled");
+    cause.change(subject, record(user), changes(Some(old), user), now)
+}
+
+/// An administrator took a user's second factor away.
+pub fn second_factor_reset(old: &User, user: &User, cause: &Cause, now: DateTime<Utc>) -> Change {
+    let subject = subject(user, "user.second_factor_reset");
+    cause.change(subject, record(user), changes(Some(old), user), now)
+}
+
+/// A user has other recovery codes: nothing that is told of them changed, but when it did is.
+pub fn recovery_codes_replaced(user: &User, cause: &Cause, now: DateTime<Utc>) -> Change {
+    cause.change(subject(user, "user.recovery_codes_replaced"), record(user), Vec::new(), now)
+}
+
 fn subject(user: &User, event_type: &'static str) -> Subject {
     Subject { aggregate: "user", id: user.id, version: user.version, event_type }
 }
@@ -39,6 +67,7 @@ fn record(user: &User) -> Record {
         rights_version: user.rights_version,
         created_at: Some(user.created_at.into()),
         version: user.version,
+        has_second_factor: user.has_second_factor,
     })
 }
 
@@ -55,6 +84,11 @@ fn changes(old: Option<&User>, new: &User) -> Vec<FieldChange> {
         ),
         field_change("time_zone", old.map(|user| &user.time_zone), Some(&new.time_zone)),
         field_change("is_active", old.map(|user| &user.is_active), Some(&new.is_active)),
+        field_change(
+            "has_second_factor",
+            old.map(|user| &user.has_second_factor),
+            Some(&new.has_second_factor),
+        ),
     ]
     .into_iter()
     .flatten()

@@ -25,7 +25,7 @@ use crate::{
     },
     session::{self, Which, model::EndReason},
     settings,
-    sign_in::{self, model::Peer},
+    sign_in::{self, Attempt, model::Peer},
     team,
 };
 
@@ -231,20 +231,7 @@ pub async fn change_password(
     password::check(&mut invalid, "new_password", &new);
     invalid.into_result()?;
     let user = get(app, id).await?;
-    let attempt = sign_in::admit(app, &user.email, peer, now).await?;
-    let hashed = store::hashed_password(&app.read, id).await?;
-    match password::verify(&app.gate, current, hashed.clone()).await {
-        Ok(Verdict::Right | Verdict::Outdated) => {}
-        Ok(Verdict::Wrong) => {
-            attempt.failed(app, now).await?;
-            let wrong = "is not the password so far";
-            return Err(Error::invalid("current_password", "wrong_password", wrong));
-        }
-        Err(error) => {
-            attempt.withdrawn(app).await?;
-            return Err(error);
-        }
-    }
+    let (attempt, hashed) = try_password(app, &user, current, peer, now).await?;
     let new = password::hash(&app.gate, new, salt).await?;
     let mut tx = app.write.begin().await?;
     attempt.succeeded(&mut tx, now).await?;
@@ -255,6 +242,30 @@ pub async fn change_password(
     let which = Which::Except(caller.session_id);
     let changes = set_password(&mut tx, old, &new, which, cause, now).await?;
     app.commit(tx, &changes).await
+}
+
+/// Lets a user through who knows the password they have, whose hash is answered too. Fails with a field error on `current_password`.
+pub(crate) async fn try_password(
+    app: &App,
+    user: &User,
+    current: Secret,
+    peer: Peer,
+    now: DateTime<Utc>,
+) -> Result<(Attempt, Option<String>), Error> {
+    let attempt = sign_in::admit(app, &user.email, peer, now).await?;
+    let hashed = store::hashed_password(&app.read, user.id).await?;
+    match password::verify(&app.gate, current, hashed.clone()).await {
+        Ok(Verdict::Right | Verdict::Outdated) => Ok((attempt, hashed)),
+        Ok(Verdict::Wrong) => {
+            attempt.failed(app, now).await?;
+            let wrong = "is not the password so far";
+            Err(Error::invalid("current_password", "wrong_password", wrong))
+        }
+        Err(error) => {
+            attempt.withdrawn(app).await?;
+            Err(error)
+        }
+    }
 }
 
 /// Gives a locked user another password, ends sessions of theirs and withdraws their links, in that transaction; the changes are to be committed with it.

@@ -25,6 +25,8 @@ pub struct User {
     pub time_zone: String,
     /// Whether they may sign in.
     pub is_active: bool,
+    /// Whether their sign-in needs more than a password.
+    pub has_second_factor: bool,
     /// Rises with every change of what they may do.
     pub rights_version: i64,
     /// Rises by one with every change.
@@ -36,7 +38,7 @@ pub struct User {
 }
 
 /// What a user may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Role {
     /// Everything.
@@ -304,6 +306,7 @@ mod tests {
             language: Language::En,
             time_zone: "Europe/Paris".to_owned(),
             is_active: true,
+            has_second_factor: false,
             rights_version: 3,
             version: 5,
             created_at: DateTime::UNIX_EPOCH,

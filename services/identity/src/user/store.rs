@@ -10,8 +10,8 @@ use crate::page::Page;
 pub async fn get(pool: &PgPool, id: i64) -> sqlx::Result<Option<User>> {
     sqlx::query_as!(
         User,
-        r#"select id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active, rights_version,
-                  version, created_at, updated_at
+        r#"select id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active, has_second_factor,
+                  rights_version, version, created_at, updated_at
            from users where id = $1"#,
         id
     )
@@ -23,8 +23,8 @@ pub async fn get(pool: &PgPool, id: i64) -> sqlx::Result<Option<User>> {
 pub async fn lock(tx: &mut Transaction<'_, Postgres>, id: i64) -> sqlx::Result<Option<User>> {
     sqlx::query_as!(
         User,
-        r#"select id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active, rights_version,
-                  version, created_at, updated_at
+        r#"select id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active, has_second_factor,
+                  rights_version, version, created_at, updated_at
            from users where id = $1 for update"#,
         id
     )
@@ -39,8 +39,8 @@ pub async fn lock_members(
 ) -> sqlx::Result<Vec<User>> {
     sqlx::query_as!(
         User,
-        r#"select id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active, rights_version,
-                  version, created_at, updated_at
+        r#"select id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active, has_second_factor,
+                  rights_version, version, created_at, updated_at
            from users where team_id = $1 order by id for update"#,
         team_id
     )
@@ -52,8 +52,8 @@ pub async fn lock_members(
 pub async fn list(pool: &PgPool, page: Page) -> sqlx::Result<Vec<User>> {
     sqlx::query_as!(
         User,
-        r#"select id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active, rights_version,
-                  version, created_at, updated_at
+        r#"select id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active, has_second_factor,
+                  rights_version, version, created_at, updated_at
            from users where (created_at, id) < ($1, $2) order by created_at desc, id desc limit $3"#,
         page.before.0,
         page.before.1,
@@ -67,7 +67,7 @@ pub async fn list(pool: &PgPool, page: Page) -> sqlx::Result<Vec<User>> {
 pub async fn update(tx: &mut Transaction<'_, Postgres>, user: &User) -> sqlx::Result<()> {
     sqlx::query!(
         "update users set email = $2, folded_email = $3, username = $4, role = $5, team_id = $6, language = $7, time_zone = $8, is_active = $9,
-                          rights_version = $10, version = $11, updated_at = $12
+                          rights_version = $10, version = $11, updated_at = $12, has_second_factor = $13
          where id = $1",
         user.id,
         user.email,
@@ -80,7 +80,8 @@ pub async fn update(tx: &mut Transaction<'_, Postgres>, user: &User) -> sqlx::Re
         user.is_active,
         user.rights_version,
         user.version,
-        user.updated_at
+        user.updated_at,
+        user.has_second_factor
     )
     .execute(&mut **tx)
     .await?;
@@ -134,7 +135,7 @@ pub async fn insert(
         r#"insert into users (email, folded_email, username, hashed_password, role, team_id, language, time_zone, is_active, rights_version,
                               version, created_at, updated_at)
            values ($1, $2, $3, $4, $5, $6, $7, $8, true, 1, 1, $9, $9)
-           returning id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active,
+           returning id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active, has_second_factor,
                      rights_version, version, created_at, updated_at"#,
         new.email,
         new.folded_email,

@@ -9,6 +9,7 @@ mod first_start;
 mod limits;
 mod password_links;
 mod people;
+mod second_factor;
 mod sessions;
 mod support;
 mod tokens;

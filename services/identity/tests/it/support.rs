@@ -23,7 +23,7 @@ pub(crate) const ADMIN: &str = "Admin@Example.com";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const SERVICE_SECRET: &str = "a secret of the gateway";
 pub(crate) const PUBLIC_URL: &str = "https://sales.example";
-const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 pub(crate) struct Database {
     pub(crate) url: String,
@@ -77,13 +77,15 @@ impl Identity {
 
     /// On a database that is there.
     pub(crate) async fn on(database: Database) -> Self {
-        let mut process = command(&database)
-            .arg("serve")
-            .env("ADMIN_EMAIL", ADMIN)
-            .env("ADMIN_PASSWORD", PASSWORD)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::with(database, |_| {}).await
+    }
+
+    /// The same, set up a little otherwise.
+    pub(crate) async fn with(database: Database, set_up: impl FnOnce(&mut Command)) -> Self {
+        let mut command = command(&database);
+        command.arg("serve").env("ADMIN_EMAIL", ADMIN).env("ADMIN_PASSWORD", PASSWORD);
+        set_up(&mut command);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let line = lines.next_line().await.unwrap().unwrap();
         let bound: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -1,0 +1,99 @@
+//! Second factors: one's own, and another's for a lost device.
+
+use proto::identity::v1::{
+    BeginSecondFactorRequest, BeginSecondFactorResponse, ConfirmSecondFactorRequest,
+    ConfirmSecondFactorResponse, DisableSecondFactorRequest, GetSecondFactorRequest,
+    ReplaceRecoveryCodesRequest, ReplaceRecoveryCodesResponse, ResetSecondFactorRequest,
+    SecondFactor,
+};
+
+use crate::call::Call;
+use crate::http::{Answer, Json, NoContent, NoQuery, Path, Unkept, present};
+
+/// Look at one's second factor
+#[utoipa::path(get, path = "/users/me/second-factor", tag = "users")]
+pub async fn get_second_factor(call: Call, _query: NoQuery) -> Answer<Json<SecondFactor>> {
+    let request = GetSecondFactorRequest {};
+    let answer = call.read(call.second_factors(), request, |mut it, request| async move {
+        it.get_second_factor(request).await
+    });
+    Ok(Json(present(answer.await?.second_factor)?))
+}
+
+/// Begin to turn one's second factor on
+///
+/// The secret for an app is shown once, and is good for nothing until it is confirmed. Only for who signed in, like everything here: not with an API key.
+#[utoipa::path(post, path = "/users/me/second-factor", tag = "users")]
+pub async fn begin_second_factor(
+    call: Call,
+    _query: NoQuery,
+    Json(request): Json<BeginSecondFactorRequest>,
+) -> Answer<Unkept<BeginSecondFactorResponse>> {
+    let mut service = call.second_factors();
+    let answer =
+        call.write(request, |request| async move { service.begin_second_factor(request).await });
+    Ok(Unkept(answer.await?))
+}
+
+/// Turn one's second factor on
+///
+/// With the first code of the app. It ends the other sessions; the recovery codes are shown once.
+#[utoipa::path(post, path = "/users/me/second-factor/confirm", tag = "users")]
+pub async fn confirm_second_factor(
+    call: Call,
+    _query: NoQuery,
+    Json(request): Json<ConfirmSecondFactorRequest>,
+) -> Answer<Unkept<ConfirmSecondFactorResponse>> {
+    let mut service = call.second_factors();
+    let answer =
+        call.write(request, |request| async move { service.confirm_second_factor(request).await });
+    Ok(Unkept(answer.await?))
+}
+
+/// Get other recovery codes
+///
+/// They are shown once; the ones before are no longer good.
+#[utoipa::path(post, path = "/users/me/second-factor/recovery-codes", tag = "users")]
+pub async fn replace_recovery_codes(
+    call: Call,
+    _query: NoQuery,
+    Json(request): Json<ReplaceRecoveryCodesRequest>,
+) -> Answer<Unkept<ReplaceRecoveryCodesResponse>> {
+    let mut service = call.second_factors();
+    let answer =
+        call.write(request, |request| async move { service.replace_recovery_codes(request).await });
+    Ok(Unkept(answer.await?))
+}
+
+/// Turn one's second factor off
+///
+/// Not where one's role must have one.
+#[utoipa::path(post, path = "/users/me/second-factor/disable", tag = "users")]
+pub async fn disable_second_factor(
+    call: Call,
+    _query: NoQuery,
+    Json(request): Json<DisableSecondFactorRequest>,
+) -> Answer<NoContent> {
+    let mut service = call.second_factors();
+    let answer =
+        call.write(request, |request| async move { service.disable_second_factor(request).await });
+    answer.await?;
+    Ok(NoContent)
+}
+
+/// Take another's second factor away
+///
+/// For admins, where a device is lost. It ends that user's sessions.
+#[utoipa::path(delete, path = "/users/{id}/second-factor", tag = "users", params(("id" = i64, Path, description = "The user.")))]
+pub async fn reset_second_factor(
+    call: Call,
+    Path(user_id): Path<i64>,
+    _query: NoQuery,
+) -> Answer<NoContent> {
+    let mut service = call.second_factors();
+    let request = ResetSecondFactorRequest { user_id };
+    let answer =
+        call.write(request, |request| async move { service.reset_second_factor(request).await });
+    answer.await?;
+    Ok(NoContent)
+}
