@@ -138,7 +138,9 @@ const FIELDS: [&str; 7] =
 
 fn created(made: Made) -> CreateUserResponse {
     let invitation_url = made.invitation_url.map(|url| url.expose().to_owned());
-    CreateUserResponse { user: Some(wire::User { invitation_url, ..to_wire(made.user) }) }
+    let has_second_factor = Some(made.user.has_second_factor);
+    let user = to_wire(made.user);
+    CreateUserResponse { user: Some(wire::User { invitation_url, has_second_factor, ..user }) }
 }
 
 /// That the user of this answer was invited before.

@@ -387,7 +387,7 @@ async fn before_there_is_a_session_one_is_turned_on_and_asked_for() {
     assert!(!check(&code(&[7; 20], 1_000), at(1_000)).await, "not confirmed, it is no factor");
     let confirm = async |code: &str| {
         let cause = Cause::service();
-        let new = (Which::All, [9; 100]);
+        let new = (Which::All, std::array::from_fn(|at| u8::try_from(at).unwrap()));
         second_factor::confirm_enrolment(&app, &seal, by, code, new, &cause, at(1_000)).await
     };
     assert!(confirm(&code(&[7; 20], 998)).await.unwrap().is_none());
