@@ -251,7 +251,6 @@ fn seal(tokens: &Tokens) -> anyhow::Result<Seal> {
 fn issuer(tokens: &Tokens) -> anyhow::Result<Issuer> {
     let second = tokens
         .second_secret_key()
-    let second = second(tokens)
         .map(|secret| Signer::from_secret(secret).context("SECRET_KEY_PREVIOUS"))
         .transpose()?;
     Ok(Issuer {
