@@ -266,8 +266,11 @@ impl Rest {
         let (read, value_type) = form(field)?;
 
         let mut text = String::new();
+        let not_empty = request && self.is(field, "not_empty");
         if let Kind::Enum(kind) = field.kind() {
-            write!(text, "#[serde(with = \"crate::field::Enum::<{}>\")]", rust(kind.full_name()))?;
+            let (how, of) = if not_empty { ("deserialize_with", "::some") } else { ("with", "") };
+            let name = rust(kind.full_name());
+            write!(text, "#[serde({how} = \"crate::field::Enum::<{name}>{of}\")]")?;
         } else if let Some(read) = read.filter(|_| request) {
             write!(text, "#[serde(deserialize_with = \"crate::field::{read}\")]")?;
         }
@@ -286,6 +289,9 @@ impl Rest {
         }
         if let Some(length) = self.option(field, "max_length").and_then(|value| value.as_u32()) {
             schema.push(format!("max_length = {length}"));
+        }
+        if not_empty {
+            schema.push("min_items = 1".to_owned());
         }
         let query = self.queries.contains_key(&parent).then(|| {
             // A parameter is left out, never null.

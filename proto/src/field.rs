@@ -120,6 +120,19 @@ impl<T> Enum<T> {
         held.write::<T, S>(serializer)
     }
 
+    /// Reads a list of names that has one at least.
+    pub fn some<'de, D>(deserializer: D) -> Result<Vec<i32>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Deserialize<'de> + Into<i32>,
+    {
+        let names = Vec::read::<T, D>(deserializer)?;
+        if names.is_empty() {
+            return Err(D::Error::custom(fault(Code::OutOfRange, "must name one at least")));
+        }
+        Ok(names)
+    }
+
     /// Reads a name that is defined.
     pub fn deserialize<'de, D, H>(deserializer: D) -> Result<H, D::Error>
     where

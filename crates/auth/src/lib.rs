@@ -3,6 +3,7 @@
 //! Identity makes a token with a [`token::Signer`]. Every service puts a [`Layer`] with a [`Verifier`] before its methods, which then
 //! find the caller with [`caller`]. What has been taken back since a token was signed is in [`Revocations`], which events keep fresh.
 
+mod api_key;
 mod caller;
 mod keys;
 mod layer;
@@ -14,6 +15,7 @@ mod verifier;
 
 use futures::future::BoxFuture;
 
+pub use api_key::ApiKey;
 pub use caller::{Caller, Role, Scope, Via, caller, optional_caller};
 pub use keys::Keys;
 pub use layer::{Authenticated, Layer, bearer, bearer_token};
