@@ -11,6 +11,7 @@ use proto::analytics::v1::forecast_service_client::ForecastServiceClient;
 use proto::analytics::v1::report_service_client::ReportServiceClient;
 use proto::audit::v1::AuditSource;
 use proto::audit::v1::audit_service_client::AuditServiceClient;
+use proto::identity::v1::api_key_service_client::ApiKeyServiceClient;
 use proto::identity::v1::password_link_service_client::PasswordLinkServiceClient;
 use proto::identity::v1::second_factor_service_client::SecondFactorServiceClient;
 use proto::identity::v1::session_service_client::SessionServiceClient;
@@ -151,6 +152,11 @@ impl Call {
     /// Second factors.
     pub fn second_factors(&self) -> SecondFactorServiceClient<Channel> {
         SecondFactorServiceClient::new(self.guest.app.identity.clone())
+    }
+
+    /// API keys.
+    pub fn api_keys(&self) -> ApiKeyServiceClient<Channel> {
+        ApiKeyServiceClient::new(self.guest.app.identity.clone())
     }
 
     /// Teams.

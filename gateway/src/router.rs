@@ -44,6 +44,8 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::users::get_user, rest::users::update_user))
         .routes(routes!(rest::sessions::end_user_sessions))
         .routes(routes!(rest::password_links::invite_user))
+        .routes(routes!(rest::api_keys::list_api_keys, rest::api_keys::create_api_key))
+        .routes(routes!(rest::api_keys::revoke_api_key))
         .routes(routes!(rest::teams::list_teams, rest::teams::create_team))
         .routes(routes!(rest::teams::get_team, rest::teams::update_team, rest::teams::delete_team))
         .routes(routes!(rest::teams::add_team_member, rest::teams::remove_team_member))

@@ -104,7 +104,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::identity::v1::{CreateUserRequest, Role, User};
+    use crate::identity::v1::{CreateApiKeyRequest, CreateUserRequest, Role, User};
     use crate::opportunities::v1::{
         CreateOpportunityRequest, HistoricalOpportunity, ImportHistoryRequest, Opportunity, Status,
     };
@@ -201,6 +201,21 @@ mod tests {
         ] {
             let body = format!("{{\"role\":{value}}}");
             assert_eq!(codes::<CreateUserRequest>(&body), [("role".to_owned(), code)]);
+        }
+    }
+
+    #[test]
+    fn a_list_that_must_not_be_empty_may_be_left_out() {
+        for body in ["{}", r#"{"scopes":["read"]}"#] {
+            assert!(decode::<CreateApiKeyRequest>(body.as_bytes()).is_ok(), "{body}");
+        }
+        for (value, field, code) in [
+            ("[]", "scopes", "out_of_range"),
+            ("null", "scopes", "wrong_type"),
+            ("[\"read\",\"all\"]", "scopes[1]", "unknown_value"),
+        ] {
+            let body = format!("{{\"scopes\":{value}}}");
+            assert_eq!(codes::<CreateApiKeyRequest>(&body), [(field.to_owned(), code)]);
         }
     }
 

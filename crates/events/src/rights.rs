@@ -113,6 +113,7 @@ pub fn apply(revocations: &Revocations, record: &Record) {
         Record::Session(session) if session.ended_at.is_some() => {
             revocations.revoke_session(session.id);
         }
+        Record::ApiKey(key) if key.revoked_at.is_some() => revocations.revoke_session(key.id),
         _ => {}
     }
 }

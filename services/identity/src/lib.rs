@@ -1,8 +1,9 @@
 //! identity: who uses the product, what they may do, and the tokens by which every other service knows them.
 //!
-//! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`], [`sign_in`], [`password_link`] and [`second_factor`] are the nouns; [`first_start`] is what an empty database gets;
+//! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`], [`api_key`], [`sign_in`], [`password_link`] and [`second_factor`] are the nouns; [`first_start`] is what an empty database gets;
 //! [`grpc`] is the edge. [`app`] is what use cases work with, [`cause`] what the change log says of who made a change.
 
+pub mod api_key;
 pub mod app;
 pub mod cause;
 pub mod config;
@@ -32,7 +33,7 @@ use proto::{
     audit::v1::audit_service_server::AuditServiceServer,
     events::v1::change_service_server::ChangeServiceServer,
     identity::v1::{
-        key_service_server::KeyServiceServer,
+        api_key_service_server::ApiKeyServiceServer, key_service_server::KeyServiceServer,
         password_link_service_server::PasswordLinkServiceServer,
         second_factor_service_server::SecondFactorServiceServer,
         session_service_server::SessionServiceServer,
@@ -110,6 +111,10 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
                 secrets,
                 verifier,
             }))
+            .add(ApiKeyServiceServer::new(grpc::api_key::ApiKeys {
+                app: app.clone(),
+                issuer: issuer.clone(),
+            }))
             .add(KeyServiceServer::new(grpc::key::Keys { issuer }))
             .add(UserServiceServer::new(grpc::user::Users {
                 app: app.clone(),
@@ -185,6 +190,7 @@ async fn forget(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
         let now = process::now();
         let forgotten = async {
             session::forget(&app, now).await?;
+            api_key::forget(&app, now).await?;
             sign_in::forget(&app, now).await?;
             password_link::forget(&app, now).await?;
             idempotency::forget(&app.write, now).await

@@ -105,6 +105,11 @@ fn identity_rows(Record { owner, .. }: Record) -> Vec<Row> {
         row("identity.v1.SessionService/EndUserSessions", "delete /users/{id}/sessions", Admins)
             .saying(&identity::EndUserSessionsRequest { user_id: ABSENT }),
         row("identity.v1.SessionService/ListRights", "", Services),
+        row("identity.v1.ApiKeyService/ListApiKeys", "get /api-keys", Readers),
+        row("identity.v1.ApiKeyService/CreateApiKey", "post /api-keys", OwnSession).with(json!({})),
+        row("identity.v1.ApiKeyService/RevokeApiKey", "delete /api-keys/{id}", OwnSession)
+            .saying(&identity::RevokeApiKeyRequest { id: ABSENT, expected_version: None }),
+        row("identity.v1.ApiKeyService/ExchangeApiKey", "", Services),
         row(
             "identity.v1.PasswordLinkService/RequestPasswordReset",
             "post /auth/password-reset",

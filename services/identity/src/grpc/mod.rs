@@ -1,5 +1,6 @@
 //! The edge: proto in, one call, proto out.
 
+pub mod api_key;
 pub mod audit;
 pub mod key;
 pub mod password_link;

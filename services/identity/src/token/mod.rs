@@ -30,7 +30,7 @@ use crate::{
         model::{EndReason, Method},
     },
     sign_in::{self, model::Peer},
-    user::model::{Role, fold_email},
+    user::model::fold_email,
 };
 
 /// Seconds that a service's token lives.
@@ -86,12 +86,7 @@ impl Issuer {
         let caller = Caller {
             user_id: account.user_id,
             session_id: refresh_token.session_id,
-            role: match account.role {
-                Role::Admin => auth::Role::Admin,
-                Role::Manager => auth::Role::Manager,
-                Role::Rep => auth::Role::Rep,
-                Role::Viewer => auth::Role::Viewer,
-            },
+            role: account.role.into(),
             team_id: account.team_id,
             rights_version: account.rights_version,
             scope: Scope::ALL,
@@ -102,7 +97,13 @@ impl Issuer {
         Ok(Grant { access_token, expires_in: self.life_s, refresh_token })
     }
 
-    fn sign(&self, caller: &Caller, life_s: i64, now: DateTime<Utc>) -> Result<String, Error> {
+    /// A token that tells of that caller.
+    pub(crate) fn sign(
+        &self,
+        caller: &Caller,
+        life_s: i64,
+        now: DateTime<Utc>,
+    ) -> Result<String, Error> {
         let id = events::event_id(now).to_string();
         self.signer.sign(&Claims::of(caller, &self.name, id, now, life_s))
     }

@@ -70,6 +70,17 @@ impl Role {
     }
 }
 
+impl From<Role> for auth::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Admin => Self::Admin,
+            Role::Manager => Self::Manager,
+            Role::Rep => Self::Rep,
+            Role::Viewer => Self::Viewer,
+        }
+    }
+}
+
 /// A language that the product speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text")]

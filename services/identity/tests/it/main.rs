@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 #![expect(clippy::disallowed_methods, reason = "the environment says where the servers are")]
 
+mod api_keys;
 mod audit;
 mod changes;
 mod first_start;
