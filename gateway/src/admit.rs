@@ -7,8 +7,10 @@ use auth::Caller;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 
+use crate::api_key::{self, Shown};
 use crate::app::App;
 use crate::http::{Problem, client_address};
 use crate::limit::{Payer, Standing};
@@ -19,8 +21,8 @@ use crate::rest::token::{self, TokenFailure};
 pub struct Admitted {
     /// The client's address.
     pub address: IpAddr,
-    /// Who is signed in, or why nobody is.
-    pub caller: Result<Caller, Problem>,
+    /// Who asks and the authorization by which services know them, or why it is nobody.
+    pub caller: Result<(Caller, HeaderValue), Problem>,
 }
 
 /// Middleware inside the REST API: with a limit, a request is taken from the budget of the user whose good token it has, else from that of
@@ -35,7 +37,8 @@ pub async fn admit(State(app): State<App>, mut request: Request, next: Next) -> 
     let standing = match identify(&app, request.headers(), address, now).await {
         Err(standing) => Err(standing),
         Ok(caller) => {
-            let payer = caller.as_ref().map_or_else(|_| Payer::address(address), Payer::caller);
+            let payer =
+                caller.as_ref().map_or_else(|_| Payer::address(address), |it| Payer::caller(&it.0));
             request.extensions_mut().insert(Admitted { address, caller });
             app.limiter.as_ref().map(|limiter| limiter.take(payer, now)).transpose()
         }
@@ -50,32 +53,38 @@ pub async fn admit(State(app): State<App>, mut request: Request, next: Next) -> 
     response
 }
 
-/// Who is signed in, or why nobody is. A token that was not seen before is looked at only while its sender's address has a request left:
-/// a signature takes time, and its key may have to be fetched.
+/// Who asks, or why it is nobody. A token or API key that was not seen before is looked at only while its sender's address has a request
+/// left: a signature takes time, its key may have to be fetched, and about an API key identity has to be asked.
 async fn identify(
     app: &App,
     headers: &HeaderMap,
     address: IpAddr,
     now: Instant,
-) -> Result<Result<Caller, Problem>, Standing> {
-    let token = match auth::bearer(headers) {
-        Ok(token) => token,
-        Err(error) => return Ok(Err(error.into())),
+) -> Result<Result<(Caller, HeaderValue), Problem>, Standing> {
+    let may_look = || match &app.limiter {
+        Some(limiter) => limiter.look(&Payer::address(address), now),
+        None => Ok(()),
     };
-    let known = app.verifier.remembered(token, process::now());
-    let caller = match (known, &app.limiter) {
-        (Some(known), _) => known,
-        (None, limiter) => {
-            if let Some(limiter) = limiter {
-                limiter.look(&Payer::address(address), now)?;
-            }
-            app.verifier.verify(token, process::now()).await
+    let known = match api_key::shown(headers) {
+        Err(problem) => Err(problem),
+        Ok(Shown::Key(key)) => app.api_keys.identify(&key, &app.verifier, may_look).await?,
+        Ok(Shown::Token(token)) => {
+            let remembered = app.verifier.remembered(token, process::now());
+            let caller = if let Some(caller) = remembered {
+                caller
+            } else {
+                may_look()?;
+                app.verifier.verify(token, process::now()).await
+            };
+            let authorization = headers.get(AUTHORIZATION).cloned();
+            let authorization = authorization.ok_or_else(Problem::internal);
+            caller.map_err(Problem::from).and_then(|caller| Ok((caller, authorization?)))
         }
     };
-    if let Some(user_id) = caller.as_ref().ok().and_then(Caller::user) {
+    if let Some(user_id) = known.as_ref().ok().and_then(|(caller, _)| caller.user()) {
         tracing::Span::current().record("user_id", user_id);
     }
-    Ok(caller.map_err(Problem::from))
+    Ok(known)
 }
 
 fn refusal(path: &str, standing: Standing) -> Response {
@@ -146,6 +155,19 @@ mod tests {
         }
         let (answer, _) = ask(&gateway, [203, 0, 113, 2], get("/api/v1/teams")).await;
         assert_eq!(answer.status(), 401);
+    }
+
+    #[tokio::test]
+    async fn about_a_key_that_was_not_seen_before_identity_is_asked_while_a_request_is_left() {
+        let gateway = gateway();
+        let with_key = |id| {
+            let key = auth::ApiKey::new(id, [7; 32]).expose();
+            get("/api/v1/teams").header("x-api-key", key)
+        };
+        for (id, expected) in [(1, 503), (2, 429), (1, 429)] {
+            let (answer, _) = ask(&gateway, [203, 0, 113, 1], with_key(id)).await;
+            assert_eq!(answer.status(), expected, "{id}");
+        }
     }
 
     #[tokio::test]

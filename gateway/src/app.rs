@@ -10,6 +10,7 @@ use rpc::{Tls, client};
 use tonic::transport::Channel;
 
 use crate::SERVICE;
+use crate::api_key::ApiKeys;
 use crate::config::Config;
 use crate::http::TrustedProxies;
 use crate::limit::Limiter;
@@ -31,6 +32,8 @@ pub struct App {
     pub revocations: Arc<Revocations>,
     /// For what the gateway asks of its own accord.
     pub token: Arc<ServiceToken>,
+    /// The tokens that stand for API keys.
+    pub api_keys: Arc<ApiKeys>,
     /// How much each caller has asked, where there is a limit.
     pub limiter: Option<Arc<Limiter>>,
     /// Who may say for whom they ask.
@@ -49,12 +52,14 @@ impl App {
         let keys = Keys::from_identity(identity.clone());
         let secret = config.service_secret.clone();
         let revocations = Arc::<Revocations>::default();
+        let token = Arc::new(ServiceToken::new(identity.clone(), SERVICE, secret));
         Ok(Self {
             opportunities: channel(&services.opportunities_url, "OPPORTUNITIES_URL")?,
             analytics: channel(&services.analytics_url, "ANALYTICS_URL")?,
             notifier: channel(&services.notifier_url, "NOTIFIER_URL")?,
             verifier: Arc::new(Verifier::new(ISSUER, keys, Arc::clone(&revocations))),
-            token: Arc::new(ServiceToken::new(identity.clone(), SERVICE, secret)),
+            api_keys: Arc::new(ApiKeys::new(identity.clone(), Arc::clone(&token))),
+            token,
             revocations,
             limiter: config.rate_limit.map(|rate| Arc::new(Limiter::new(rate, Instant::now()))),
             trusted_proxies: Arc::new(config.trusted_proxies.clone()),

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use auth::Caller;
 use axum::extract::FromRequestParts;
 use http::HeaderValue;
-use http::header::AUTHORIZATION;
 use http::request::Parts;
 use proto::analytics::v1::forecast_service_client::ForecastServiceClient;
 use proto::analytics::v1::report_service_client::ReportServiceClient;
@@ -35,7 +34,7 @@ const PAGE_BYTES: usize = 48 * 1024 * 1024;
 
 /// A request of somebody who is signed in. Take it as the first argument of a handler: who is not signed in learns no more than that.
 ///
-/// 401 without a good token; 503 where it is signed by a key that only identity could tell of, and identity is down.
+/// 401 without a good token or API key; 503 where only identity could tell whether it is good, and identity is down.
 #[derive(Clone, Debug)]
 pub struct Call {
     guest: Guest,
@@ -71,11 +70,9 @@ impl FromRequestParts<App> for Call {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let caller = admitted(parts)?.caller.clone()?;
+        let (caller, authorization) = admitted(parts)?.caller.clone()?;
         let mut guest = Guest::from_request_parts(parts, app).await?;
-        if let Some(authorization) = parts.headers.get(AUTHORIZATION) {
-            guest.context = guest.context.with_authorization(authorization.clone());
-        }
+        guest.context = guest.context.with_authorization(authorization);
         Ok(Self { guest, caller })
     }
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{
-    Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityRequirement,
-    SecurityScheme,
+    ApiKey, ApiKeyValue, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes,
+    SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
     ComponentsBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
@@ -22,14 +22,15 @@ use crate::rest::token::{RevocationForm, TokenFailure, TokenForm};
 use crate::router;
 
 const DESCRIPTION: &str = "The sales funnel of a team: opportunities and their history, what will close, what is stuck.\n\n\
-Sign in with **Authorize** (e-mail address and password), or send `Authorization: Bearer <access token>`. Amounts are numbers with at most two \
+Sign in with **Authorize** (e-mail address and password), or send `Authorization: Bearer <access token or API key>`, or \
+`X-API-Key: <API key>`. Amounts are numbers with at most two \
 decimals, exact. Days are `YYYY-MM-DD`, instants RFC 3339 in UTC. Collections are pages of `items`; pass `next_cursor` as `cursor` for the \
 next one. Every failure is an `application/problem+json` document whose `code` does not change; unknown fields and parameters are errors. \
 Every answer carries `X-Request-Id`. Where there is a limit on how much a caller may ask, every answer says in `RateLimit` how many requests are \
 left (`r`) and in how many seconds all are there again (`t`), and in `RateLimit-Policy` how many there are (`q`).";
 
 const TAGS: [(&str, &str); 10] = [
-    ("auth", "Signing in."),
+    ("auth", "Signing in, and API keys for programs."),
     ("pipeline", "Pipelines, their stages, and the funnel as it stands."),
     ("opportunities", "What may be sold, to whom, for how much, and how far it has come."),
     ("forecast", "What will have been won in a period."),
@@ -53,7 +54,7 @@ pub fn document() -> OpenApi {
     let tags = TAGS.map(|(name, description)| {
         utoipa::openapi::tag::TagBuilder::new().name(name).description(Some(description)).build()
     });
-    let signed_in = ["password", "bearer"]
+    let signed_in = ["password", "bearer", "api_key"]
         .map(|scheme| SecurityRequirement::new::<_, [&str; 0], &str>(scheme, []));
     let base = OpenApiBuilder::new()
         .info(info)
@@ -129,9 +130,16 @@ fn components(document: &OpenApi) -> utoipa::openapi::Components {
                 HttpBuilder::new()
                     .scheme(HttpAuthScheme::Bearer)
                     .bearer_format("JWT")
-                    .description(Some("An access token."))
+                    .description(Some("An access token, or an API key."))
                     .build(),
             ),
+        )
+        .security_scheme(
+            "api_key",
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+                "X-API-Key",
+                "An API key. It may come as a bearer token, too; both at once have to be the same.",
+            ))),
         )
         .build()
 }

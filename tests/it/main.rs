@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod api;
+mod api_keys;
 mod audit;
 mod commands;
 mod concurrency;

@@ -271,6 +271,11 @@ impl Stack {
         &self.plan.secrets
     }
 
+    /// Where the processes' logs are.
+    pub fn logs(&self) -> &Path {
+        &self.plan.logs
+    }
+
     /// The database.
     pub fn database(&self) -> &Database {
         &self.plan.database

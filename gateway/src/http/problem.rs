@@ -202,7 +202,8 @@ impl Problem {
     /// RFC 6750 section 3: an error is named only to who sent a token.
     fn challenge(&self) -> &'static str {
         match &*self.code {
-            "token_invalid" | "token_expired" | "token_revoked" => {
+            "token_invalid" | "token_expired" | "token_revoked" | "api_key_invalid"
+            | "api_key_expired" | "api_key_revoked" => {
                 "Bearer realm=\"salespipeline\", error=\"invalid_token\""
             }
             _ => "Bearer realm=\"salespipeline\"",
