@@ -267,10 +267,20 @@ impl Rest {
 
         let mut text = String::new();
         let not_empty = request && self.is(field, "not_empty");
+        // In a patch null clears, a list too.
+        let clears = request
+            && field.is_list()
+            && field.parent_message().get_field_by_name("update_mask").is_some();
         if let Kind::Enum(kind) = field.kind() {
-            let (how, of) = if not_empty { ("deserialize_with", "::some") } else { ("with", "") };
+            let (how, of) = match (not_empty, clears) {
+                (true, _) => ("deserialize_with", "::some"),
+                (false, true) => ("deserialize_with", "::list_or_null"),
+                (false, false) => ("with", ""),
+            };
             let name = rust(kind.full_name());
             write!(text, "#[serde({how} = \"crate::field::Enum::<{name}>{of}\")]")?;
+        } else if clears && matches!(field.kind(), Kind::String) {
+            text += "#[serde(deserialize_with = \"crate::field::texts_or_null\")]";
         } else if let Some(read) = read.filter(|_| request) {
             write!(text, "#[serde(deserialize_with = \"crate::field::{read}\")]")?;
         }

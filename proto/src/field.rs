@@ -46,6 +46,12 @@ pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
     Ok(Vec::<Text>::deserialize(deserializer)?.into_iter().map(|Text(text)| text).collect())
 }
 
+/// Reads a list of texts, or null for none: in a patch null clears.
+pub fn texts_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Option::<Vec<Text>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(texts.into_iter().map(|Text(text)| text).collect())
+}
+
 /// A scalar that is not `optional`: it may be left out, and is never null.
 pub fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -131,6 +137,22 @@ impl<T> Enum<T> {
             return Err(D::Error::custom(fault(Code::OutOfRange, "must name one at least")));
         }
         Ok(names)
+    }
+
+    /// Reads a list of names, or null for none: in a patch null clears.
+    pub fn list_or_null<'de, D>(deserializer: D) -> Result<Vec<i32>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Deserialize<'de> + Into<i32>,
+    {
+        struct Names<T>(Vec<i32>, PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + Into<i32>> Deserialize<'de> for Names<T> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Vec::read::<T, D>(deserializer).map(|names| Self(names, PhantomData))
+            }
+        }
+        let names = Option::<Names<T>>::deserialize(deserializer)?;
+        Ok(names.map(|Names(names, _)| names).unwrap_or_default())
     }
 
     /// Reads a name that is defined.

@@ -24,7 +24,7 @@ pub fn decode<T: DeserializeOwned + Masked>(body: &[u8]) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::v1::UpdateUserRequest;
+    use crate::identity::v1::{UpdateSettingsRequest, UpdateUserRequest};
 
     fn paths(body: &str) -> Vec<String> {
         decode::<UpdateUserRequest>(body.as_bytes()).unwrap().update_mask.unwrap().paths
@@ -36,6 +36,19 @@ mod tests {
         assert_eq!(paths(r#"{"username": "A", "team_id": null}"#), ["team_id", "username"]);
         let request: UpdateUserRequest = decode(br#"{"team_id": null}"#).unwrap();
         assert_eq!(request.team_id, None);
+    }
+
+    #[test]
+    fn null_clears_a_list_too() {
+        for body in [r#"{"second_factor_roles": null}"#, r#"{"second_factor_roles": []}"#] {
+            let request: UpdateSettingsRequest = decode(body.as_bytes()).unwrap();
+            assert_eq!(request.update_mask.unwrap().paths, ["second_factor_roles"], "{body}");
+            assert!(request.second_factor_roles.is_empty());
+        }
+        let named = br#"{"second_factor_roles": ["rep"]}"#;
+        let request: UpdateSettingsRequest = decode(named).unwrap();
+        assert_eq!(request.second_factor_roles.len(), 1);
+        assert!(decode::<UpdateSettingsRequest>(br#"{"second_factor_roles": "rep"}"#).is_err());
     }
 
     #[test]
