@@ -14,7 +14,7 @@ const PASSWORD: &str = "correct horse battery";
 /// What an app shows so many half minutes from now (RFC 6238).
 fn shown(secret: &str, later: i64) -> String {
     let secret = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
-    let step = chrono::Utc::now().timestamp() / 30 + later;
+    let step = process::now().timestamp() / 30 + later;
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret);
     let tag = hmac::sign(&key, &step.to_be_bytes());
     let at = usize::from(tag.as_ref()[19] & 15);
@@ -38,7 +38,13 @@ async fn enrol(own: &Api) -> (String, Vec<Value>) {
 
 #[tokio::test]
 async fn a_second_factor_is_turned_on_asked_for_taken_away_and_demanded() {
-    let world = World::start(StackOptions::default()).await;
+    let off = World::start(StackOptions::default()).await;
+    let refused =
+        off.admin.post("/users/me/second-factor", &json!({"current_password": "x"})).await;
+    assert_eq!((refused.status, &refused.body["code"]), (422, &json!("second_factor_off")));
+    drop(off);
+
+    let world = World::with("SECOND_FACTOR", "true").await;
     let amy = world.add("amy", Role::Rep, None).await;
     let own = &amy.api;
     let stands = own.get("/users/me/second-factor").await;

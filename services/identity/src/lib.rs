@@ -77,6 +77,10 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
         let links = links(&config)?;
         let tls = Tls::load(&config.tls)?;
         let seal = seal(&config.tokens)?;
+        anyhow::ensure!(
+            config.second_factor || config.organisation.second_factor_roles.is_empty(),
+            "SECOND_FACTOR_ROLES needs SECOND_FACTOR=true"
+        );
         let app = connect(&config.database)?;
         let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
             .await
@@ -128,9 +132,13 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
             .add(SecondFactorServiceServer::new(grpc::second_factor::SecondFactors {
                 app: app.clone(),
                 seal,
+                is_on: config.second_factor,
             }))
             .add(TeamServiceServer::new(grpc::team::Teams { app: app.clone() }))
-            .add(SettingsServiceServer::new(grpc::settings::Settings { app: app.clone() }))
+            .add(SettingsServiceServer::new(grpc::settings::Settings {
+                app: app.clone(),
+                has_second_factors: config.second_factor,
+            }))
             .add(AuditServiceServer::new(grpc::audit::Audit { app: app.clone() }))
             .add(ChangeServiceServer::new(ChangeLog { pool: app.read.clone() }));
         process.spawn("grpc", server.serve(listener, process.shutdown()));

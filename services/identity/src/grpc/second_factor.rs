@@ -8,6 +8,7 @@ use proto::identity::v1::{
     ReplaceRecoveryCodesResponse, ResetSecondFactorRequest, ResetSecondFactorResponse,
     second_factor_service_server::SecondFactorService,
 };
+use rpc::Error;
 use tonic::{Request, Response, Status};
 
 use super::{cause, peer, random};
@@ -24,6 +25,8 @@ pub struct SecondFactors {
     pub app: App,
     /// What secrets are encrypted with.
     pub seal: Seal,
+    /// Whether people may turn one on.
+    pub is_on: bool,
 }
 
 #[tonic::async_trait]
@@ -46,8 +49,11 @@ impl SecondFactorService for SecondFactors {
         request: Request<BeginSecondFactorRequest>,
     ) -> Result<Response<BeginSecondFactorResponse>, Status> {
         let caller = auth::caller(&request)?;
+        if !self.is_on {
+            return Err(off().into());
+        }
         let by = (peer(&request), Random { key: random()?, seal: random()? });
-        let Self { app, seal } = self.clone();
+        let Self { app, seal, .. } = self.clone();
         let password = Secret::from(request.into_inner().current_password);
         let begun = rpc::write(async move {
             second_factor::begin(&app, &seal, &caller, password, by, process::now()).await
@@ -66,7 +72,7 @@ impl SecondFactorService for SecondFactors {
         let caller = auth::caller(&request)?;
         let cause = cause(&request, &caller);
         let (peer, random) = (peer(&request), random()?);
-        let Self { app, seal } = self.clone();
+        let Self { app, seal, .. } = self.clone();
         let code = request.into_inner().code;
         let codes = rpc::write(async move {
             let by = (&*code, peer, random);
@@ -83,7 +89,7 @@ impl SecondFactorService for SecondFactors {
         let caller = auth::caller(&request)?;
         let cause = cause(&request, &caller);
         let (peer, random) = (peer(&request), random()?);
-        let Self { app, seal } = self.clone();
+        let Self { app, seal, .. } = self.clone();
         let code = request.into_inner().code;
         let codes = rpc::write(async move {
             let (by, now) = ((&*code, peer, random), process::now());
@@ -99,7 +105,7 @@ impl SecondFactorService for SecondFactors {
     ) -> Result<Response<DisableSecondFactorResponse>, Status> {
         let caller = auth::caller(&request)?;
         let (cause, peer) = (cause(&request, &caller), peer(&request));
-        let Self { app, seal } = self.clone();
+        let Self { app, seal, .. } = self.clone();
         let code = request.into_inner().code;
         rpc::write(async move {
             let (by, now) = ((&*code, peer), process::now());
@@ -126,4 +132,9 @@ impl SecondFactorService for SecondFactors {
 
 fn exposed(codes: &[Secret]) -> Vec<String> {
     codes.iter().map(|code| code.expose().to_owned()).collect()
+}
+
+/// Who turned one on where it cannot be asked for could not sign in again.
+pub(super) fn off() -> Error {
+    Error::precondition("SECOND_FACTOR_OFF", "second factors cannot be turned on here")
 }

@@ -28,7 +28,10 @@ const URL: &str = "https://sales.example/set-password?token=5.abc";
 
 /// What identity answers of links: one, or that there is none.
 #[derive(Clone)]
-struct Links(Arc<Mutex<Result<RevealPasswordLinkResponse, fn() -> Error>>>);
+struct Links(Arc<Mutex<Told>>);
+
+/// What it tells of any link.
+type Told = Result<RevealPasswordLinkResponse, fn() -> Error>;
 
 impl Links {
     /// With a good link of Amy's, and where it is.
