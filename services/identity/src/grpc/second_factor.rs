@@ -49,6 +49,7 @@ impl SecondFactorService for SecondFactors {
         request: Request<BeginSecondFactorRequest>,
     ) -> Result<Response<BeginSecondFactorResponse>, Status> {
         let caller = auth::caller(&request)?;
+        caller.require_session()?;
         if !self.is_on {
             return Err(off().into());
         }

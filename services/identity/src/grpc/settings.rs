@@ -47,6 +47,7 @@ impl SettingsService for Settings {
         let caller = auth::caller(&request)?;
         let (app, cause) = (self.app.clone(), cause(&request, &caller));
         let asked = request.into_inner();
+        caller.require_admin()?;
         if !self.has_second_factors && !asked.second_factor_roles.is_empty() {
             // Whose role had to have one could not sign in any more.
             return Err(super::second_factor::off().into());
