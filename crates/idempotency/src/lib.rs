@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use prost::Message;
 use rpc::Error;
 use sha2::{Digest as _, Sha256};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// A request that is to have its effect once, however often it is sent.
 pub struct Once<T> {
@@ -29,19 +29,54 @@ pub enum Outcome<T> {
     Replay(Vec<u8>),
 }
 
+impl<T> Outcome<T> {
+    /// The message to answer with: made now, or as it was written down at first.
+    pub fn into_message<M: Message + Default>(
+        self,
+        to_wire: impl FnOnce(T) -> M,
+    ) -> Result<M, Error> {
+        match self {
+            Self::New(made) => Ok(to_wire(made)),
+            Self::Replay(bytes) => {
+                M::decode(&*bytes).map_err(|error| Error::Internal(error.into()))
+            }
+        }
+    }
+}
+
 impl<T> Once<T> {
     /// Of a request with an idempotency key; nothing without one. `encode` writes the answer down. Fails with a field error on a key that is none.
+    ///
+    /// For requests that hold nothing secret: a plain hash of them is kept.
     pub fn of<M: Message>(
         request: &tonic::Request<M>,
+        encode: impl Fn(&T) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Result<Option<Self>, Error> {
+        Self::hashed(request, |bytes| Sha256::digest(bytes).to_vec(), encode)
+    }
+
+    /// The same where `hash` is kept of the request, from which nobody may be able to guess what is in it.
+    pub fn hashed<M: Message>(
+        request: &tonic::Request<M>,
+        hash: impl FnOnce(&[u8]) -> Vec<u8>,
         encode: impl Fn(&T) -> Vec<u8> + Send + Sync + 'static,
     ) -> Result<Option<Self>, Error> {
         let context = rpc::context(request);
         let Some(key) = context.idempotency_key()? else { return Ok(None) };
         Ok(Some(Self {
             key: key.to_owned(),
-            request_hash: Sha256::digest(request.get_ref().encode_to_vec()).to_vec(),
+            request_hash: hash(&request.get_ref().encode_to_vec()),
             encode: Box::new(encode),
         }))
+    }
+
+    /// The answer, where it is of this request.
+    fn own(&self, (request_hash, response): (Vec<u8>, Vec<u8>)) -> Result<Vec<u8>, Error> {
+        if request_hash == self.request_hash {
+            return Ok(response);
+        }
+        let reused = "was used for another request";
+        Err(Error::invalid("Idempotency-Key", "idempotency_key_reused", reused))
     }
 }
 
@@ -51,8 +86,36 @@ impl<T> fmt::Debug for Once<T> {
     }
 }
 
+/// What the request was answered, if it was: a look before what costs much, or could not be done twice. It holds nothing; [`answered`] does.
+pub async fn kept<T>(
+    db: impl PgExecutor<'_>,
+    by: i64,
+    operation: &str,
+    once: Option<&Once<T>>,
+    now: DateTime<Utc>,
+) -> Result<Option<Vec<u8>>, Error> {
+    let Some(once) = once else { return Ok(None) };
+    let row = sqlx::query_as::<_, (Vec<u8>, Vec<u8>)>(
+        "select request_hash, response from idempotency
+         where user_id = $1 and operation = $2 and key = $3 and created_at >= $4::timestamptz - interval '24 hours'",
+    )
+    .bind(by)
+    .bind(operation)
+    .bind(&once.key)
+    .bind(now)
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| once.own(row)).transpose()
+}
+
+/// What is answered to a request that is sent again and whose answer is shown once: what was made, by its id.
+pub fn shown_once(id: impl ToString) -> Error {
+    let message = "this was done before, and its answer is shown once";
+    Error::conflict("IDEMPOTENT_REPLAY", message).about("id", id)
+}
+
 /// What the request was answered, if it was; otherwise this transaction holds the key from now on, and a twin waits for it. A key is the caller's own, for one
-/// operation, and as good as new after a day.
+/// operation (of one record, where the path names it), and as good as new after a day.
 ///
 /// Fails with a field error where the key was used for another request, with a conflict (`IDEMPOTENCY_KEY_IN_USE`) where a twin takes too long.
 pub async fn answered<T>(
@@ -80,7 +143,7 @@ pub async fn answered<T>(
     if taken.is_some() {
         return Ok(None);
     }
-    let (request_hash, response) = sqlx::query_as::<_, (Vec<u8>, Vec<u8>)>(
+    let row = sqlx::query_as::<_, (Vec<u8>, Vec<u8>)>(
         "select request_hash, response from idempotency where user_id = $1 and operation = $2 and key = $3",
     )
     .bind(by)
@@ -88,14 +151,7 @@ pub async fn answered<T>(
     .bind(&once.key)
     .fetch_one(tx)
     .await?;
-    if request_hash != once.request_hash {
-        return Err(Error::invalid(
-            "Idempotency-Key",
-            "idempotency_key_reused",
-            "was used for another request",
-        ));
-    }
-    Ok(Some(response))
+    once.own(row).map(Some)
 }
 
 /// Keeps the answer to a key that this transaction took.

@@ -69,8 +69,7 @@ impl ApiKeyService for ApiKeys {
             Outcome::Replay(bytes) => {
                 let made = wire::ApiKey::decode(&*bytes);
                 let made = made.map_err(|error| Error::Internal(error.into()))?;
-                let message = "this was done before, and the key is shown once";
-                Err(Error::conflict("IDEMPOTENT_REPLAY", message).about("id", made.id).into())
+                Err(idempotency::shown_once(made.id).into())
             }
         }
     }

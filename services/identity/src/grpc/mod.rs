@@ -15,8 +15,6 @@ use std::net::SocketAddr;
 
 use auth::Caller;
 use events::Actor;
-use idempotency::Outcome;
-use prost::Message;
 use rpc::Error;
 use tonic::Request;
 
@@ -64,17 +62,6 @@ fn peer<T>(request: &Request<T>) -> Peer {
         request.remote_addr().as_ref().map(SocketAddr::ip)
     };
     Peer { address }
-}
-
-/// The answer to a request with an idempotency key: made now, or as it was written down at first.
-fn answer<T, M: Message + Default>(
-    outcome: Outcome<T>,
-    to_wire: impl FnOnce(T) -> M,
-) -> Result<M, Error> {
-    match outcome {
-        Outcome::New(made) => Ok(to_wire(made)),
-        Outcome::Replay(bytes) => M::decode(&*bytes).map_err(|error| Error::Internal(error.into())),
-    }
 }
 
 /// Bytes that nobody can guess.

@@ -11,7 +11,7 @@ use proto::identity::v1::{
 use rpc::mask::Mask;
 use tonic::{Request, Response, Status};
 
-use super::{answer, cause};
+use super::cause;
 use crate::{
     app::App,
     page::Page,
@@ -62,7 +62,7 @@ impl TeamService for Teams {
         let team = rpc::write(async move {
             team::create(&app, &caller, draft, once, &cause, process::now()).await
         });
-        Ok(Response::new(answer(team.await?, created)?))
+        Ok(Response::new(team.await?.into_message(created)?))
     }
 
     async fn update_team(

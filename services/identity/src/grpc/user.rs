@@ -12,11 +12,11 @@ use proto::identity::v1::{
 use rpc::{Error, mask::Mask};
 use tonic::{Request, Response, Status};
 
-use super::{answer, cause, peer, random};
+use super::{cause, peer, random};
 use crate::{
     app::App,
     page::Page,
-    password_link::{self, model::Links},
+    password_link::model::Links,
     user::{
         self, Made, Random,
         model::{Draft, Edit, Role, User},
@@ -85,7 +85,7 @@ impl UserService for Users {
         });
         match made.await? {
             Outcome::Replay(bytes) if invites => Err(replayed(&bytes).into()),
-            outcome => Ok(Response::new(answer(outcome, created)?)),
+            outcome => Ok(Response::new(outcome.into_message(created)?)),
         }
     }
 
@@ -146,7 +146,7 @@ fn created(made: Made) -> CreateUserResponse {
 /// That the user of this answer was invited before.
 fn replayed(bytes: &[u8]) -> Error {
     match CreateUserResponse::decode(bytes) {
-        Ok(first) => password_link::replayed(first.user.map_or(0, |user| user.id)),
+        Ok(first) => idempotency::shown_once(first.user.map_or(0, |user| user.id)),
         Err(error) => Error::Internal(error.into()),
     }
 }

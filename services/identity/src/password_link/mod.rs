@@ -96,7 +96,7 @@ pub async fn invite(
     let mut tx = app.write.begin().await?;
     let by = caller.user_id;
     if let Some(made) = idempotency::answered(&mut tx, by, INVITE, once.as_ref(), now).await? {
-        return Err(replayed(String::from_utf8_lossy(&made)));
+        return Err(idempotency::shown_once(String::from_utf8_lossy(&made)));
     }
     let user = user::store::lock(&mut tx, user_id).await?;
     let user = user.ok_or_else(|| Error::not_found("user", user_id))?;
@@ -108,12 +108,6 @@ pub async fn invite(
     idempotency::keep(&mut tx, by, INVITE, once.as_ref(), &issued.id).await?;
     app.commit(tx, &issued.changes).await?;
     Ok(issued.url)
-}
-
-/// What is answered to a request that is sent again and whose answer held a link.
-pub(crate) fn replayed(id: impl ToString) -> Error {
-    let message = "it was made, and its link is shown only once; invite again for another";
-    Error::conflict("IDEMPOTENT_REPLAY", message).about("id", id)
 }
 
 /// Makes a link for the active user of that address, to be mailed, unless more were asked for than there may be. Who asks learns nothing of it.
