@@ -27,11 +27,10 @@ pub struct Caller {
 }
 
 /// What a token was got for: a person at the keys may do what a program with a key may not, such as making more keys.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", try_from = "String")]
 pub enum Via {
     /// A sign-in.
-    #[default]
     Session,
     /// An API key.
     ApiKey,
@@ -200,6 +199,25 @@ impl TryFrom<String> for Role {
 
     fn try_from(text: String) -> Result<Self, UnknownRole> {
         text.parse()
+    }
+}
+
+/// A way to a token that there is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no way to a token")]
+pub struct UnknownVia(String);
+
+// As for a role.
+impl TryFrom<String> for Via {
+    type Error = UnknownVia;
+
+    fn try_from(text: String) -> Result<Self, UnknownVia> {
+        match text.as_str() {
+            "session" => Ok(Self::Session),
+            "api_key" => Ok(Self::ApiKey),
+            "client" => Ok(Self::Client),
+            _ => Err(UnknownVia(text)),
+        }
     }
 }
 

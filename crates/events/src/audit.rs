@@ -38,6 +38,9 @@ pub async fn list(
     let mut invalid = Invalid::default();
     let limit = limit(&mut invalid, asked.limit);
     let filter = Filter::of(&mut invalid, &asked, zone);
+    if asked.source.is_some() && asked.source() == AuditSource::Unspecified {
+        invalid.add("source", "unknown_value", "is no source");
+    }
     invalid.into_result()?;
     let place = asked.cursor.as_deref().map(Place::parse).transpose()?;
     if asked.source.is_some() && asked.source() != source {

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use proto::identity::v1::{
     ListRightsRequest, ListRightsResponse, UserRights, session_service_client::SessionServiceClient,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tracing::warn;
@@ -41,20 +41,23 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let listening = async {
-        try_to_load(&load, &revocations).await;
+        let mut due = !try_to_load(&load, &revocations).await;
         let mut heard = pin!(fan_out(nats.clone(), &settings, IDENTITY));
         loop {
-            match timeout(WITHOUT_BROKER, heard.next()).await {
-                Ok(Some(Heard::Joined)) => load_at_last(&load, &revocations).await,
+            // What is heard counts at once, whether or not the state could be loaded: the higher version wins, and what has ended stays so.
+            let patience = if due { TRY_AGAIN } else { WITHOUT_BROKER };
+            match timeout(patience, heard.next()).await {
+                Ok(Some(Heard::Joined)) => due = !try_to_load(&load, &revocations).await,
                 Ok(Some(Heard::Events(events))) => {
-                    let records = events.iter().filter_map(|event| event.record.as_ref());
-                    records.for_each(|record| apply(&revocations, record));
+                    for record in events.iter().filter_map(|event| event.record.as_ref()) {
+                        apply(&revocations, record);
+                    }
                 }
                 Ok(None) => return,
-                Err(_elapsed) if is_connected(&nats) => {}
-                Err(_elapsed) => {
-                    try_to_load(&load, &revocations).await;
+                Err(_elapsed) if due || !is_connected(&nats) => {
+                    due = !try_to_load(&load, &revocations).await;
                 }
+                Err(_elapsed) => {}
             }
         }
     };
@@ -84,7 +87,7 @@ async fn of_identity(
     let context = rpc::client::Context::default().with_authorization(authorization);
     let request = context.stream(ListRightsRequest {});
     let mut sessions = SessionServiceClient::new(channel);
-    let mut stream = sessions.list_rights(request).await?.into_inner();
+    let mut stream = timeout(PATIENCE, sessions.list_rights(request)).await??.into_inner();
     while let Some(piece) = timeout(PATIENCE, stream.message()).await?? {
         take_in(&revocations, &piece);
     }
@@ -129,16 +132,6 @@ fn set_user(
     // A role that this build does not know lets do the least.
     let role = role.parse().unwrap_or(Role::Viewer);
     revocations.set_user(user_id, rights_version, is_active, role, team_id);
-}
-
-/// Loads until it succeeds: what was missed is missed for good.
-async fn load_at_last<F>(load: &impl Fn(Arc<Revocations>) -> F, revocations: &Arc<Revocations>)
-where
-    F: Future<Output = anyhow::Result<()>>,
-{
-    while !try_to_load(load, revocations).await {
-        sleep(TRY_AGAIN).await;
-    }
 }
 
 async fn try_to_load<F>(

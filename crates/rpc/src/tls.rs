@@ -8,7 +8,7 @@ use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, DnsName, PrivateKeyDer, ServerName, pem::PemObject as _},
-    server::WebPkiClientVerifier,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
@@ -125,6 +125,9 @@ fn server(cert: &Pem<'_>, key: &Pem<'_>, ca: &Pem<'_>) -> anyhow::Result<ServerC
         .with_client_cert_verifier(clients)
         .with_single_cert(cert.certificates()?, private)
         .with_context(|| key.about("is not the key of the certificate"))?;
+    // Nothing is resumed: a certificate is looked at on every connection, so that one that has expired ends with those that it opened.
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
     // Browsers and their proxies speak gRPC-web over HTTP/1.1 too.
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(server)

@@ -115,6 +115,7 @@ async fn what_makes_no_sense_is_refused_all_at_once() {
         record_id: Some(1),
         r#type: Some("a\0".to_owned()),
         origin: Some(99),
+        source: Some(99),
         from: Some("today".to_owned()),
         to: Some("2025-02-30".to_owned()),
         limit: Some(201),
@@ -130,6 +131,7 @@ async fn what_makes_no_sense_is_refused_all_at_once() {
             ("limit", "out_of_range"),
             ("origin", "unknown_value"),
             ("record_type", "required"),
+            ("source", "unknown_value"),
             ("to", "invalid_date"),
             ("type", "invalid_character"),
         ]

@@ -273,7 +273,9 @@ async fn a_browser_with_a_certificate_calls_over_http_1_and_only_under_its_own_n
     let mut settings = ca.settings(&["127.0.0.1"]);
     settings.client_names = vec!["dashboard".to_owned()];
     let server = Serves::with(&settings).await;
-    for (name, status, told) in [("dashboard", "grpc-status:0", "fine"), ("other", "7", "")] {
+    for (name, status, told) in
+        [("dashboard", "grpc-status:0", "fine"), ("other", "grpc-status: 7", "")]
+    {
         let stream = TcpStream::connect(server.address).await.unwrap();
         let secured = over_http_1(&ca, &ca.settings(&[name]), stream).await;
         let answer = call_from_the_web(secured).await;

@@ -9,8 +9,8 @@ use super::{
     Attack, Forger, all_refused, our_header, refusal, signed, telling, without,
 };
 
-const ALL: [&str; 12] =
-    ["iss", "aud", "sub", "sid", "jti", "scope", "role", "team", "rv", "iat", "nbf", "exp"];
+const ALL: [&str; 13] =
+    ["iss", "aud", "sub", "sid", "jti", "scope", "role", "team", "rv", "via", "iat", "nbf", "exp"];
 
 #[tokio::test]
 async fn a_claim_that_is_missing_or_there_twice() {
@@ -185,6 +185,8 @@ async fn a_subject_a_role_or_a_scope_that_there_is_not() {
         ("role", vec![json!(null), json!(0), json!(["admin"]), json!({ "admin": null })]),
         ("scope", text(&["admin", "read write everything", "READ", "read,write", "*", "read:all"])),
         ("scope", vec![json!(null), json!(["read"]), json!(1), json!({ "read": true })]),
+        ("via", text(&["", "Session", "service", "session ", "key"])),
+        ("via", vec![json!(null), json!(0), json!(["session"]), json!({ "session": null })]),
         ("jti", vec![json!(""), json!(null), json!(1)]),
         ("sid", vec![json!("70"), json!(null), json!(70.5)]),
         ("rv", vec![json!("5"), json!(null), json!(5.5)]),
