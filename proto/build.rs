@@ -279,8 +279,12 @@ impl Rest {
             };
             let name = rust(kind.full_name());
             write!(text, "#[serde({how} = \"crate::field::Enum::<{name}>{of}\")]")?;
+        } else if not_empty {
+            return Err(format!("{}: only enums are checked to be there", field.full_name()).into());
         } else if clears && matches!(field.kind(), Kind::String) {
             text += "#[serde(deserialize_with = \"crate::field::texts_or_null\")]";
+        } else if clears {
+            return Err(format!("{}: null does not clear such a list", field.full_name()).into());
         } else if let Some(read) = read.filter(|_| request) {
             write!(text, "#[serde(deserialize_with = \"crate::field::{read}\")]")?;
         }
@@ -309,7 +313,7 @@ impl Rest {
             param.push(format!("value_type = {value_type}"));
             param
         });
-        if nullable {
+        if nullable || clears {
             schema.push(format!("value_type = Option<{value_type}>"));
         } else if read.is_some() || matches!(field.kind(), Kind::Enum(_) | Kind::Message(_)) {
             schema.push(format!("value_type = {value_type}"));

@@ -25,7 +25,7 @@ pub struct Admitted {
     pub caller: Result<(Caller, HeaderValue), Problem>,
 }
 
-/// Middleware inside the REST API: with a limit, a request is taken from the budget of the user whose good token it has, else from that of
+/// Middleware around the REST API and the pages: with a limit, a request is taken from the budget of the user whose good token it has, else from that of
 /// its client's address. Past it the answer is 429; every answer says how the budget stands.
 pub async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let now = Instant::now();

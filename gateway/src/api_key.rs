@@ -233,7 +233,8 @@ fn invalid() -> Error {
     Error::unauthenticated("API_KEY_INVALID", "the API key is not valid")
 }
 
-fn revoked() -> Error {
+/// What became of a key whose token was taken back.
+pub fn revoked() -> Error {
     Error::unauthenticated("API_KEY_REVOKED", "the API key was revoked, or its owner is not active")
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use auth::Caller;
+use auth::{Caller, Via};
 use axum::extract::FromRequestParts;
 use http::HeaderValue;
 use http::request::Parts;
@@ -22,10 +22,12 @@ use proto::notifier::v1::notification_service_client::NotificationServiceClient;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use proto::opportunities::v1::pipeline_service_client::PipelineServiceClient;
 use rpc::client::{self, Context};
+use rpc::reason;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use crate::admit::Admitted;
+use crate::api_key;
 use crate::app::App;
 use crate::http::{Answer, FieldError, Problem, RequestId};
 
@@ -211,7 +213,7 @@ impl Call {
             let request = self.guest.context.request(message.clone());
             call(client.clone(), request)
         });
-        Ok(answer.await?)
+        answer.await.map_err(|error| self.told(error).into())
     }
 
     /// A call that changes something, which is made once.
@@ -219,7 +221,17 @@ impl Call {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        Ok(client::write(call(self.guest.context.request(message))).await?)
+        let answer = client::write(call(self.guest.context.request(message)));
+        answer.await.map_err(|error| self.told(error).into())
+    }
+
+    /// In terms of what the caller showed: a service may hear before the gateway that an API key was revoked, but knows no more than its token.
+    fn told(&self, error: rpc::Error) -> rpc::Error {
+        if self.caller.via == Via::ApiKey && error.reason() == reason::TOKEN_REVOKED {
+            api_key::revoked()
+        } else {
+            error
+        }
     }
 }
 

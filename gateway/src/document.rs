@@ -27,7 +27,7 @@ Sign in with **Authorize** (e-mail address and password), or send `Authorization
 decimals, exact. Days are `YYYY-MM-DD`, instants RFC 3339 in UTC. Collections are pages of `items`; pass `next_cursor` as `cursor` for the \
 next one. Every failure is an `application/problem+json` document whose `code` does not change; unknown fields and parameters are errors. \
 Every answer carries `X-Request-Id`. Where there is a limit on how much a caller may ask, every answer says in `RateLimit` how many requests are \
-left (`r`) and in how many seconds all are there again (`t`), and in `RateLimit-Policy` how many there are (`q`).";
+left (`r`) and in how many seconds all are there again (`t`; of a 429 one more), and in `RateLimit-Policy` how many there are (`q`).";
 
 const TAGS: [(&str, &str); 10] = [
     ("auth", "Signing in, and API keys for programs."),

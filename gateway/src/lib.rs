@@ -1,4 +1,5 @@
-//! The gateway: the REST API in front of the services. It translates; it knows no rule of sales and keeps nothing.
+//! The gateway: the REST API in front of the services. It translates; it knows no rule of sales, and keeps no more than who has asked
+//! lately and which tokens stand for whom.
 //!
 //! In reading order: [`router`] is the table of all URLs, [`rest`] has a handler for each, a few lines long, which speak through a
 //! [`call::Call`] (who asks, and what travels along) to the services of [`app`]. [`http`] is how requests are read and answers written,

@@ -91,7 +91,7 @@ async fn a_key_is_shown_once_and_serves_in_either_header(world: &World, amy: &Pe
     shown.as_object_mut().unwrap().remove("key");
     let expected = json!({
         "id": id, "name": "cron", "prefix": format!("spm_live_{id}"), "scopes": ["read"],
-        "expires_at": null, "last_used_at": null, "created_at": made.body["created_at"],
+        "expires_at": null, "last_used_at": null, "created_at": made.body["created_at"], "version": 1,
     });
     assert_eq!(shown, expected);
     let list = amy.api.get("/api-keys").await;

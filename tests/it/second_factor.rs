@@ -22,18 +22,19 @@ fn shown(secret: &str, later: i64) -> String {
     format!("{:06}", (u32::from_be_bytes(four) & 0x7fff_ffff) % 1_000_000)
 }
 
-async fn enrol(own: &Api) -> (String, Vec<Value>) {
+/// The secret, the code that confirmed it, and the recovery codes.
+async fn enrol(own: &Api) -> (String, String, Vec<Value>) {
     let begun = own.post("/users/me/second-factor", &json!({"current_password": PASSWORD})).await;
     assert_eq!(begun.status, 200, "{}", begun.text);
     assert_eq!(begun.headers["cache-control"], "no-store");
     let secret = begun.body["secret"].as_str().unwrap().to_owned();
     let uri = begun.body["otpauth_uri"].as_str().unwrap();
     assert!(uri.starts_with("otpauth://totp/Sales%20Pipeline%20Manager:"), "{uri}");
-    let code = json!({"code": shown(&secret, 0)});
-    let confirmed = own.post("/users/me/second-factor/confirm", &code).await;
+    let code = shown(&secret, 0);
+    let confirmed = own.post("/users/me/second-factor/confirm", &json!({"code": code})).await;
     assert_eq!(confirmed.status, 200, "{}", confirmed.text);
     assert_eq!(confirmed.headers["cache-control"], "no-store");
-    (secret, confirmed.body["recovery_codes"].as_array().unwrap().clone())
+    (secret, code, confirmed.body["recovery_codes"].as_array().unwrap().clone())
 }
 
 #[tokio::test]
@@ -57,7 +58,7 @@ async fn a_second_factor_is_turned_on_asked_for_taken_away_and_demanded() {
         (refused.status, &refused.body["errors"][0]["code"]),
         (422, &json!("wrong_password"))
     );
-    let (secret, codes) = enrol(own).await;
+    let (secret, used, codes) = enrol(own).await;
     assert_eq!(codes.len(), 10);
     assert_eq!(own.get("/users/me").await.body["has_second_factor"], true);
     let again = own.post("/users/me/second-factor/confirm", &json!({"code": "123456"})).await;
@@ -72,7 +73,7 @@ async fn a_second_factor_is_turned_on_asked_for_taken_away_and_demanded() {
     let refused = world.nobody.ask_token(&form).await;
     assert_ne!(refused.body["error_description"], told);
 
-    let used = json!({"code": shown(&secret, 0)});
+    let used = json!({"code": used});
     let refused = own.post("/users/me/second-factor/recovery-codes", &used).await;
     assert_eq!((refused.status, &refused.body["errors"][0]["code"]), (422, &json!("wrong_code")));
     let code = json!({"code": shown(&secret, 1)});
@@ -86,7 +87,7 @@ async fn a_second_factor_is_turned_on_asked_for_taken_away_and_demanded() {
     assert_eq!(world.admin.delete(&path).await.status, 404);
     let own = world.nobody.sign_in("amy@example.com", PASSWORD).await;
 
-    let (_, codes) = enrol(&own).await;
+    let (_, _, codes) = enrol(&own).await;
     let demanded = json!({"second_factor_roles": ["rep"]});
     let settings = world.admin.patch("/settings", &demanded).await;
     assert_eq!((settings.status, &settings.body["second_factor_roles"]), (200, &json!(["rep"])));

@@ -37,7 +37,7 @@ pub struct Created<T> {
     pub location: String,
 }
 
-/// 201 with something that is shown once and cannot be found again: nobody may keep it.
+/// 201 with something that cannot be found again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made<T>(pub T);
 
@@ -45,9 +45,9 @@ pub struct Made<T>(pub T);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted;
 
-/// 200 with what is shown once: nobody on the way may keep it.
+/// An answer with what is shown once: nobody on the way may keep it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unkept<T>(pub T);
+pub struct Unkept<R>(pub R);
 
 /// 204.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,15 +95,14 @@ impl<T: Serialize> IntoResponse for Made<T> {
         let mut response = Json(self.0).into_response();
         if response.status().is_success() {
             *response.status_mut() = StatusCode::CREATED;
-            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         response
     }
 }
 
-impl<T: Serialize> IntoResponse for Unkept<T> {
+impl<R: IntoResponse> IntoResponse for Unkept<R> {
     fn into_response(self) -> Response {
-        let mut response = Json(self.0).into_response();
+        let mut response = self.0.into_response();
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
@@ -151,9 +150,9 @@ impl IntoResponses for Accepted {
     }
 }
 
-impl<T: ToSchema> IntoResponses for Unkept<T> {
+impl<R: IntoResponses> IntoResponses for Unkept<R> {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        Json::<T>::responses()
+        R::responses()
     }
 }
 

@@ -82,8 +82,27 @@ fn check_media_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Proble
     }
 }
 
+/// The fields of a form, in order: 415 where it is none, 413 beyond the limit.
+pub(crate) async fn read_form(
+    request: Request,
+    limit_bytes: usize,
+) -> Result<Vec<(String, String)>, Problem> {
+    let (parts, body) = request.into_parts();
+    let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = media_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "the body has to be application/x-www-form-urlencoded",
+        ));
+    }
+    let body = read(body, limit_bytes).await?;
+    Ok(form_urlencoded::parse(&body).into_owned().collect())
+}
+
 /// A whole body: 413 where it is too long, 408 where it takes too long.
-pub(crate) async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
+async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
     match timeout(ARRIVES_WITHIN, Limited::new(body, limit_bytes).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if is_too_long(&*error) => Err(Problem::of(StatusCode::PAYLOAD_TOO_LARGE)),

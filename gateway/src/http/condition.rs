@@ -30,13 +30,29 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
         let digits = version.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         match digits.and_then(|text| text.parse().ok()) {
             Some(version) => Ok(Self(Some(version))),
-            None => Err(Problem::new(
-                StatusCode::PRECONDITION_FAILED,
-                "stale",
-                "If-Match does not name the present version",
-            )),
+            None => Err(stale()),
         }
     }
+}
+
+/// That a `DELETE` of what has no version names none: 412 where `If-Match` does, since nothing can match it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Untagged;
+
+impl<S: Sync> FromRequestParts<S> for Untagged {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match IfMatch::from_request_parts(parts, state).await? {
+            IfMatch(None) => Ok(Self),
+            IfMatch(Some(_)) => Err(stale()),
+        }
+    }
+}
+
+fn stale() -> Problem {
+    let detail = "If-Match does not name the present version";
+    Problem::new(StatusCode::PRECONDITION_FAILED, "stale", detail)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! How requests of the REST API are read and answers are written, the same on every route and as the documentation says.
 //!
 //! Handlers take [`Path`], [`Query`] (or [`NoQuery`]), [`IfMatch`] and [`Json`] or [`Patch`], and return an [`Answer`] of [`Json`], [`Resource`], [`Created`],
-//! [`Made`], [`Accepted`] or [`NoContent`]. The router is wrapped in [`finish`], which gives every answer its request id and every failure its
+//! [`Made`], [`Accepted`] or [`NoContent`], in [`Unkept`] where it holds a secret. The router is wrapped in [`finish`], which gives every answer its request id and every failure its
 //! problem document.
 
 mod address;
@@ -16,9 +16,9 @@ mod query;
 
 pub use address::{TrustedProxies, client_address};
 pub use answer::{Accepted, Answer, Created, Made, NoContent, Resource, Unkept, present};
-pub(crate) use body::read as read_body;
+pub(crate) use body::read_form;
 pub use body::{BODY_LIMIT_BYTES, Json, Patch};
-pub use condition::IfMatch;
+pub use condition::{IfMatch, Untagged};
 pub use finish::{RequestId, finish};
 pub use path::Path;
 pub use problem::{FieldError, Problem, ProblemDocument};

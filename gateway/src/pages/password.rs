@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use axum::extract::Request;
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use proto::identity::v1::{RequestPasswordResetRequest, SetPasswordByLinkRequest};
 use rpc::Error;
 
 use super::{Language, Page, Text};
 use crate::call::Guest;
-use crate::http::{Problem, read_body};
+use crate::http::{Problem, read_form};
 
 /// The longest form.
 const FORM_LIMIT_BYTES: usize = 16 * 1024;
@@ -30,7 +29,7 @@ pub async fn show_link(request: Request) -> Page {
 /// Sets the password, and says so.
 pub async fn set(guest: Guest, request: Request) -> Result<Page, Problem> {
     let language = Language::of(None, request.headers());
-    let mut fields = read_form(request).await?;
+    let mut fields = fields(request).await?;
     let mut take = |name: &str| fields.remove(name).unwrap_or_default();
     let (token, new_password, repeated) =
         (take("token"), take("new_password"), take("repeated_password"));
@@ -65,7 +64,7 @@ pub async fn show_reset(headers: HeaderMap) -> Page {
 /// Asks for a link, and says the same whether or not there is such a user.
 pub async fn ask_reset(guest: Guest, request: Request) -> Result<Page, Problem> {
     let language = Language::of(None, request.headers());
-    let email = read_form(request).await?.remove("email").unwrap_or_default();
+    let email = fields(request).await?.remove("email").unwrap_or_default();
     let asked = RequestPasswordResetRequest { email };
     let mut service = guest.password_links();
     let answer = guest
@@ -222,24 +221,14 @@ fn page(status: StatusCode, language: Language, title: &str, body: String) -> Pa
 }
 
 /// The fields of a form; of one that comes twice the last.
-async fn read_form(request: Request) -> Result<BTreeMap<String, String>, Problem> {
-    let (parts, body) = request.into_parts();
-    let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = media_type.unwrap_or_default().split(';').next().unwrap_or_default();
-    if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "the body has to be application/x-www-form-urlencoded",
-        ));
-    }
-    let body = read_body(body, FORM_LIMIT_BYTES).await?;
-    Ok(form_urlencoded::parse(&body).into_owned().collect())
+async fn fields(request: Request) -> Result<BTreeMap<String, String>, Problem> {
+    Ok(read_form(request, FORM_LIMIT_BYTES).await?.into_iter().collect())
 }
 
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use http::header::CONTENT_TYPE;
 
     use super::*;
 
@@ -270,12 +259,12 @@ mod tests {
             http::Request::post("/").header(CONTENT_TYPE, kind).body(Body::from(body)).unwrap()
         };
         let form = "application/x-www-form-urlencoded; charset=utf-8";
-        let fields = read_form(request(form, "a=1&b=%E5%AF%86".to_owned())).await.unwrap();
-        assert_eq!(fields["b"], "密");
-        let refused = read_form(request("application/json", "{}".to_owned())).await.unwrap_err();
+        let read = fields(request(form, "a=1&b=%E5%AF%86".to_owned())).await.unwrap();
+        assert_eq!(read["b"], "密");
+        let refused = fields(request("application/json", "{}".to_owned())).await.unwrap_err();
         assert_eq!(refused.status(), 415);
         let long = "x".repeat(FORM_LIMIT_BYTES + 1);
-        assert_eq!(read_form(request(form, long)).await.unwrap_err().status(), 413);
+        assert_eq!(fields(request(form, long)).await.unwrap_err().status(), 413);
     }
 
     #[test]

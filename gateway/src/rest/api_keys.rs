@@ -5,11 +5,10 @@ use proto::identity::v1::{
 };
 
 use crate::call::{Call, IdempotencyKey};
-use crate::http::{Answer, Created, IfMatch, Json, NoContent, NoQuery, Path, Query, present};
+use crate::http::{
+    Answer, Created, IfMatch, Json, NoContent, NoQuery, Path, Query, Unkept, present,
+};
 use crate::router::BASE;
-
-/// The version of a key that was not revoked: nothing else changes one.
-const VERSION: i64 = 1;
 
 /// List one's API keys
 ///
@@ -40,14 +39,14 @@ pub async fn create_api_key(
     _query: NoQuery,
     key: IdempotencyKey,
     Json(request): Json<CreateApiKeyRequest>,
-) -> Answer<Created<ApiKey>> {
+) -> Answer<Unkept<Created<ApiKey>>> {
     let call = call.once(key);
     let mut service = call.api_keys();
     let answer =
         call.write(request, |request| async move { service.create_api_key(request).await });
     let body = present(answer.await?.api_key)?;
     let location = format!("{BASE}/api-keys/{}", body.id);
-    Ok(Created { version: VERSION, location, body })
+    Ok(Unkept(Created { version: body.version, location, body }))
 }
 
 /// Revoke an API key

@@ -5,7 +5,7 @@ use proto::identity::v1::{
 };
 
 use crate::call::{Call, Guest, IdempotencyKey};
-use crate::http::{Accepted, Answer, Json, Made, NoContent, NoQuery, Path};
+use crate::http::{Accepted, Answer, Json, Made, NoContent, NoQuery, Path, Unkept};
 
 /// Ask for a new password
 ///
@@ -41,7 +41,7 @@ pub async fn set_password_by_link(
 
 /// Invite a user again
 ///
-/// For admins: a new link for a user who has no password yet or lost the link, good for 7 days. Earlier ones are not good any more.
+/// For admins: a new link by which an active user sets a password, also one who has one already. It is good for 7 days; earlier ones are not good any more.
 #[utoipa::path(
     post,
     path = "/users/{id}/invitation",
@@ -56,10 +56,10 @@ pub async fn invite_user(
     Path(user_id): Path<i64>,
     _query: NoQuery,
     key: IdempotencyKey,
-) -> Answer<Made<InviteUserResponse>> {
+) -> Answer<Unkept<Made<InviteUserResponse>>> {
     let call = call.once(key);
     let mut service = call.password_links();
     let request = InviteUserRequest { user_id };
     let answer = call.write(request, |request| async move { service.invite_user(request).await });
-    Ok(Made(answer.await?))
+    Ok(Unkept(Made(answer.await?)))
 }

@@ -7,8 +7,8 @@ use proto::identity::v1::{
     SecondFactor,
 };
 
-use crate::call::Call;
-use crate::http::{Answer, Json, NoContent, NoQuery, Path, Unkept, present};
+use crate::call::{Call, IdempotencyKey};
+use crate::http::{Answer, Json, NoContent, NoQuery, Path, Unkept, Untagged, present};
 
 /// Look at one's second factor
 #[utoipa::path(get, path = "/users/me/second-factor", tag = "users")]
@@ -23,57 +23,85 @@ pub async fn get_second_factor(call: Call, _query: NoQuery) -> Answer<Json<Secon
 /// Begin to turn one's second factor on
 ///
 /// The secret for an app is shown once, and is good for nothing until it is confirmed. Only for who signed in, like everything here: not with an API key.
-#[utoipa::path(post, path = "/users/me/second-factor", tag = "users")]
+#[utoipa::path(
+    post,
+    path = "/users/me/second-factor",
+    tag = "users",
+    params(("Idempotency-Key" = Option<String>, Header, description = "It is done once; the same key again is 409, for 24 hours: what is shown is shown once."))
+)]
 pub async fn begin_second_factor(
     call: Call,
     _query: NoQuery,
+    key: IdempotencyKey,
     Json(request): Json<BeginSecondFactorRequest>,
-) -> Answer<Unkept<BeginSecondFactorResponse>> {
+) -> Answer<Unkept<Json<BeginSecondFactorResponse>>> {
+    let call = call.once(key);
     let mut service = call.second_factors();
     let answer =
         call.write(request, |request| async move { service.begin_second_factor(request).await });
-    Ok(Unkept(answer.await?))
+    Ok(Unkept(Json(answer.await?)))
 }
 
 /// Turn one's second factor on
 ///
 /// With the first code of the app. It ends the other sessions; the recovery codes are shown once.
-#[utoipa::path(post, path = "/users/me/second-factor/confirm", tag = "users")]
+#[utoipa::path(
+    post,
+    path = "/users/me/second-factor/confirm",
+    tag = "users",
+    params(("Idempotency-Key" = Option<String>, Header, description = "It is done once; the same key again is 409, for 24 hours: what is shown is shown once."))
+)]
 pub async fn confirm_second_factor(
     call: Call,
     _query: NoQuery,
+    key: IdempotencyKey,
     Json(request): Json<ConfirmSecondFactorRequest>,
-) -> Answer<Unkept<ConfirmSecondFactorResponse>> {
+) -> Answer<Unkept<Json<ConfirmSecondFactorResponse>>> {
+    let call = call.once(key);
     let mut service = call.second_factors();
     let answer =
         call.write(request, |request| async move { service.confirm_second_factor(request).await });
-    Ok(Unkept(answer.await?))
+    Ok(Unkept(Json(answer.await?)))
 }
 
 /// Get other recovery codes
 ///
 /// They are shown once; the ones before are no longer good.
-#[utoipa::path(post, path = "/users/me/second-factor/recovery-codes", tag = "users")]
+#[utoipa::path(
+    post,
+    path = "/users/me/second-factor/recovery-codes",
+    tag = "users",
+    params(("Idempotency-Key" = Option<String>, Header, description = "It is done once; the same key again is 409, for 24 hours: what is shown is shown once."))
+)]
 pub async fn replace_recovery_codes(
     call: Call,
     _query: NoQuery,
+    key: IdempotencyKey,
     Json(request): Json<ReplaceRecoveryCodesRequest>,
-) -> Answer<Unkept<ReplaceRecoveryCodesResponse>> {
+) -> Answer<Unkept<Json<ReplaceRecoveryCodesResponse>>> {
+    let call = call.once(key);
     let mut service = call.second_factors();
     let answer =
         call.write(request, |request| async move { service.replace_recovery_codes(request).await });
-    Ok(Unkept(answer.await?))
+    Ok(Unkept(Json(answer.await?)))
 }
 
 /// Turn one's second factor off
 ///
 /// Not where one's role must have one.
-#[utoipa::path(post, path = "/users/me/second-factor/disable", tag = "users")]
+#[utoipa::path(
+    post,
+    path = "/users/me/second-factor/disable",
+    tag = "users",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the first answer again, for 24 hours."))
+)]
 pub async fn disable_second_factor(
     call: Call,
     _query: NoQuery,
+    key: IdempotencyKey,
     Json(request): Json<DisableSecondFactorRequest>,
 ) -> Answer<NoContent> {
+    let call = call.once(key);
     let mut service = call.second_factors();
     let answer =
         call.write(request, |request| async move { service.disable_second_factor(request).await });
@@ -89,6 +117,7 @@ pub async fn reset_second_factor(
     call: Call,
     Path(user_id): Path<i64>,
     _query: NoQuery,
+    _version: Untagged,
 ) -> Answer<NoContent> {
     let mut service = call.second_factors();
     let request = ResetSecondFactorRequest { user_id };

@@ -5,7 +5,7 @@ use proto::identity::v1::{
 };
 
 use crate::call::Call;
-use crate::http::{Answer, Json, NoContent, NoQuery, Path, Query};
+use crate::http::{Answer, Json, NoContent, NoQuery, Path, Query, Untagged};
 
 /// List one's sessions
 ///
@@ -25,7 +25,12 @@ pub async fn list_sessions(
 ///
 /// No token of it is good after 2 seconds.
 #[utoipa::path(delete, path = "/users/me/sessions/{id}", tag = "users", params(("id" = i64, Path, description = "The session.")))]
-pub async fn end_session(call: Call, Path(id): Path<i64>, _query: NoQuery) -> Answer<NoContent> {
+pub async fn end_session(
+    call: Call,
+    Path(id): Path<i64>,
+    _query: NoQuery,
+    _version: Untagged,
+) -> Answer<NoContent> {
     let mut service = call.sessions();
     let request = EndSessionRequest { id };
     call.write(request, |request| async move { service.end_session(request).await }).await?;
@@ -40,6 +45,7 @@ pub async fn end_user_sessions(
     call: Call,
     Path(user_id): Path<i64>,
     _query: NoQuery,
+    _version: Untagged,
 ) -> Answer<NoContent> {
     let mut service = call.sessions();
     let request = EndUserSessionsRequest { user_id };

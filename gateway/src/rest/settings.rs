@@ -23,7 +23,7 @@ pub async fn get_settings(call: Call, _query: NoQuery) -> Answer<Resource<Settin
     patch,
     path = "/settings",
     tag = "settings",
-    request_body = UpdateSettingsRequest,
+    request_body(content((UpdateSettingsRequest = "application/json"), (UpdateSettingsRequest = "application/merge-patch+json"))),
     params(("If-Match" = Option<String>, Header, description = "Only if this is its `ETag`; 412 otherwise."))
 )]
 pub async fn update_settings(

@@ -7,7 +7,8 @@ use proto::identity::v1::{
 
 use crate::call::{Call, IdempotencyKey};
 use crate::http::{
-    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Query, Resource, present,
+    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Query, Resource, Untagged,
+    present,
 };
 use crate::router::BASE;
 
@@ -64,7 +65,7 @@ pub async fn get_team(call: Call, Path(id): Path<i64>, _query: NoQuery) -> Answe
     patch,
     path = "/teams/{id}",
     tag = "teams",
-    request_body = UpdateTeamRequest,
+    request_body(content((UpdateTeamRequest = "application/json"), (UpdateTeamRequest = "application/merge-patch+json"))),
     params(("id" = i64, Path, description = "The team."), ("If-Match" = Option<String>, Header, description = "Only if this is its `ETag`; 412 otherwise."))
 )]
 pub async fn update_team(
@@ -135,6 +136,7 @@ pub async fn remove_team_member(
     call: Call,
     Path((team_id, user_id)): Path<(i64, i64)>,
     _query: NoQuery,
+    _version: Untagged,
 ) -> Answer<NoContent> {
     let request = RemoveTeamMemberRequest { team_id, user_id };
     let mut service = call.teams();

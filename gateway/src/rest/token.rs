@@ -16,7 +16,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ResponsesBuil
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::call::Guest;
-use crate::http::{Json, read_body};
+use crate::http::{self as edge, Json};
 
 /// The longest form.
 const FORM_LIMIT_BYTES: usize = 64 * 1024;
@@ -175,22 +175,18 @@ impl IntoResponses for Revoked {
 
 /// The fields of a form; those without a value are as good as absent.
 async fn read_form(request: Request) -> Result<BTreeMap<String, String>, TokenFailure> {
-    let invalid = |detail: &'static str| TokenFailure::bad("invalid_request", detail);
-    let (parts, body) = request.into_parts();
-    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-    if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(invalid("the body has to be application/x-www-form-urlencoded"));
-    }
-    let body = read_body(body, FORM_LIMIT_BYTES).await.map_err(|problem| TokenFailure {
-        status: problem.status(),
-        ..invalid("the body is too long or broke off")
+    let form = edge::read_form(request, FORM_LIMIT_BYTES).await.map_err(|problem| {
+        let failure = TokenFailure::bad("invalid_request", "the form cannot be read");
+        match problem.status() {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => failure,
+            status => TokenFailure { status, ..failure },
+        }
     })?;
     let mut fields = BTreeMap::new();
-    for (name, value) in form_urlencoded::parse(&body) {
+    for (name, value) in form {
         // RFC 6749 3.2: a parameter without a value is as good as absent, and none may come twice.
-        if !value.is_empty() && fields.insert(name.into_owned(), value.into_owned()).is_some() {
-            return Err(invalid("a parameter came twice"));
+        if !value.is_empty() && fields.insert(name, value).is_some() {
+            return Err(TokenFailure::bad("invalid_request", "a parameter came twice"));
         }
     }
     Ok(fields)
@@ -221,7 +217,8 @@ impl From<Error> for TokenFailure {
     fn from(error: Error) -> Self {
         match error {
             Error::Unauthenticated { reason, .. } if reason == "SECOND_FACTOR_REQUIRED" => {
-                let detail = "this account needs a second factor: it signs in on the sign-in page";
+                let detail =
+                    "this account needs a second factor: it signs in on the sign-in page, not here";
                 Self::bad("invalid_grant", detail)
             }
             Error::Unauthenticated { .. } => {

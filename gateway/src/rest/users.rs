@@ -7,7 +7,8 @@ use proto::identity::v1::{
 
 use crate::call::{Call, IdempotencyKey};
 use crate::http::{
-    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Query, Resource, present,
+    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Query, Resource, Unkept,
+    present,
 };
 use crate::router::BASE;
 
@@ -38,13 +39,13 @@ pub async fn create_user(
     _query: NoQuery,
     key: IdempotencyKey,
     Json(request): Json<CreateUserRequest>,
-) -> Answer<Created<User>> {
+) -> Answer<Unkept<Created<User>>> {
     let call = call.once(key);
     let mut service = call.users();
     let answer = call.write(request, |request| async move { service.create_user(request).await });
     let body = present(answer.await?.user)?;
     let location = format!("{BASE}/users/{}", body.id);
-    Ok(Created { version: body.version, location, body })
+    Ok(Unkept(Created { version: body.version, location, body }))
 }
 
 /// Get a user
@@ -55,12 +56,12 @@ pub async fn get_user(call: Call, Path(id): Path<i64>, _query: NoQuery) -> Answe
 
 /// Change a user
 ///
-/// What is not named stays; `null` clears. For admins. A changed role, team or activity is effective everywhere within 2 seconds.
+/// What is not named stays; `null` clears. For admins, and for oneself as far as `/users/me` goes. A changed role, team or activity is effective everywhere within 2 seconds.
 #[utoipa::path(
     patch,
     path = "/users/{id}",
     tag = "users",
-    request_body = UpdateUserRequest,
+    request_body(content((UpdateUserRequest = "application/json"), (UpdateUserRequest = "application/merge-patch+json"))),
     params(("id" = i64, Path, description = "The user."), ("If-Match" = Option<String>, Header, description = "Only if this is its `ETag`; 412 otherwise."))
 )]
 pub async fn update_user(
@@ -86,7 +87,7 @@ pub async fn get_me(call: Call, _query: NoQuery) -> Answer<Resource<User>> {
     patch,
     path = "/users/me",
     tag = "users",
-    request_body = UpdateUserRequest,
+    request_body(content((UpdateUserRequest = "application/json"), (UpdateUserRequest = "application/merge-patch+json"))),
     params(("If-Match" = Option<String>, Header, description = "Only if this is its `ETag`; 412 otherwise."))
 )]
 pub async fn update_me(
@@ -102,12 +103,19 @@ pub async fn update_me(
 /// Change one's password
 ///
 /// It ends the other sessions.
-#[utoipa::path(post, path = "/users/me/password", tag = "users")]
+#[utoipa::path(
+    post,
+    path = "/users/me/password",
+    tag = "users",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the first answer again, for 24 hours."))
+)]
 pub async fn change_password(
     call: Call,
     _query: NoQuery,
+    key: IdempotencyKey,
     Json(request): Json<ChangePasswordRequest>,
 ) -> Answer<NoContent> {
+    let call = call.once(key);
     let mut service = call.users();
     let answer =
         call.write(request, |request| async move { service.change_password(request).await });

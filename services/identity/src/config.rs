@@ -97,18 +97,14 @@ pub struct Organisation {
     /// Month with which a fiscal year begins.
     #[arg(long, env = "FISCAL_YEAR_START", default_value_t = 1)]
     pub fiscal_year_start: i32,
-
-    /// The roles that must have a second factor, with commas between them.
-    #[arg(long, env = "SECOND_FACTOR_ROLES", default_value = "")]
-    pub second_factor_roles: String,
 }
 
 impl Organisation {
     /// As settings to be checked.
     pub fn draft(&self) -> Draft {
-        let roles = self.second_factor_roles.split(',').map(str::trim);
         Draft {
-            second_factor_roles: roles.filter(|it| !it.is_empty()).map(str::to_owned).collect(),
+            // Whoever had to have one could not sign in to turn it on.
+            second_factor_roles: Vec::new(),
             time_zone: self.time_zone.clone(),
             default_currency: self.default_currency.clone(),
             visibility: self.visibility.clone(),

@@ -1,12 +1,13 @@
 //! identity: who uses the product, what they may do, and the tokens by which every other service knows them.
 //!
 //! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`], [`api_key`], [`sign_in`], [`password_link`] and [`second_factor`] are the nouns; [`first_start`] is what an empty database gets;
-//! [`grpc`] is the edge. [`app`] is what use cases work with, [`cause`] what the change log says of who made a change.
+//! [`grpc`] is the edge. [`app`] is what use cases work with, [`cause`] what the change log says of who made a change; [`derive`] and [`seal`] are the keys that come of `SECRET_KEY`.
 
 pub mod api_key;
 pub mod app;
 pub mod cause;
 pub mod config;
+pub mod derive;
 pub mod first_start;
 pub mod grpc;
 pub mod page;
@@ -47,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::App,
     config::{Config, CreateAdmin, Tokens},
+    derive::Marker,
     password::Gate,
     password_link::model::{Key, Links},
     seal::Seal,
@@ -59,6 +61,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The service's name, as in tokens, events and roles of the database.
 pub const SERVICE: &str = "identity";
+
+/// The service that may tell for whose connection it speaks, and exchanges API keys.
+pub const GATEWAY: &str = "gateway";
 
 /// How often what is over is forgotten.
 const FORGET: Duration = Duration::from_mins(10);
@@ -76,12 +81,10 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
         let issuer = issuer(&config.tokens)?;
         let links = links(&config)?;
         let tls = Tls::load(&config.tls)?;
-        let seal = seal(&config.tokens)?;
-        anyhow::ensure!(
-            config.second_factor || config.organisation.second_factor_roles.is_empty(),
-            "SECOND_FACTOR_ROLES needs SECOND_FACTOR=true"
-        );
-        let app = connect(&config.database)?;
+        let seal = Seal::of(&config.tokens.secret_key, config.tokens.second_secret_key())?;
+        let marker = Marker::of(&config.tokens.secret_key)
+            .context("no key can be derived from SECRET_KEY")?;
+        let app = connect(&config.database, config.second_factor)?;
         let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
             .await
             .context("NATS_URL makes no sense")?;
@@ -123,6 +126,7 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
             .add(UserServiceServer::new(grpc::user::Users {
                 app: app.clone(),
                 links: links.clone(),
+                marker: marker.clone(),
             }))
             .add(PasswordLinkServiceServer::new(grpc::password_link::PasswordLinks::new(
                 app.clone(),
@@ -132,13 +136,10 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
             .add(SecondFactorServiceServer::new(grpc::second_factor::SecondFactors {
                 app: app.clone(),
                 seal,
-                is_on: config.second_factor,
+                marker,
             }))
             .add(TeamServiceServer::new(grpc::team::Teams { app: app.clone() }))
-            .add(SettingsServiceServer::new(grpc::settings::Settings {
-                app: app.clone(),
-                has_second_factors: config.second_factor,
-            }))
+            .add(SettingsServiceServer::new(grpc::settings::Settings { app: app.clone() }))
             .add(AuditServiceServer::new(grpc::audit::Audit { app: app.clone() }))
             .add(ChangeServiceServer::new(ChangeLog { pool: app.read.clone() }));
         process.spawn("grpc", server.serve(listener, process.shutdown()));
@@ -235,7 +236,7 @@ pub fn migrate(url: &Secret) -> Work<'_> {
 /// Makes an administrator.
 pub fn create_admin(wanted: CreateAdmin) -> Work<'static> {
     Box::pin(async move {
-        let app = connect(&wanted.database)?;
+        let app = connect(&wanted.database, false)?;
         let now = process::now();
         first_start::seed_settings(&app, &wanted.organisation.draft(), now)
             .await
@@ -248,18 +249,15 @@ pub fn create_admin(wanted: CreateAdmin) -> Work<'static> {
     })
 }
 
-fn connect(database: &DatabaseSettings) -> anyhow::Result<App> {
+fn connect(database: &DatabaseSettings, second_factors: bool) -> anyhow::Result<App> {
     Ok(App {
         read: postgres::read_pool(&database.url, database.pool_size, SERVICE)?,
         write: postgres::write_pool(&database.url, database.pool_size, SERVICE)?,
         gate: Gate::default(),
+        second_factors,
         wake: Wake::default(),
         revocations: Arc::default(),
     })
-}
-
-fn seal(tokens: &Tokens) -> anyhow::Result<Seal> {
-    Seal::of(&tokens.secret_key, tokens.second_secret_key())
 }
 
 fn issuer(tokens: &Tokens) -> anyhow::Result<Issuer> {

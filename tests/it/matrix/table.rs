@@ -212,13 +212,6 @@ fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
         )
         .saying(&opportunities::GetOpportunityAccessRequest { id, ..Default::default() }),
         row("opportunities.v1.OpportunityService/ImportHistory", "", Admins),
-        row(
-            "opportunities.v1.OpportunityService/GetOpportunityAccess",
-            "get /opportunities/{id}/access",
-            Policy::AdminOfRecord,
-        )
-        .saying(&opportunities::GetOpportunityAccessRequest { id, ..Default::default() }),
-        row("audit.v1.AuditService/ListAuditEntries", "get /audit", Admins),
         row("events.v1.ChangeService/ListChanges", "", Policy::Services),
         row("events.v1.ChangeService/GetDigest", "", Policy::Services),
         row("events.v1.ChangeService/StreamRecords", "", Policy::Services),

@@ -11,6 +11,7 @@ use rpc::{Error, Invalid};
 
 use self::model::{ApiKey, Draft, MOST, invalid};
 use crate::{
+    GATEWAY,
     app::App,
     cause::Cause,
     page::{Items, Page},
@@ -53,15 +54,16 @@ pub async fn create(
     now: DateTime<Utc>,
 ) -> Result<Outcome<(ApiKey, auth::ApiKey)>, Error> {
     caller.require_session()?;
-    let mut invalid = Invalid::default();
-    let new = draft.check(now, &mut invalid);
-    invalid.into_result()?;
-    let new = new.ok_or_else(|| Error::internal("a key was refused without a reason"))?;
     let mut tx = app.write.begin().await?;
     let by = caller.user_id;
     if let Some(answer) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), now).await? {
         return Ok(Outcome::Replay(answer));
     }
+    // After that: what expires in the future now does not when the request is sent again.
+    let mut invalid = Invalid::default();
+    let new = draft.check(now, &mut invalid);
+    invalid.into_result()?;
+    let new = new.ok_or_else(|| Error::internal("a key was refused without a reason"))?;
     // One after the other, so that two requests at once do not both find room.
     user::store::lock(&mut tx, by).await?.ok_or_else(|| Error::not_found("user", by))?;
     if store::count(&mut tx, by, now).await? >= MOST {
@@ -99,13 +101,17 @@ pub async fn revoke(
     app.commit(tx, &[event::revoked(&revoked, cause, now)]).await
 }
 
-/// The access token that stands for a key, and the seconds it lives. It has the key's scope and its owner's present rights.
+/// The access token that stands for a key, and the seconds it lives, for the gateway. It has the key's scope and its owner's present rights.
 pub async fn exchange(
     app: &App,
     issuer: &Issuer,
+    caller: &Caller,
     key: &str,
     now: DateTime<Utc>,
 ) -> Result<(String, i64), Error> {
+    if caller.require_service()? != GATEWAY {
+        return Err(Error::denied("only the gateway exchanges API keys"));
+    }
     let key = auth::ApiKey::parse(key).ok_or_else(invalid)?;
     let known = store::known(&app.read, key.id()).await?.ok_or_else(invalid)?;
     let life_s = known.token_life_s(&key.hash(), now)?;

@@ -10,7 +10,7 @@ use proto::identity::v1::{
 use rpc::Error;
 use tonic::{Request, Response, Status};
 
-use super::{GATEWAY, cause, random};
+use super::{cause, random};
 use crate::{
     api_key::{
         self,
@@ -92,13 +92,12 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<ExchangeApiKeyRequest>,
     ) -> Result<Response<ExchangeApiKeyResponse>, Status> {
-        if auth::caller(&request)?.require_service()? != GATEWAY {
-            return Err(Error::denied("only the gateway exchanges API keys").into());
-        }
+        let caller = auth::caller(&request)?;
         let key = request.into_inner().key;
         let Self { app, issuer } = self.clone();
-        let exchanged =
-            rpc::write(async move { api_key::exchange(&app, &issuer, &key, process::now()).await });
+        let exchanged = rpc::write(async move {
+            api_key::exchange(&app, &issuer, &caller, &key, process::now()).await
+        });
         let (access_token, expires_in) = exchanged.await?;
         Ok(Response::new(ExchangeApiKeyResponse { access_token, expires_in }))
     }
@@ -126,6 +125,7 @@ fn to_wire(key: ApiKey) -> wire::ApiKey {
         last_used_at: key.last_used_at.map(Into::into),
         created_at: Some(key.created_at.into()),
         name: key.name,
+        version: key.version,
         key: None,
     }
 }

@@ -19,6 +19,7 @@ use rpc::Error;
 use tonic::Request;
 
 use crate::{
+    GATEWAY,
     cause::{self, Cause},
     sign_in::model::Peer,
 };
@@ -30,9 +31,6 @@ pub const OPEN: [&str; 4] = [
     "/salespipeline.identity.v1.PasswordLinkService/RequestPasswordReset",
     "/salespipeline.identity.v1.PasswordLinkService/SetPasswordByLink",
 ];
-
-/// The service that may tell for whose connection it speaks.
-const GATEWAY: &str = "gateway";
 
 /// What the change log says of a change that this request makes.
 fn cause<T>(request: &Request<T>, caller: &Caller) -> Cause {

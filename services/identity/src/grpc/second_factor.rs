@@ -1,6 +1,8 @@
 //! `SecondFactorService`.
 
+use idempotency::Once;
 use process::Secret;
+use prost::Message;
 use proto::identity::v1::{
     self as wire, BeginSecondFactorRequest, BeginSecondFactorResponse, ConfirmSecondFactorRequest,
     ConfirmSecondFactorResponse, DisableSecondFactorRequest, DisableSecondFactorResponse,
@@ -11,9 +13,10 @@ use proto::identity::v1::{
 use rpc::Error;
 use tonic::{Request, Response, Status};
 
-use super::{cause, peer, random};
+use super::{cause, random};
 use crate::{
     app::App,
+    derive::Marker,
     seal::Seal,
     second_factor::{self, Random},
 };
@@ -25,8 +28,16 @@ pub struct SecondFactors {
     pub app: App,
     /// What secrets are encrypted with.
     pub seal: Seal,
-    /// Whether people may turn one on.
-    pub is_on: bool,
+    /// Marks requests, which hold passwords and codes.
+    pub marker: Marker,
+}
+
+impl SecondFactors {
+    /// The request's idempotency key, if it has one; whose it is, is all that is kept of the answer.
+    fn once<M: Message>(&self, request: &Request<M>) -> Result<Option<Once<i64>>, Error> {
+        let written = |user_id: &i64| user_id.to_be_bytes().to_vec();
+        Once::hashed(request, |bytes| self.marker.mark(bytes), written)
+    }
 }
 
 #[tonic::async_trait]
@@ -49,15 +60,12 @@ impl SecondFactorService for SecondFactors {
         request: Request<BeginSecondFactorRequest>,
     ) -> Result<Response<BeginSecondFactorResponse>, Status> {
         let caller = auth::caller(&request)?;
-        caller.require_session()?;
-        if !self.is_on {
-            return Err(off().into());
-        }
-        let by = (peer(&request), Random { key: random()?, seal: random()? });
+        let (once, random) = (self.once(&request)?, Random { key: random()?, seal: random()? });
         let Self { app, seal, .. } = self.clone();
         let password = Secret::from(request.into_inner().current_password);
         let begun = rpc::write(async move {
-            second_factor::begin(&app, &seal, &caller, password, by, process::now()).await
+            let now = process::now();
+            second_factor::begin(&app, &seal, &caller, password, once, random, now).await
         });
         let begun = begun.await?;
         Ok(Response::new(BeginSecondFactorResponse {
@@ -72,11 +80,11 @@ impl SecondFactorService for SecondFactors {
     ) -> Result<Response<ConfirmSecondFactorResponse>, Status> {
         let caller = auth::caller(&request)?;
         let cause = cause(&request, &caller);
-        let (peer, random) = (peer(&request), random()?);
+        let (once, random) = (self.once(&request)?, random()?);
         let Self { app, seal, .. } = self.clone();
         let code = request.into_inner().code;
         let codes = rpc::write(async move {
-            let by = (&*code, peer, random);
+            let by = (&*code, once, random);
             second_factor::confirm(&app, &seal, &caller, by, &cause, process::now()).await
         });
         let recovery_codes = exposed(&codes.await?);
@@ -89,11 +97,11 @@ impl SecondFactorService for SecondFactors {
     ) -> Result<Response<ReplaceRecoveryCodesResponse>, Status> {
         let caller = auth::caller(&request)?;
         let cause = cause(&request, &caller);
-        let (peer, random) = (peer(&request), random()?);
+        let (once, random) = (self.once(&request)?, random()?);
         let Self { app, seal, .. } = self.clone();
         let code = request.into_inner().code;
         let codes = rpc::write(async move {
-            let (by, now) = ((&*code, peer, random), process::now());
+            let (by, now) = ((&*code, once, random), process::now());
             second_factor::replace_recovery_codes(&app, &seal, &caller, by, &cause, now).await
         });
         let recovery_codes = exposed(&codes.await?);
@@ -105,11 +113,11 @@ impl SecondFactorService for SecondFactors {
         request: Request<DisableSecondFactorRequest>,
     ) -> Result<Response<DisableSecondFactorResponse>, Status> {
         let caller = auth::caller(&request)?;
-        let (cause, peer) = (cause(&request, &caller), peer(&request));
+        let (cause, once) = (cause(&request, &caller), self.once(&request)?);
         let Self { app, seal, .. } = self.clone();
         let code = request.into_inner().code;
         rpc::write(async move {
-            let (by, now) = ((&*code, peer), process::now());
+            let (by, now) = ((&*code, once), process::now());
             second_factor::disable(&app, &seal, &caller, by, &cause, now).await
         })
         .await?;
@@ -133,9 +141,4 @@ impl SecondFactorService for SecondFactors {
 
 fn exposed(codes: &[Secret]) -> Vec<String> {
     codes.iter().map(|code| code.expose().to_owned()).collect()
-}
-
-/// Who turned one on where it cannot be asked for could not sign in again.
-pub(super) fn off() -> Error {
-    Error::precondition("SECOND_FACTOR_OFF", "second factors cannot be turned on here")
 }

@@ -21,8 +21,6 @@ use crate::{
 pub struct Settings {
     /// What use cases work with.
     pub app: App,
-    /// Whether people may turn on a second factor.
-    pub has_second_factors: bool,
 }
 
 /// What of the settings can be changed.
@@ -47,11 +45,6 @@ impl SettingsService for Settings {
         let caller = auth::caller(&request)?;
         let (app, cause) = (self.app.clone(), cause(&request, &caller));
         let asked = request.into_inner();
-        caller.require_admin()?;
-        if !self.has_second_factors && !asked.second_factor_roles.is_empty() {
-            // Whose role had to have one could not sign in any more.
-            return Err(super::second_factor::off().into());
-        }
         let mask = Mask::of(asked.update_mask, &FIELDS)?;
         let roles = asked.second_factor_roles.into_iter().map(role_name).collect();
         let roles = Some(roles).filter(|roles: &Vec<_>| !roles.is_empty());

@@ -12,9 +12,10 @@ use proto::identity::v1::{
 use rpc::{Error, mask::Mask};
 use tonic::{Request, Response, Status};
 
-use super::{cause, peer, random};
+use super::{cause, random};
 use crate::{
     app::App,
+    derive::Marker,
     page::Page,
     password_link::model::Links,
     user::{
@@ -30,6 +31,8 @@ pub struct Users {
     pub app: App,
     /// What invitations are made with.
     pub links: Links,
+    /// Marks requests, which hold passwords.
+    pub marker: Marker,
 }
 
 #[tonic::async_trait]
@@ -62,12 +65,13 @@ impl UserService for Users {
     ) -> Result<Response<CreateUserResponse>, Status> {
         let caller = auth::caller(&request)?;
         let cause = cause(&request, &caller);
-        let Self { app, links } = self.clone();
+        let Self { app, links, marker } = self.clone();
         let random = Random { salt: random()?, nonce: random()? };
         // Without the link, which is shown once.
-        let once = Once::of(&request, |user: &User| {
+        let written = |user: &User| {
             created(Made { user: user.clone(), invitation_url: None }).encode_to_vec()
-        })?;
+        };
+        let once = Once::hashed(&request, |bytes| marker.mark(bytes), written)?;
         let asked = request.into_inner();
         let draft = Draft {
             email: asked.email,
@@ -120,12 +124,13 @@ impl UserService for Users {
     ) -> Result<Response<ChangePasswordResponse>, Status> {
         let caller = auth::caller(&request)?;
         let (app, cause) = (self.app.clone(), cause(&request, &caller));
-        let (peer, salt) = (peer(&request), random()?);
+        let salt = random()?;
+        let once = Once::hashed(&request, |bytes| self.marker.mark(bytes), |()| Vec::new())?;
         let ChangePasswordRequest { current_password, new_password } = request.into_inner();
         let passwords = (Secret::from(current_password), Secret::from(new_password));
         rpc::write(async move {
-            user::change_password(&app, &caller, passwords, (peer, salt), &cause, process::now())
-                .await
+            let now = process::now();
+            user::change_password(&app, &caller, passwords, once, salt, &cause, now).await
         })
         .await?;
         Ok(Response::new(ChangePasswordResponse {}))

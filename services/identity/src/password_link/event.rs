@@ -1,8 +1,8 @@
 //! What others learn of a link by which a password is set: that there is one, never the link itself.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use events::{Change, FieldChange, Record, field_change};
-use proto::events::v1::PasswordLinkRecord;
+use proto::{Timestamp, events::v1::PasswordLinkRecord};
 
 use super::model::Link;
 use crate::cause::{Cause, Subject};
@@ -12,7 +12,7 @@ pub fn created(link: &Link, cause: &Cause, now: DateTime<Utc>) -> Change {
     let changes = [
         field_change("user_id", None, Some(&link.user_id)),
         field_change("kind", None, Some(&link.kind.as_str())),
-        field_change("expires_at", None, Some(&text(link.expires_at))),
+        field_change("expires_at", None, Some(&Timestamp::from(link.expires_at))),
     ];
     let changes = changes.into_iter().flatten().collect();
     cause.change(subject(link, "password_link.created"), record(link), changes, now)
@@ -31,11 +31,7 @@ pub fn withdrawn(link: &Link, cause: &Cause, now: DateTime<Utc>) -> Change {
 }
 
 fn since(field: &str, at: Option<DateTime<Utc>>) -> Vec<FieldChange> {
-    field_change(field, None, at.map(text).as_ref()).into_iter().collect()
-}
-
-fn text(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    field_change(field, None, at.map(Timestamp::from).as_ref()).into_iter().collect()
 }
 
 fn subject(link: &Link, event_type: &'static str) -> Subject {

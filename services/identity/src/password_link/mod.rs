@@ -95,7 +95,9 @@ pub async fn invite(
     caller.require_session()?;
     let mut tx = app.write.begin().await?;
     let by = caller.user_id;
-    if let Some(made) = idempotency::answered(&mut tx, by, INVITE, once.as_ref(), now).await? {
+    // A key is for a path, and that names the user.
+    let operation = format!("{INVITE} {user_id}");
+    if let Some(made) = idempotency::answered(&mut tx, by, &operation, once.as_ref(), now).await? {
         return Err(idempotency::shown_once(String::from_utf8_lossy(&made)));
     }
     let user = user::store::lock(&mut tx, user_id).await?;
@@ -105,7 +107,7 @@ pub async fn invite(
         return Err(Error::precondition("USER_INACTIVE", inactive));
     }
     let issued = issue(&mut tx, (links, nonce), user_id, Kind::Invitation, cause, now).await?;
-    idempotency::keep(&mut tx, by, INVITE, once.as_ref(), &issued.id).await?;
+    idempotency::keep(&mut tx, by, &operation, once.as_ref(), &issued.id).await?;
     app.commit(tx, &issued.changes).await?;
     Ok(issued.url)
 }
@@ -134,13 +136,7 @@ pub async fn request_reset(
             return Ok(tx.commit().await?);
         }
     }
-    // The database takes no such text, and nobody has such an address.
-    let account = if folded.contains('\0') {
-        None
-    } else {
-        token::store::account_of(&app.read, &folded).await?
-    };
-    let user = match account {
+    let user = match token::account_of(app, &folded).await? {
         Some(account) => user::store::lock(&mut tx, account.user_id).await?,
         None => None,
     };
@@ -185,7 +181,7 @@ pub async fn set_password(
     store::put_used(&mut tx, &link).await?;
     let mut changes = vec![event::used(&link, &cause, now)];
     sign_in::pardon(&mut tx, &user.email).await?;
-    changes.extend(user::set_password(&mut tx, user, &hashed, Which::All, &cause, now).await?);
+    changes.extend(user::set_password(&mut tx, &user, &hashed, Which::All, &cause, now).await?);
     app.commit(tx, &changes).await
 }
 

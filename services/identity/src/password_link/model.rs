@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use aws_lc_rs::{
-    constant_time::verify_slices_are_equal,
-    error::Unspecified,
-    hkdf::{HKDF_SHA256, Salt},
-    hmac,
-};
+use aws_lc_rs::{constant_time::verify_slices_are_equal, error::Unspecified, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use process::{PublicUrl, Secret};
 use sha2::{Digest as _, Sha256};
+
+use crate::derive;
 
 /// So many links an hour are made for an account that asks for them.
 pub const PER_ACCOUNT: i32 = 3;
@@ -154,8 +151,7 @@ pub struct Key(hmac::Key);
 impl Key {
     /// The key of this secret: HKDF-SHA256 makes it.
     pub fn from_secret(secret: &Secret) -> Result<Self, Unspecified> {
-        let extracted = Salt::new(HKDF_SHA256, &[]).extract(secret.expose().as_bytes());
-        Ok(Self(extracted.expand(&[PURPOSE], hmac::HMAC_SHA256)?.into()))
+        Ok(Self(derive::hmac_key(secret, PURPOSE)?))
     }
 
     /// The token of a link: HMAC-SHA256 over id and nonce.

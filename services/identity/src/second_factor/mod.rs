@@ -9,16 +9,17 @@ pub mod store;
 use auth::Caller;
 use chrono::{DateTime, Utc};
 use events::Change;
+use idempotency::Once;
 use process::Secret;
 use rpc::Error;
 use sqlx::{Postgres, Transaction};
 
 use self::{
     model::{
-        Key, Need, RecoveryRandom, Shown, good_step, letters, otpauth_uri, recovery_codes,
-        recovery_hash,
+        Key, Need, RecoveryRandom, Shown, Standing, good_step, letters, otpauth_uri,
+        recovery_codes, recovery_hash,
     },
-    store::{Factor, Standing},
+    store::Factor,
 };
 use crate::{
     app::App,
@@ -28,6 +29,12 @@ use crate::{
     sign_in::{self, model::Peer},
     user::{self, event, model::User},
 };
+
+/// The operations that an idempotency key is for.
+const BEGIN: &str = "BeginSecondFactor";
+const CONFIRM: &str = "ConfirmSecondFactor";
+const REPLACE_CODES: &str = "ReplaceRecoveryCodes";
+const DISABLE: &str = "DisableSecondFactor";
 
 /// What an app is to be given, once.
 #[derive(Clone)]
@@ -70,17 +77,25 @@ pub async fn begin(
     seal: &Seal,
     caller: &Caller,
     current_password: Secret,
-    (peer, random): (Peer, Random),
+    once: Option<Once<i64>>,
+    random: Random,
     now: DateTime<Utc>,
 ) -> Result<Begun, Error> {
     require_own(caller)?;
+    if !app.second_factors {
+        return Err(off());
+    }
+    require_first(app, caller, BEGIN, once.as_ref(), now).await?;
     let user = user::get(app, caller.user_id).await?;
     if user.has_second_factor {
         return Err(enabled());
     }
+    let peer = session::peer(app, caller).await?;
     let (attempt, _) = user::try_password(app, &user, current_password, peer, now).await?;
     let mut tx = app.write.begin().await?;
+    let user = lock(&mut tx, user.id).await?;
     attempt.succeeded(&mut tx, now).await?;
+    take_key(&mut tx, user.id, BEGIN, once.as_ref(), now).await?;
     let begun = begin_in(&mut tx, seal, &user, random, now).await?;
     tx.commit().await?;
     Ok(begun)
@@ -123,15 +138,16 @@ pub async fn confirm(
     app: &App,
     seal: &Seal,
     caller: &Caller,
-    (code, peer, random): (&str, Peer, RecoveryRandom),
+    (code, once, random): (&str, Option<Once<i64>>, RecoveryRandom),
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<Vec<Secret>, Error> {
     require_own(caller)?;
-    let by = By { user_id: caller.user_id, peer };
+    require_first(app, caller, CONFIRM, once.as_ref(), now).await?;
+    let by = By { user_id: caller.user_id, peer: session::peer(app, caller).await? };
     let keep = Which::Except(caller.session_id);
-    let confirmed = confirm_enrolment(app, seal, by, code, (keep, random), cause, now).await?;
-    confirmed.ok_or_else(wrong_code)
+    let with = (keep, once.as_ref(), random);
+    confirm_enrolment(app, seal, by, code, with, cause, now).await?.ok_or_else(wrong_code)
 }
 
 /// The same for somebody who may have no session yet: which sessions end, they say. Nothing where the code is wrong. Conflict (`SECOND_FACTOR_NOT_BEGUN`,
@@ -141,7 +157,7 @@ pub async fn confirm_enrolment(
     seal: &Seal,
     by: By,
     code: &str,
-    (ended, random): (Which, RecoveryRandom),
+    (ended, once, random): (Which, Option<&Once<i64>>, RecoveryRandom),
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<Option<Vec<Secret>>, Error> {
@@ -149,22 +165,31 @@ pub async fn confirm_enrolment(
     let mut tx = app.write.begin().await?;
     let old = lock(&mut tx, by.user_id).await?;
     let factor = match store::lock(&mut tx, old.id).await? {
-        Some(factor) if factor.confirmed_at.is_none() => factor,
+        Some(factor) if factor.confirmed_at.is_none() && old.is_active => factor,
         other => {
             drop(tx);
             attempt.withdrawn(app).await?;
             return Err(other.map_or_else(not_begun, |_| enabled()));
         }
     };
-    let Some(step) = step_of(seal, old.id, &factor, code, now)? else {
-        drop(tx);
-        attempt.failed(app, now).await?;
-        return Ok(None);
+    let step = match step_of(seal, old.id, &factor, code, now) {
+        Ok(Some(step)) => step,
+        Ok(None) => {
+            drop(tx);
+            attempt.failed(app, now).await?;
+            return Ok(None);
+        }
+        Err(error) => {
+            drop(tx);
+            attempt.withdrawn(app).await?;
+            return Err(error);
+        }
     };
     attempt.succeeded(&mut tx, now).await?;
+    take_key(&mut tx, old.id, CONFIRM, once, now).await?;
     store::confirm(&mut tx, old.id, step, now).await?;
     let codes = replace_codes(&mut tx, old.id, &random).await?;
-    let new = User { has_second_factor: true, ..next(&old, now) };
+    let new = User { has_second_factor: true, ..old.next(now) };
     user::store::update(&mut tx, &new).await?;
     let mut changes = vec![event::second_factor_enabled(&old, &new, cause, now)];
     let reason = EndReason::SecondFactorChanged;
@@ -178,16 +203,18 @@ pub async fn replace_recovery_codes(
     app: &App,
     seal: &Seal,
     caller: &Caller,
-    (code, peer, random): (&str, Peer, RecoveryRandom),
+    (code, once, random): (&str, Option<Once<i64>>, RecoveryRandom),
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<Vec<Secret>, Error> {
     require_own(caller)?;
+    require_first(app, caller, REPLACE_CODES, once.as_ref(), now).await?;
     require_enabled(app, caller.user_id).await?;
-    let by = By { user_id: caller.user_id, peer };
+    let by = By { user_id: caller.user_id, peer: session::peer(app, caller).await? };
     let (mut tx, old) = check(app, seal, by, code, now).await?.ok_or_else(wrong_code)?;
+    take_key(&mut tx, old.id, REPLACE_CODES, once.as_ref(), now).await?;
     let codes = replace_codes(&mut tx, old.id, &random).await?;
-    let new = next(&old, now);
+    let new = old.next(now);
     user::store::update(&mut tx, &new).await?;
     app.commit(tx, &[event::recovery_codes_replaced(&new, cause, now)]).await?;
     Ok(codes)
@@ -198,17 +225,22 @@ pub async fn disable(
     app: &App,
     seal: &Seal,
     caller: &Caller,
-    (code, peer): (&str, Peer),
+    (code, once): (&str, Option<Once<i64>>),
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     require_own(caller)?;
+    let (by, key) = (caller.user_id, once.as_ref());
+    if idempotency::kept(&app.read, by, DISABLE, key, now).await?.is_some() {
+        return Ok(());
+    }
     if require_enabled(app, caller.user_id).await?.must {
         let message = "your role must have a second factor".to_owned();
         return Err(Error::Denied { reason: REQUIRED.into(), message });
     }
-    let by = By { user_id: caller.user_id, peer };
+    let by = By { user_id: caller.user_id, peer: session::peer(app, caller).await? };
     let (mut tx, old) = check(app, seal, by, code, now).await?.ok_or_else(wrong_code)?;
+    take_key(&mut tx, old.id, DISABLE, once.as_ref(), now).await?;
     let change = remove(&mut tx, &old, event::second_factor_disabled, cause, now).await?;
     app.commit(tx, &[change]).await
 }
@@ -239,8 +271,9 @@ pub async fn reset(
 
 /// What that user's sign-in needs besides the password, in the transaction that opens a session or renews it.
 pub async fn need(tx: &mut Transaction<'_, Postgres>, user_id: i64) -> Result<Need, Error> {
-    let standing = store::standing(&mut **tx, user_id).await?;
-    Ok(standing.ok_or_else(|| Error::not_found("user", user_id))?.need())
+    let guarded = store::guarded(tx, user_id).await?;
+    let (has, must) = guarded.ok_or_else(|| Error::not_found("user", user_id))?;
+    Ok(Need::of(has, must))
 }
 
 /// What a caller is told who shows a right password, or a refresh token, where that is not enough.
@@ -268,7 +301,14 @@ pub async fn check(
     let factor = factor.filter(|factor| user.is_active && factor.confirmed_at.is_some());
     let is_good = match (factor, Shown::parse(shown)) {
         (Some(factor), Some(Shown::Code(code))) => {
-            let step = step_of(seal, user.id, &factor, &code, now)?;
+            let step = match step_of(seal, user.id, &factor, &code, now) {
+                Ok(step) => step,
+                Err(error) => {
+                    drop(tx);
+                    attempt.withdrawn(app).await?;
+                    return Err(error);
+                }
+            };
             if let Some(step) = step {
                 store::take(&mut tx, user.id, step).await?;
             }
@@ -337,6 +377,35 @@ fn require_own(caller: &Caller) -> Result<(), Error> {
     caller.require_own_write()
 }
 
+/// A request that was answered before gets nothing once more that is shown once.
+async fn require_first(
+    app: &App,
+    caller: &Caller,
+    operation: &str,
+    once: Option<&Once<i64>>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let by = caller.user_id;
+    match idempotency::kept(&app.read, by, operation, once, now).await? {
+        Some(_) => Err(idempotency::shown_once(by)),
+        None => Ok(()),
+    }
+}
+
+/// Takes the key of a request and keeps that it was answered, in the transaction of what it does; a twin that was quicker has done it.
+async fn take_key(
+    tx: &mut Transaction<'_, Postgres>,
+    by: i64,
+    operation: &str,
+    once: Option<&Once<i64>>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    if idempotency::answered(tx, by, operation, once, now).await?.is_some() {
+        return Err(idempotency::shown_once(by));
+    }
+    Ok(idempotency::keep(tx, by, operation, once, &by).await?)
+}
+
 async fn require_enabled(app: &App, user_id: i64) -> Result<Standing, Error> {
     let standing = store::standing(&app.read, user_id).await?;
     standing.filter(|standing| standing.has).ok_or_else(|| {
@@ -383,14 +452,14 @@ async fn remove(
     now: DateTime<Utc>,
 ) -> Result<Change, Error> {
     store::delete(tx, old.id).await?;
-    let new = User { has_second_factor: false, ..next(old, now) };
+    let new = User { has_second_factor: false, ..old.next(now) };
     user::store::update(tx, &new).await?;
     Ok(told(old, &new, cause, now))
 }
 
-/// The user's next version.
-fn next(old: &User, now: DateTime<Utc>) -> User {
-    User { version: old.version + 1, updated_at: now.max(old.updated_at), ..old.clone() }
+/// Who turned one on where it cannot be asked for could not sign in again.
+pub(crate) fn off() -> Error {
+    Error::precondition("SECOND_FACTOR_OFF", "second factors cannot be turned on here")
 }
 
 fn enabled() -> Error {

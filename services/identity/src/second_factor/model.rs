@@ -54,6 +54,17 @@ impl Need {
     }
 }
 
+/// What a user is asked for and has left.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// Whether they have a second factor.
+    pub has: bool,
+    /// Whether their role must have one.
+    pub must: bool,
+    /// How many recovery codes are unused.
+    pub recovery_codes_left: i64,
+}
+
 /// What somebody shows for a second factor.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Shown {

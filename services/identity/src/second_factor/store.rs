@@ -1,9 +1,9 @@
 //! Every statement about second factors.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgExecutor, PgPool, Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Transaction};
 
-use super::model::Need;
+use super::model::Standing;
 
 /// A second factor as it is kept.
 #[derive(Clone, Debug)]
@@ -16,26 +16,8 @@ pub struct Factor {
     pub last_step: Option<i64>,
 }
 
-/// What a user is asked for and has left.
-#[derive(Clone, Copy, Debug)]
-pub struct Standing {
-    /// Whether they have a second factor.
-    pub has: bool,
-    /// Whether their role must have one.
-    pub must: bool,
-    /// How many recovery codes are unused.
-    pub recovery_codes_left: i64,
-}
-
-impl Standing {
-    /// What their sign-in needs besides the password.
-    pub fn need(&self) -> Need {
-        Need::of(self.has, self.must)
-    }
-}
-
 /// How a user stands; absent where there is none of that id.
-pub async fn standing(db: impl PgExecutor<'_>, user_id: i64) -> sqlx::Result<Option<Standing>> {
+pub async fn standing(pool: &PgPool, user_id: i64) -> sqlx::Result<Option<Standing>> {
     sqlx::query_as!(
         Standing,
         r#"select u.has_second_factor as has,
@@ -44,8 +26,23 @@ pub async fn standing(db: impl PgExecutor<'_>, user_id: i64) -> sqlx::Result<Opt
            from users u where u.id = $1"#,
         user_id
     )
-    .fetch_optional(db)
+    .fetch_optional(pool)
     .await
+}
+
+/// Whether a user has a second factor, and whether their role must have one; absent where there is none of that id.
+pub async fn guarded(
+    tx: &mut Transaction<'_, Postgres>,
+    user_id: i64,
+) -> sqlx::Result<Option<(bool, bool)>> {
+    let row = sqlx::query!(
+        r#"select has_second_factor as has, exists (select from settings s where u.role = any (s.second_factor_roles)) as "must!"
+           from users u where u.id = $1"#,
+        user_id
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.map(|row| (row.has, row.must)))
 }
 
 /// The second factor of a user, confirmed or not, which nobody else may use until the transaction ends.

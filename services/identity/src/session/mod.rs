@@ -16,6 +16,7 @@ use crate::{
     app::App,
     cause::Cause,
     page::{Items, Page},
+    sign_in::model::Peer,
     user,
 };
 
@@ -43,6 +44,12 @@ pub async fn list(
     caller.require_read()?;
     let rows = store::list(&app.read, caller.user_id, page, now).await?;
     Ok(page.cut(rows, |session| (session.created_at, session.id)))
+}
+
+/// From where the caller signed in, for what they try by their session: it is known, other than the connection by which a request of theirs comes.
+pub(crate) async fn peer(app: &App, caller: &Caller) -> Result<Peer, Error> {
+    let address = store::address(&app.read, caller.session_id).await?;
+    Ok(Peer { address: address.and_then(|address| address.parse().ok()) })
 }
 
 /// Ends one of the caller's own sessions.

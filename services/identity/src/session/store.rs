@@ -29,6 +29,14 @@ pub async fn list(
     .await
 }
 
+/// From where a session was opened, if there is one of that id and it is known.
+pub async fn address(pool: &PgPool, id: i64) -> sqlx::Result<Option<String>> {
+    let address = sqlx::query_scalar!("select address from sessions where id = $1", id)
+        .fetch_optional(pool)
+        .await?;
+    Ok(address.flatten())
+}
+
 /// Ends sessions of a user that are not over: one, or all but one, or all. Answers them as they are now.
 pub async fn end(
     tx: &mut Transaction<'_, Postgres>,

@@ -65,7 +65,9 @@ async fn let_through(
 ) -> Result<Attempt, Error> {
     let prefix = peer.prefix();
     let mut tx = app.write.begin().await?;
-    if let Some((failures, began)) = store::address(&mut tx, &prefix).await?
+    // Who has no address has none in common with others.
+    if !prefix.is_empty()
+        && let Some((failures, began)) = store::address(&mut tx, &prefix).await?
         && failures >= FAILURES_PER_ADDRESS
         && began + WINDOW > now
     {
@@ -99,7 +101,9 @@ impl Attempt {
     pub async fn failed(self, app: &App, now: DateTime<Utc>) -> Result<(), Error> {
         let Self { account, prefix, bucket, counted } = self;
         let mut tx = app.write.begin().await?;
-        store::count_address(&mut tx, &prefix, now, now - WINDOW).await?;
+        if !prefix.is_empty() {
+            store::count_address(&mut tx, &prefix, now, now - WINDOW).await?;
+        }
         if !counted {
             let first = Failures::and_another(None, now);
             if !store::put(&mut tx, &account, &bucket, first, true).await? {
@@ -118,7 +122,10 @@ impl Attempt {
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         store::clear(tx, &self.account, &self.bucket).await?;
-        Ok(store::trust(tx, &self.account, &self.prefix, now).await?)
+        if !self.prefix.is_empty() {
+            store::trust(tx, &self.account, &self.prefix, now).await?;
+        }
+        Ok(())
     }
 
     /// It was not checked after all.

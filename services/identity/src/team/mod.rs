@@ -8,7 +8,7 @@ use auth::Caller;
 use chrono::{DateTime, Utc};
 use events::Change;
 use idempotency::{Once, Outcome};
-use rpc::{Error, Invalid, OnConstraint as _};
+use rpc::{Error, Invalid};
 use sqlx::{Postgres, Transaction};
 
 use self::model::{Draft, Edit, Team};
@@ -46,18 +46,19 @@ pub async fn create(
     now: DateTime<Utc>,
 ) -> Result<Outcome<Team>, Error> {
     caller.require_admin()?;
-    let mut invalid = Invalid::default();
-    let new = draft.check(&mut invalid);
-    invalid.into_result()?;
-    let new = new.ok_or_else(|| Error::internal("a team was refused without a reason"))?;
     let mut tx = app.write.begin().await?;
     let by = caller.user_id;
     if let Some(answer) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), now).await? {
         return Ok(Outcome::Replay(answer));
     }
     user::take_turn(&mut tx).await?;
-    require_parent(&mut tx, new.parent_id).await?;
-    let team = store::insert(&mut tx, &new, now).await.on_constraints(unknown)?;
+    let mut invalid = Invalid::default();
+    check_manager(&mut tx, draft.manager_id, &mut invalid).await?;
+    check_parent(&mut tx, draft.parent_id, &mut invalid).await?;
+    let new = draft.check(&mut invalid);
+    invalid.into_result()?;
+    let new = new.ok_or_else(|| Error::internal("a team was refused without a reason"))?;
+    let team = store::insert(&mut tx, &new, now).await?;
     idempotency::keep(&mut tx, by, CREATE, once.as_ref(), &team).await?;
     app.commit(tx, &[event::created(&team, cause, now)]).await?;
     Ok(Outcome::New(team))
@@ -84,15 +85,16 @@ pub async fn update(
         if below.contains(&parent_id) {
             invalid.add("parent_id", "below_itself", "is the team itself or below it");
         }
-        if store::lock(&mut tx, parent_id).await?.is_none() {
-            invalid.add("parent_id", "not_found", NO_TEAM);
-        }
+        check_parent(&mut tx, Some(parent_id), &mut invalid).await?;
+    }
+    if new.manager_id != old.manager_id {
+        check_manager(&mut tx, new.manager_id, &mut invalid).await?;
     }
     invalid.into_result()?;
     if new == old {
         return Ok(old);
     }
-    store::update(&mut tx, &new, now).await.on_constraints(unknown)?;
+    store::update(&mut tx, &new, now).await?;
     app.commit(tx, &[event::updated(&old, &new, cause, now)]).await?;
     Ok(new)
 }
@@ -112,7 +114,7 @@ pub async fn delete(
     let old = lock(&mut tx, id, expected_version).await?;
     let mut changes = Vec::new();
     for member in user::store::lock_members(&mut tx, id).await? {
-        let without = leave(&member, now);
+        let without = member.in_team(None, now);
         changes.extend(user::replace(&mut tx, &member, &without, cause, now).await?);
     }
     for below in store::lock_below(&mut tx, id).await? {
@@ -144,7 +146,7 @@ pub async fn add_member(
     if old.team_id == Some(id) {
         return Ok(());
     }
-    let new = User { team_id: Some(id), ..leave(&old, now) };
+    let new = old.in_team(Some(id), now);
     let changes = user::replace(&mut tx, &old, &new, cause, now).await?;
     app.commit(tx, &changes).await
 }
@@ -166,7 +168,7 @@ pub async fn remove_member(
     let old = old
         .filter(|user| user.team_id == Some(id))
         .ok_or_else(|| Error::not_found("team member", user_id))?;
-    let new = leave(&old, now);
+    let new = old.in_team(None, now);
     let changes = user::replace(&mut tx, &old, &new, cause, now).await?;
     app.commit(tx, &changes).await
 }
@@ -189,17 +191,6 @@ pub(crate) async fn lead_if_nobody_does(
     Ok(vec![event::updated(&old, &team, cause, now)])
 }
 
-/// The user in no team.
-fn leave(user: &User, now: DateTime<Utc>) -> User {
-    User {
-        team_id: None,
-        rights_version: user.rights_version + 1,
-        version: user.version + 1,
-        updated_at: now.max(user.updated_at),
-        ..user.clone()
-    }
-}
-
 async fn lock(
     tx: &mut Transaction<'_, Postgres>,
     id: i64,
@@ -212,26 +203,36 @@ async fn lock(
     Ok(team)
 }
 
-async fn require_parent(tx: &mut Transaction<'_, Postgres>, id: Option<i64>) -> Result<(), Error> {
-    match id {
-        Some(id) if store::lock(tx, id).await?.is_none() => {
-            Err(Error::invalid("parent_id", "not_found", NO_TEAM))
-        }
-        _ => Ok(()),
+/// The foreign keys would speak one at a time, and know of no deleted teams; all bad fields are told at once.
+async fn check_parent(
+    tx: &mut Transaction<'_, Postgres>,
+    id: Option<i64>,
+    invalid: &mut Invalid,
+) -> Result<(), Error> {
+    if let Some(id) = id
+        && store::lock(tx, id).await?.is_none()
+    {
+        invalid.add("parent_id", "not_found", NO_TEAM);
     }
+    Ok(())
+}
+
+async fn check_manager(
+    tx: &mut Transaction<'_, Postgres>,
+    id: Option<i64>,
+    invalid: &mut Invalid,
+) -> Result<(), Error> {
+    if let Some(id) = id
+        && user::store::get(&mut **tx, id).await?.is_none()
+    {
+        invalid.add("manager_id", "not_found", NO_USER);
+    }
+    Ok(())
 }
 
 fn not_found(id: i64) -> Error {
     Error::not_found("team", id)
 }
 
-/// Which field names a record that is not there.
-fn unknown(constraint: &str) -> Option<Error> {
-    match constraint {
-        "teams_manager_id_fkey" => Some(Error::invalid("manager_id", "not_found", "is no user")),
-        "teams_parent_id_fkey" => Some(Error::invalid("parent_id", "not_found", NO_TEAM)),
-        _ => None,
-    }
-}
-
+const NO_USER: &str = "is no user";
 const NO_TEAM: &str = "is no team";

@@ -132,8 +132,8 @@ pub async fn sign_in(
     now: DateTime<Utc>,
 ) -> Result<Grant, Error> {
     let attempt = sign_in::admit(app, email, peer, now).await?;
-    let known = match known(app, email, password, random.salt).await {
-        Ok(Some(known)) => known,
+    let (mut tx, account) = match recognise(app, email, password, random.salt).await {
+        Ok(Some(recognised)) => recognised,
         Ok(None) => {
             attempt.failed(app, now).await?;
             return Err(invalid_grant());
@@ -143,16 +143,6 @@ pub async fn sign_in(
             return Err(error);
         }
     };
-    let mut tx = app.write.begin().await?;
-    if let (Some(old), Some(new)) = (&known.hashed_password, &known.rehashed) {
-        store::rehash(&mut tx, known.user_id, old, new).await?;
-    }
-    // As the user is now: hashing takes its time.
-    let account = store::account(&mut tx, known.user_id).await?;
-    let is_same = [&known.hashed_password, &known.rehashed].contains(&&account.hashed_password);
-    if !account.is_active || !is_same {
-        return Err(invalid_grant());
-    }
     attempt.succeeded(&mut tx, now).await?;
     if second_factor::need(&mut tx, account.user_id).await? != Need::None {
         tx.commit().await?;
@@ -163,6 +153,31 @@ pub async fn sign_in(
     let (grant, change) = open(&mut tx, issuer, &account, opened, &cause, now).await?;
     app.commit(tx, &[change]).await?;
     Ok(grant)
+}
+
+/// The active account of that address whose password it is, as it is now, and the transaction that keeps it so. Hashing takes its time: where the password was
+/// hashed anew meanwhile, as by another sign-in, it is looked at once more.
+async fn recognise(
+    app: &App,
+    email: &str,
+    password: Secret,
+    salt: Salt,
+) -> Result<Option<(Transaction<'static, Postgres>, Account)>, Error> {
+    for _ in 0..2 {
+        let Some(known) = known(app, email, password.clone(), salt).await? else {
+            return Ok(None);
+        };
+        let mut tx = app.write.begin().await?;
+        if let (Some(old), Some(new)) = (&known.hashed_password, &known.rehashed) {
+            store::rehash(&mut tx, known.user_id, old, new).await?;
+        }
+        let account = store::account(&mut tx, known.user_id).await?;
+        let is_same = [&known.hashed_password, &known.rehashed].contains(&&account.hashed_password);
+        if account.is_active && is_same {
+            return Ok(Some((tx, account)));
+        }
+    }
+    Ok(None)
 }
 
 /// An account whose password is known to be right.
@@ -180,10 +195,7 @@ async fn known(
     password: Secret,
     salt: Salt,
 ) -> Result<Option<Known>, Error> {
-    let folded = fold_email(email);
-    // The database takes no such text, and nobody has such an address.
-    let account =
-        if folded.contains('\0') { None } else { store::account_of(&app.read, &folded).await? };
+    let account = account_of(app, &fold_email(email)).await?;
     let hashed = account.as_ref().and_then(|account| account.hashed_password.clone());
     let verdict = password::verify(&app.gate, password.clone(), hashed).await?;
     let Some(account) = account.filter(|account| account.is_active && verdict != Verdict::Wrong)
@@ -196,6 +208,15 @@ async fn known(
     };
     let Account { user_id, hashed_password, .. } = account;
     Ok(Some(Known { user_id, hashed_password, rehashed }))
+}
+
+/// The account of a folded address.
+pub(crate) async fn account_of(app: &App, folded_email: &str) -> Result<Option<Account>, Error> {
+    // The database takes no such text, and nobody has such an address.
+    if folded_email.contains('\0') {
+        return Ok(None);
+    }
+    Ok(store::account_of(&app.read, folded_email).await?)
 }
 
 /// Opens a session in that transaction, with which the change is to be committed.

@@ -12,7 +12,7 @@ use process::Secret;
 use rpc::{Error, Invalid, OnConstraint as _};
 use sqlx::{Postgres, Transaction};
 
-use self::model::{Draft, Edit, NewUser, Role, User, is_own_business};
+use self::model::{Draft, Edit, NewUser, Role, User, is_own_business, rights};
 use crate::{
     SERVICE,
     app::App,
@@ -31,6 +31,8 @@ use crate::{
 
 /// The operation that an idempotency key is for.
 const CREATE: &str = "CreateUser";
+/// The same for a password.
+const CHANGE_PASSWORD: &str = "ChangePassword";
 
 /// The user of that id.
 pub async fn get(app: &App, id: i64) -> Result<User, Error> {
@@ -73,13 +75,17 @@ pub async fn create(
     now: DateTime<Utc>,
 ) -> Result<Outcome<Made>, Error> {
     caller.require_admin()?;
+    let by = caller.user_id;
+    // Before anything is looked at anew: what was right then may not be now.
+    if let Some(answer) = idempotency::kept(&app.read, by, CREATE, once.as_ref(), now).await? {
+        return Ok(Outcome::Replay(answer));
+    }
     let new = check(app, draft).await?;
     let hashed = match new.password.clone() {
         Some(password) => Some(password::hash(&app.gate, password, random.salt).await?),
         None => None,
     };
     let mut tx = app.write.begin().await?;
-    let by = caller.user_id;
     if let Some(answer) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), now).await? {
         return Ok(Outcome::Replay(answer));
     }
@@ -197,7 +203,9 @@ pub(crate) async fn replace(
         // It was mailed to the address of before, or to who is not to come in any more.
         changes.extend(password_link::withdraw(tx, new.id, cause, now).await?);
     }
-    changes.extend(team::lead_if_nobody_does(tx, new, cause, now).await?);
+    if rights(old) != rights(new) {
+        changes.extend(team::lead_if_nobody_does(tx, new, cause, now).await?);
+    }
     Ok(changes)
 }
 
@@ -221,26 +229,43 @@ pub async fn change_password(
     app: &App,
     caller: &Caller,
     (current, new): (Secret, Secret),
-    (peer, salt): (Peer, Salt),
+    once: Option<Once<()>>,
+    salt: Salt,
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     caller.require_own_write()?;
     let id = caller.user().ok_or_else(|| Error::denied("a service has no password"))?;
+    let operation = CHANGE_PASSWORD;
+    if idempotency::kept(&app.read, id, operation, once.as_ref(), now).await?.is_some() {
+        return Ok(());
+    }
     let mut invalid = Invalid::default();
     password::check(&mut invalid, "new_password", &new);
     invalid.into_result()?;
     let user = get(app, id).await?;
+    let peer = session::peer(app, caller).await?;
     let (attempt, hashed) = try_password(app, &user, current, peer, now).await?;
-    let new = password::hash(&app.gate, new, salt).await?;
+    let new = match password::hash(&app.gate, new, salt).await {
+        Ok(new) => new,
+        Err(error) => {
+            attempt.withdrawn(app).await?;
+            return Err(error);
+        }
+    };
     let mut tx = app.write.begin().await?;
-    attempt.succeeded(&mut tx, now).await?;
+    if idempotency::answered(&mut tx, id, operation, once.as_ref(), now).await?.is_some() {
+        attempt.withdrawn(app).await?;
+        return Ok(());
+    }
     let old = store::lock(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id))?;
+    attempt.succeeded(&mut tx, now).await?;
     if store::hashed_password(&mut *tx, id).await? != hashed {
         return Err(Error::conflict("PASSWORD_CHANGED", "the password was changed meanwhile"));
     }
     let which = Which::Except(caller.session_id);
-    let changes = set_password(&mut tx, old, &new, which, cause, now).await?;
+    let changes = set_password(&mut tx, &old, &new, which, cause, now).await?;
+    idempotency::keep(&mut tx, id, operation, once.as_ref(), &()).await?;
     app.commit(tx, &changes).await
 }
 
@@ -271,13 +296,13 @@ pub(crate) async fn try_password(
 /// Gives a locked user another password, ends sessions of theirs and withdraws their links, in that transaction; the changes are to be committed with it.
 pub(crate) async fn set_password(
     tx: &mut Transaction<'_, Postgres>,
-    old: User,
+    old: &User,
     hashed_password: &str,
     which: Which,
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<Vec<Change>, Error> {
-    let user = User { version: old.version + 1, updated_at: now.max(old.updated_at), ..old };
+    let user = old.next(now);
     store::update(tx, &user).await?;
     store::set_password(tx, user.id, hashed_password).await?;
     let mut changes = vec![event::password_changed(&user, cause, now)];

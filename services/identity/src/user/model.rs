@@ -51,6 +51,21 @@ pub enum Role {
     Viewer,
 }
 
+impl User {
+    /// The same with the next version.
+    #[must_use]
+    pub fn next(&self, now: DateTime<Utc>) -> Self {
+        let updated_at = now.max(self.updated_at);
+        Self { version: self.version + 1, updated_at, ..self.clone() }
+    }
+
+    /// In that team, or none.
+    #[must_use]
+    pub fn in_team(&self, team_id: Option<i64>, now: DateTime<Utc>) -> Self {
+        Self { team_id, rights_version: self.rights_version + 1, ..self.next(now) }
+    }
+}
+
 impl Role {
     /// As it is stored and told: `admin`.
     pub const fn as_str(self) -> &'static str {

@@ -7,7 +7,7 @@ use super::model::{Language, NewUser, Role, User, fold_email};
 use crate::page::Page;
 
 /// The user of that id.
-pub async fn get(pool: &PgPool, id: i64) -> sqlx::Result<Option<User>> {
+pub async fn get(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<Option<User>> {
     sqlx::query_as!(
         User,
         r#"select id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active, has_second_factor,
@@ -15,7 +15,7 @@ pub async fn get(pool: &PgPool, id: i64) -> sqlx::Result<Option<User>> {
            from users where id = $1"#,
         id
     )
-    .fetch_optional(pool)
+    .fetch_optional(db)
     .await
 }
 

@@ -5,16 +5,15 @@ use events::{Event, Record};
 use futures::future::join_all;
 use prost::Message as _;
 use proto::identity::v1::{
-    self as wire, ApiKeyScope, CreateApiKeyRequest, ExchangeApiKeyRequest,
-    IssueServiceTokenRequest, ListApiKeysRequest, ListKeysRequest, ListRightsRequest,
-    RevokeApiKeyRequest, UpdateUserRequest, User, api_key_service_client::ApiKeyServiceClient,
-    key_service_client::KeyServiceClient, session_service_client::SessionServiceClient,
-    token_service_client::TokenServiceClient,
+    self as wire, ApiKeyScope, CreateApiKeyRequest, ExchangeApiKeyRequest, ListApiKeysRequest,
+    ListKeysRequest, ListRightsRequest, RevokeApiKeyRequest, UpdateUserRequest, User,
+    api_key_service_client::ApiKeyServiceClient, key_service_client::KeyServiceClient,
+    session_service_client::SessionServiceClient,
 };
 use rpc::{Error, client::Context};
 use tonic::transport::Channel;
 
-use crate::support::{Identity, PASSWORD, SERVICE_SECRET, bearer, wanted};
+use crate::support::{Identity, PASSWORD, bearer, wanted};
 
 /// identity, what the gateway asks with, and somebody who is signed in.
 struct Desk {
@@ -32,7 +31,7 @@ impl Desk {
         let amy = identity.create_user(&admin, wanted("amy@example.com")).await.unwrap();
         let signed_in = identity.sign_in("amy@example.com", PASSWORD).await.unwrap();
         let own = bearer(&signed_in.access_token);
-        let gateway = service(&identity, "gateway").await;
+        let gateway = identity.service_of("gateway").await;
         Self { identity, admin, gateway, amy, own }
     }
 
@@ -80,13 +79,6 @@ impl Desk {
     async fn execute(&self, statement: &'static str) {
         sqlx::query(statement).execute(&mut self.identity.connection().await).await.unwrap();
     }
-}
-
-async fn service(identity: &Identity, name: &str) -> Context {
-    let request =
-        IssueServiceTokenRequest { service: name.to_owned(), secret: SERVICE_SECRET.to_owned() };
-    let mut tokens = TokenServiceClient::new(identity.channel.clone());
-    bearer(&tokens.issue_service_token(request).await.unwrap().into_inner().access_token)
 }
 
 fn named(name: &str) -> CreateApiKeyRequest {
@@ -183,7 +175,7 @@ async fn only_the_gateway_exchanges_keys_and_no_service_takes_one() {
     let request = ExchangeApiKeyRequest { key: secret(&key).to_owned() };
     for (by, reason) in [
         (desk.admin.clone(), "DENIED"),
-        (service(&desk.identity, "notifier").await, "DENIED"),
+        (desk.identity.service_of("notifier").await, "DENIED"),
         (Context::default(), rpc::reason::TOKEN_MISSING),
         (bearer(secret(&key)), rpc::reason::TOKEN_INVALID),
     ] {
@@ -260,6 +252,17 @@ async fn a_request_that_is_sent_again_makes_no_second_key_and_shows_none() {
     let other = desk.make(&once, named("other")).await.unwrap_err();
     assert!(matches!(other, Error::Invalid(_)), "{other:?}");
     assert_eq!(desk.list(&desk.own, None).await.unwrap().len(), 1);
+
+    // What expired in the future when it was made does not when it is sent again.
+    let once = desk.own.clone().with_idempotency_key("k-2".parse().unwrap());
+    let soon = process::now() + chrono::TimeDelta::milliseconds(300);
+    let short = CreateApiKeyRequest { expires_at: Some(soon.into()), ..named("short") };
+    desk.make(&once, short.clone()).await.unwrap();
+    while process::now() <= soon {
+        tokio::task::yield_now().await;
+    }
+    let again = desk.make(&once, short).await.unwrap_err();
+    assert_eq!(again.reason(), "IDEMPOTENT_REPLAY");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Changing people, teams and settings.
 
+use prost::Message as _;
 use proto::identity::v1::{
     AddTeamMemberRequest, ChangePasswordRequest, CreateTeamRequest, CreateUserRequest,
     DeleteTeamRequest, FixCurrencyRequest, GetTeamRequest, GetUserRequest, RemoveTeamMemberRequest,
@@ -7,9 +8,10 @@ use proto::identity::v1::{
     settings_service_client::SettingsServiceClient,
 };
 use rpc::{Error, client::Context};
+use sha2::{Digest as _, Sha256};
 use tonic::Code;
 
-use crate::support::{ADMIN, Identity, PASSWORD, bearer, wanted};
+use crate::support::{ADMIN, Identity, PASSWORD, bearer, lead, wanted};
 
 /// Somebody new, and the context of their calls.
 async fn somebody(identity: &Identity, admin: &Context, name: &str, role: Role) -> (User, Context) {
@@ -127,6 +129,56 @@ async fn a_manager_whose_team_nobody_leads_leads_it() {
 }
 
 #[tokio::test]
+async fn who_was_taken_off_a_team_does_not_take_it_back_by_an_edit_of_their_own() {
+    let identity = Identity::start().await;
+    let admin = identity.admin().await;
+    let (manager, own) = somebody(&identity, &admin, "manager", Role::Manager).await;
+    let north = team(&identity, &admin, "North", None).await;
+    let add = AddTeamMemberRequest { team_id: north.id, user_id: manager.id };
+    identity.teams().add_team_member(admin.request(add)).await.unwrap();
+    let led_by = async || {
+        let get = admin.request(GetTeamRequest { id: north.id });
+        identity.teams().get_team(get).await.unwrap().into_inner().team.unwrap().manager_id
+    };
+    assert_eq!(led_by().await, Some(manager.id), "a manager who comes into it leads it");
+    identity.teams().update_team(admin.request(lead(north.id, None))).await.unwrap();
+    let renamed = UpdateUserRequest {
+        id: manager.id,
+        username: Some("Another".to_owned()),
+        ..UpdateUserRequest::default()
+    };
+    update(&identity, &own, renamed).await.unwrap();
+    assert_eq!(led_by().await, None);
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_team_is_told_at_once() {
+    let identity = Identity::start().await;
+    let admin = identity.admin().await;
+    let wrong =
+        CreateTeamRequest { name: " ".to_owned(), manager_id: Some(99), parent_id: Some(99) };
+    let refused = identity.teams().create_team(admin.request(wrong)).await.unwrap_err();
+    assert_eq!(bad_fields(refused.into()), ["manager_id", "name", "parent_id"]);
+    let north = team(&identity, &admin, "North", None).await;
+    let wrong = UpdateTeamRequest {
+        id: north.id,
+        name: Some(String::new()),
+        manager_id: Some(99),
+        parent_id: Some(99),
+        ..UpdateTeamRequest::default()
+    };
+    let refused = identity.teams().update_team(admin.request(wrong)).await.unwrap_err();
+    assert_eq!(bad_fields(refused.into()), ["manager_id", "name", "parent_id"]);
+}
+
+fn bad_fields(error: Error) -> Vec<String> {
+    let Error::Invalid(fields) = error else { panic!("{error:?}") };
+    let mut names: Vec<_> = fields.into_iter().map(|fault| fault.field).collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
 async fn who_comes_into_a_team_leaves_the_other_and_a_deleted_team_leaves_nobody_behind() {
     let identity = Identity::start().await;
     let admin = identity.admin().await;
@@ -212,6 +264,24 @@ async fn a_new_password_is_good_at_once_and_ends_the_other_sessions() {
 }
 
 #[tokio::test]
+async fn a_password_that_was_changed_is_changed_once_however_often_it_is_sent() {
+    let identity = Identity::start().await;
+    let own = identity.admin().await.with_idempotency_key("k".parse().unwrap());
+    let change = ChangePasswordRequest {
+        current_password: PASSWORD.to_owned(),
+        new_password: "another one".to_owned(),
+    };
+    // What was the password so far is not any more, and nothing is counted against who asks again.
+    for _ in 0..10 {
+        identity.users().change_password(own.request(change.clone())).await.unwrap();
+    }
+    let other = ChangePasswordRequest { new_password: "and another".to_owned(), ..change };
+    let refused = identity.users().change_password(own.request(other)).await.unwrap_err();
+    assert_eq!(bad_fields(refused.into()), ["Idempotency-Key"]);
+    identity.sign_in(ADMIN, "another one").await.unwrap();
+}
+
+#[tokio::test]
 async fn who_is_deactivated_is_signed_out_and_stays_out() {
     let identity = Identity::start().await;
     let admin = identity.admin().await;
@@ -289,5 +359,11 @@ async fn a_key_makes_a_user_once_and_gives_the_first_answer_again() {
         async move { identity.create_user(&by, wanted("twin@example.com")).await.unwrap().id }
     }));
     let ids = twins.await;
+    let hashes: Vec<Vec<u8>> = sqlx::query_scalar("select request_hash from idempotency")
+        .fetch_all(&mut identity.connection().await)
+        .await
+        .unwrap();
+    let plain = Sha256::digest(wanted("amy@example.com").encode_to_vec()).to_vec();
+    assert!(!hashes.contains(&plain), "a password could be guessed from it");
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
 }

@@ -7,6 +7,7 @@ mod api_keys;
 mod audit;
 mod changes;
 mod first_start;
+mod forgotten;
 mod limits;
 mod password_links;
 mod people;

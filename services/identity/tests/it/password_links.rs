@@ -310,6 +310,9 @@ async fn an_invitation_that_is_asked_for_again_with_its_key_is_not_shown_again()
     replayed(invite(&identity, &keyed, amy.id).await.unwrap_err(), id);
     is_refused(&identity, &token).await;
     set(&identity, &second, NEW).await.unwrap();
+    // A key is for a path: another user's invitation is another request.
+    let bob = identity.create_user(&admin, wanted("bob@example.com")).await.unwrap();
+    invite(&identity, &keyed, bob.id).await.unwrap();
 }
 
 #[tokio::test]

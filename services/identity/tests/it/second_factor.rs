@@ -324,28 +324,42 @@ async fn whose_role_must_have_one_signs_in_anew_and_does_not_turn_it_off() {
 }
 
 #[tokio::test]
-async fn the_roles_of_the_first_start_are_kept() {
-    let database = Database::create().await;
-    migrate(&database).await;
-    let roles = |roles: &'static str| {
-        move |it: &mut tokio::process::Command| {
-            it.env("SECOND_FACTOR_ROLES", roles);
-        }
+async fn a_request_that_is_sent_again_shows_no_secret_twice() {
+    let identity = Identity::start().await;
+    let once = identity.admin().await.with_idempotency_key("k".parse().unwrap());
+    let secret = begin(&identity, &once, PASSWORD).await.unwrap().secret;
+    let again = begin(&identity, &once, PASSWORD).await.unwrap_err();
+    assert_eq!(again.reason(), "IDEMPOTENT_REPLAY");
+    let Error::Invalid(fields) = begin(&identity, &once, "another").await.unwrap_err() else {
+        panic!("another password is another request");
     };
-    let identity = Identity::with(database, roles(" admin, manager")).await;
-    let refused = identity.sign_in(ADMIN, PASSWORD).await.unwrap_err();
-    assert_eq!(refused.reason(), "SECOND_FACTOR_REQUIRED");
-    let identity = Identity::with(identity.stop().await, roles("")).await;
-    identity.sign_in(ADMIN, PASSWORD).await.unwrap_err();
+    assert_eq!(fields[0].code, "idempotency_key_reused");
+
+    let code = shown(&secret, 0);
+    confirm(&identity, &once, &code).await.unwrap();
+    // The code is used up, and nothing is counted against who asks for the lost answer.
+    for _ in 0..10 {
+        let again = confirm(&identity, &once, &code).await.unwrap_err();
+        assert_eq!(again.reason(), "IDEMPOTENT_REPLAY");
+    }
+    let code = shown(&secret, 1);
+    disable(&identity, &once, &code).await.unwrap();
+    disable(&identity, &once, &code).await.unwrap();
+    let kept: Vec<Vec<u8>> = sqlx::query_scalar("select request_hash from idempotency")
+        .fetch_all(&mut identity.connection().await)
+        .await
+        .unwrap();
+    assert_eq!(kept.len(), 3);
 }
 
 /// What the sign-in page works with, before there is a session.
-fn app(database: &Database) -> App {
+pub(crate) fn app(database: &Database) -> App {
     let url = Secret::from(database.url.as_str());
     App {
         read: postgres::read_pool(&url, 2, "test").unwrap(),
         write: postgres::write_pool(&url, 4, "test").unwrap(),
         gate: Gate::default(),
+        second_factors: true,
         wake: events::Wake::default(),
         revocations: std::sync::Arc::default(),
     }
@@ -387,7 +401,7 @@ async fn before_there_is_a_session_one_is_turned_on_and_asked_for() {
     assert!(!check(&code(&[7; 20], 1_000), at(1_000)).await, "not confirmed, it is no factor");
     let confirm = async |code: &str| {
         let cause = Cause::service();
-        let new = (Which::All, std::array::from_fn(|at| u8::try_from(at).unwrap()));
+        let new = (Which::All, None, std::array::from_fn(|at| u8::try_from(at).unwrap()));
         second_factor::confirm_enrolment(&app, &seal, by, code, new, &cause, at(1_000)).await
     };
     assert!(confirm(&code(&[7; 20], 998)).await.unwrap().is_none());

@@ -214,6 +214,18 @@ async fn a_password_hashed_with_less_work_is_hashed_anew_at_the_next_sign_in() {
     identity.sign_in(ADMIN, PASSWORD).await.unwrap();
 }
 
+#[tokio::test]
+async fn of_many_sign_ins_at_once_that_hash_it_anew_each_is_let_in() {
+    let identity = Identity::start().await;
+    sqlx::query("update users set hashed_password = $1")
+        .bind(weak_hash())
+        .execute(&mut identity.connection().await)
+        .await
+        .unwrap();
+    let answers = join_all((0..5).map(|_| identity.sign_in(ADMIN, PASSWORD))).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+}
+
 fn weak_hash() -> String {
     use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
     let weak =
