@@ -80,7 +80,7 @@ pub(crate) async fn withdraw(
     Ok(withdrawn.iter().map(|link| event::withdrawn(link, cause, now)).collect())
 }
 
-/// A link for a user who has no password yet or lost the link, on behalf of an admin who signed in: with it, they could sign in as that user. Asked again with
+/// A link for an active user, who may have a password already, on behalf of an admin who signed in: with it, they could sign in as that user. Asked again with
 /// the same key it is a conflict (`IDEMPOTENT_REPLAY`): the link is shown once.
 pub async fn invite(
     app: &App,

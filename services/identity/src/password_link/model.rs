@@ -24,9 +24,9 @@ const PURPOSE: &[u8] = b"salespipeline password links v1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Kind {
-    /// To set the first password.
+    /// An administrator's: to set the first password, or another one.
     Invitation,
-    /// To set another one.
+    /// To set another one, because it was forgotten.
     Reset,
 }
 

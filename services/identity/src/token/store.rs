@@ -1,4 +1,4 @@
-//! Every statement about sessions, and the one about whom a sign-in concerns.
+//! Every statement about refresh tokens and whom a sign-in concerns.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, Transaction};

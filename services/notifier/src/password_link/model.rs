@@ -25,9 +25,9 @@ pub struct News {
 /// What a link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// To set the first password.
+    /// An administrator's: to set the first password, or another one.
     Invitation,
-    /// To set another one.
+    /// To set another one, because it was forgotten.
     Reset,
 }
 
