@@ -36,8 +36,9 @@ impl Database {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let root = std::env::var("TEST_POSTGRES_URL").unwrap();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // Not the process id alone: a machine gives it again.
-        let name = format!("it_identity_{}_{number}", process::now().timestamp_micros());
+        // Neither alone: a machine gives an id again, and two processes begin within a microsecond.
+        let (id, at) = (std::process::id(), process::now().timestamp_micros());
+        let name = format!("it_identity_{id}_{at}_{number}");
         let mut root_connection = PgConnection::connect(&root).await.unwrap();
         for role in ["identity_owner", "identity"] {
             let sql = format!(
