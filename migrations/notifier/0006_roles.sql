@@ -1,8 +1,4 @@
 -- The manager of a team is told of what closes in it only as long as they are a manager: otherwise they may not see it.
 
--- As who sees the least, until identity's events tell it.
-alter table people add column role text not null default 'viewer';
-
--- They are all told once more from the beginning, and taken as newer.
-update people set version = 0;
-update inbox set position = 0 where source = 'identity';
+-- Absent until it is told: all that identity ever told of people is applied once more, by a consumer that begins at its beginning.
+alter table people add column role text;

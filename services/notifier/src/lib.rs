@@ -38,6 +38,8 @@ pub const SERVICE: &str = "notifier";
 /// The schema, from its beginning.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/notifier");
 
+/// The consumer of identity's events. Another name is another row of the inbox: everything is applied anew from the beginning, which does no harm.
+const PEOPLE: &str = "notifier-people";
 /// How long without a message before an owner is asked.
 const POLL: Duration = Duration::from_secs(5);
 
@@ -72,7 +74,12 @@ pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
             position: None,
         };
         let work = Work {
-            people: Consumer { durable: false, ..consumer("identity", identity.clone()) },
+            people: Consumer {
+                name: PEOPLE.to_owned(),
+                // Whoever sends a mail that it queued has waited for the disk, and with that for what was committed before.
+                durable: false,
+                ..consumer("identity", identity.clone())
+            },
             closings: consumer("opportunities", opportunities),
             read: read.clone(),
             write,

@@ -4,14 +4,15 @@ use sqlx::PgConnection;
 
 use super::model::{Person, Team};
 
-/// Keeps a person as they are in the newest version told.
+/// Keeps a person as they are in the newest version told. The same version told again is kept again: who kept it before may not have known of all that
+/// it says.
 pub async fn put_person(tx: &mut PgConnection, person: &Person) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into people (user_id, username, email, language, role, is_active, version) values ($1, $2, $3, $4, $5, $6, $7)
          on conflict (user_id) do update
          set username = excluded.username, email = excluded.email, language = excluded.language, role = excluded.role,
              is_active = excluded.is_active, version = excluded.version
-         where people.version < excluded.version",
+         where people.version <= excluded.version",
         person.user_id,
         person.username,
         person.email,
@@ -42,11 +43,11 @@ pub async fn put_team(tx: &mut PgConnection, team: &Team) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Those of the users who are known.
+/// Those of the users who are known. Whose role was not told yet is taken as who sees the least.
 pub async fn people(tx: &mut PgConnection, user_ids: &[i64]) -> sqlx::Result<Vec<Person>> {
     sqlx::query_as!(
         Person,
-        "select user_id, username, email, language, role, is_active, version from people where user_id = any($1)",
+        r#"select user_id, username, email, language, coalesce(role, 'viewer') as "role!", is_active, version from people where user_id = any($1)"#,
         user_ids
     )
     .fetch_all(tx)

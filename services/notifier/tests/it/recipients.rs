@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::support::{AMY, BOB, Database, noon, numbered, people, won_by};
+use crate::support::{AMY, BOB, Database, MEI, noon, numbered, people, won_by};
 
 struct Person {
     id: i64,
@@ -143,6 +143,33 @@ async fn only_who_may_see_it_is_told_whatever_the_organisation_s_setting() {
         }
     }
     assert!(told_in_all > 50, "{told_in_all}");
+}
+
+#[tokio::test]
+async fn who_was_known_without_a_role_is_told_of_what_they_lead_once_they_are_told_again() {
+    let database = Database::with_people().await;
+    let told = async |event| {
+        database.apply(&[event], noon()).await;
+        let told = database.told().await.into_iter().filter(|(id, _)| *id == MEI);
+        told.count()
+    };
+    sqlx::query("update people set role = null").execute(&database.pool).await.unwrap();
+    assert_eq!(told(won_by(BOB)).await, 0);
+    database.hear(&people(), noon()).await;
+    assert_eq!(told(won_by(BOB)).await, 1);
+    // A replica that knows nothing of roles heard of the next version first.
+    sqlx::query("update people set role = 'rep', version = 2")
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    let mut again = people();
+    for event in &mut again {
+        if let Some(Record::User(user)) = &mut event.record {
+            user.version = 2;
+        }
+    }
+    database.hear(&again, noon()).await;
+    assert_eq!(told(won_by(BOB)).await, 2);
 }
 
 #[tokio::test]
