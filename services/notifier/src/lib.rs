@@ -134,15 +134,14 @@ impl Work {
         let domain: Option<Arc<str>> = self.post.as_ref().map(|post| post.mailer.domain().into());
         let mail_domain = domain.clone();
         let people = events::consumer::run(
-            self.people,
+            Consumer { position: Some(applied.clone()), ..self.people },
             move |tx, events| {
                 consumer::apply_identity(tx, events, mail_domain.clone(), process::now())
             },
             shutdown.clone(),
         );
-        let closings = Consumer { position: Some(applied), ..self.closings };
         let closings = events::consumer::run(
-            closings,
+            Consumer { position: Some(applied), ..self.closings },
             move |tx, events| {
                 consumer::apply_opportunities(tx, events, domain.clone(), process::now())
             },

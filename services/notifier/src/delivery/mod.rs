@@ -33,7 +33,7 @@ pub struct Post {
     pub identity: Identity,
 }
 
-/// Sends what is due until `shutdown`, woken by every event that was applied. Every replica runs one; they share the work.
+/// Sends what is due until `shutdown`, woken after every event that was applied, of whichever service. Every replica runs one; they share the work.
 pub async fn run(
     pool: PgPool,
     post: Post,
