@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use sqlx::PgPool;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -23,6 +24,9 @@ use crate::{identity::Identity, password_link};
 const AT_ONCE: i64 = 8;
 /// How often the worker looks without being woken.
 const POLL: Duration = Duration::from_secs(1);
+
+/// How long identity may take to tell a link. With what the mail server may take for its commands it is within [`LEASE`].
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a worker sends with.
 #[derive(Clone, Debug)]
@@ -104,7 +108,9 @@ async fn letter(post: &Post, due: &Due) -> Result<Letter, Failure> {
             Ok(Letter { recipient, title: title.clone(), body: body.clone() })
         }
         Content::PasswordLink(id) => {
-            Ok(password_link::model::letter(&post.identity.password_link(*id).await?))
+            let link = timeout(PATIENCE, post.identity.password_link(*id)).await;
+            let link = link.map_err(|_| Failure::Passing("identity is silent".to_owned()))??;
+            Ok(password_link::model::letter(&link))
         }
     }
 }
