@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 /// The largest piece of a stream, in bytes.
 const PIECE: usize = 16 * 1024 * 1024;
 
-/// How long the next piece of a stream may take.
+/// How long a stream may take to begin, and then each piece of it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One owning service.
@@ -67,8 +67,13 @@ impl Owner {
         let aggregates = vec![aggregate.to_owned()];
         let request = StreamRecordsRequest { aggregates, from_id, to_id };
         let request = self.context().await?.stream(request);
-        let mut stream = self.client().stream_records(request).await?.into_inner();
-        let first = stream.message().await?.context("the stream ended before it began")?;
+        let mut client = self.client();
+        let opening = async {
+            let mut stream = client.stream_records(request).await?.into_inner();
+            let first = stream.message().await?.context("the stream ended before it began")?;
+            anyhow::Ok((first, stream))
+        };
+        let (first, stream) = timeout(PATIENCE, opening).await.context("the owner is silent")??;
         let position = first.position.context("the stream does not say how far it goes")?;
         // Whoever reads it may hold what appliers wait for, so a stream that stands still is an error.
         let pieces = futures::stream::try_unfold(stream, async |mut stream| {
