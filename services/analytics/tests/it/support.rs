@@ -208,11 +208,6 @@ impl Deal {
         (deal, vec![event])
     }
 
-    /// What it is now.
-    pub(crate) fn record(&self) -> &OpportunityRecord {
-        &self.record
-    }
-
     /// Changes it, and tells so.
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut OpportunityRecord)) -> Event {
         change(&mut self.record);

@@ -142,7 +142,6 @@ impl Company {
         }
         world.tell(events).await;
         let value = units.map_or(Money::ZERO, money);
-        assert_eq!(deal.record().team_id, team_id);
         self.book.push(Known {
             owner_id,
             team_id,
