@@ -72,10 +72,12 @@ pub(crate) async fn upsert_pipeline(
 
 /// Whether any opportunity is known to run through a pipeline.
 pub(crate) async fn runs_any(tx: &mut PgConnection, pipeline_id: i64) -> sqlx::Result<bool> {
-    sqlx::query_scalar("select exists (select from opportunity_facts where pipeline_id = $1)")
-        .bind(pipeline_id)
-        .fetch_one(tx)
-        .await
+    sqlx::query_scalar!(
+        r#"select exists (select from opportunity_facts where pipeline_id = $1) as "runs_any!""#,
+        pipeline_id
+    )
+    .fetch_one(tx)
+    .await
 }
 
 const FACT: &str = "opportunity_id, version, opportunity_name, customer_id, pipeline_id, stage_key, status, owner_id, team_id, currency, amount, \
