@@ -1,7 +1,7 @@
 -- The audit reads the change log newest first. identity and opportunities have the same indexes.
 --
--- Each index costs every write, so there are no more than these. Entries come in the order of time, so that both trees grow at their right
--- ends, which is the cheapest way to grow; that of one record is found by change_version_key, which is there anyway.
+-- Each index costs every write, so there are no more than these. Entries come in the order of time, so that the first tree grows at its
+-- right end, which is the cheapest way to grow; that of one record is found by change_version_key, which is there anyway.
 
 -- All entries, and those of a span of time.
 create index change_recorded_at_idx on change (recorded_at, change_id);

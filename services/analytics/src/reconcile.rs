@@ -43,7 +43,7 @@ pub async fn run(
 
 /// Compares once, tells again what differs, and answers how many ranges differ even then.
 pub async fn reconcile(pool: &PgPool, owner: &Owner) -> Result<usize> {
-    // What is under way differs, too: telling it twice does no harm.
+    // What takes longer than that is waited for differs, too: telling it twice does no harm.
     let suspect = differing(pool, owner).await?;
     for from_id in suspect.iter().take(MOST_RANGES) {
         retell(pool, owner, *from_id).await?;

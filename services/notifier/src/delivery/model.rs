@@ -1,4 +1,4 @@
-//! A delivery's life: queued, sending, and delivered, tried again later, or given up after a day.
+//! A delivery's life: queued, sending, and delivered, tried again later, given up after a day, or cancelled.
 
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -1,4 +1,4 @@
-//! Who may read an opportunity and who may change it: the one place that says so.
+//! Who may read an opportunity and who may change it: the one place in this service that says so.
 //!
 //! The rule is a list of grounds, each with the records that it opens. From it follow whether somebody may do something with a record ([`may`]),
 //! why ([`reasons`]), and the set of records that a statement asks the database for ([`Sight`]). No two of them can differ.
