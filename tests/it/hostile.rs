@@ -1,5 +1,7 @@
 //! Requests that mean no good: whatever they are answered, it is no fault of ours.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::{StreamExt as _, stream};
 use local::StackOptions;
 use reqwest::Method;
@@ -135,6 +137,11 @@ async fn cursors_may_be_forged(world: &World) {
         });
         ask_all(world, forged.collect()).await;
     }
+    // A history's is a number of microseconds: here one that no database counts to.
+    let before_time = URL_SAFE_NO_PAD.encode((-8_000_000_000_000_000_000_i64).to_be_bytes());
+    let id = world.some_opportunity().await;
+    let history = format!("/opportunities/{id}/history?cursor={before_time}");
+    assert_eq!(world.admin.get(&history).await.problem(), (400, "cursor_invalid"));
 }
 
 /// What travels on to a service must not break the connection that others use.

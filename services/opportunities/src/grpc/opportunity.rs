@@ -127,9 +127,11 @@ impl OpportunityService for Opportunities {
         let limit = list::limit(&mut invalid, message.limit);
         invalid.into_result()?;
         let after = message.cursor.as_deref().map(read_cursor).transpose()?;
-        let after =
-            after.map(|at| DateTime::from_timestamp_micros(at).ok_or_else(list::wrong_cursor));
-        let after = after.transpose()?;
+        let instant = |micros| {
+            let at = DateTime::from_timestamp_micros(micros);
+            at.filter(|at| *at >= opportunity::BEGINNING).ok_or_else(list::wrong_cursor)
+        };
+        let after = after.map(instant).transpose()?;
         let (rows, more) = opportunity::history(&self.0, &caller, message.id, after, limit).await?;
         let last = rows.last().filter(|_| more);
         let next_cursor = last.map(|last| write_cursor(last.changed_at.timestamp_micros()));

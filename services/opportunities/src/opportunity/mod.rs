@@ -85,6 +85,12 @@ pub enum Answer {
 
 const CREATE: &str = "CreateOpportunity";
 
+/// Before anything that an opportunity can have been through: the last second before the year 1.
+pub(crate) const BEGINNING: DateTime<Utc> = match DateTime::from_timestamp(-62_135_596_801, 0) {
+    Some(at) => at,
+    None => DateTime::UNIX_EPOCH,
+};
+
 /// The reason of a conflict over an `external_id`.
 pub(crate) const EXTERNAL_ID_TAKEN: &str = "EXTERNAL_ID_TAKEN";
 
@@ -391,7 +397,7 @@ pub async fn history(
     caller.require_read()?;
     let settings = state.settings.get()?;
     let sight = access::sight(&state.reads, caller, settings.visibility).await?;
-    let after = after.unwrap_or(DateTime::<Utc>::UNIX_EPOCH - chrono::TimeDelta::days(365_000));
+    let after = after.unwrap_or(BEGINNING);
     let history = store::history(&state.reads, id, after).await?;
     let history = history.filter(|it| sight.covers(it.owned));
     let mut rows = history.ok_or_else(|| not_found(id))?.rows;
