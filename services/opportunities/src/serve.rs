@@ -82,7 +82,8 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
                 stream: stream.clone(),
                 owner: ChangeSource::of_service(channel.clone(), Arc::clone(&token)),
                 poll_every: POLL,
-                durable: false,
+                // What follows a person to another team is ours.
+                durable: true,
                 position: Some(applied),
             };
             events::consumer::run(

@@ -2,13 +2,12 @@
 
 use auth::{Caller, Role};
 use events::{Event, Origin};
-use opportunities::consumer;
 use opportunities::opportunity::draft::Wish;
 use prost::Message as _;
 use proto::events::v1::FieldChange;
 use proto::identity::v1::User;
 
-use crate::support::{ADMIN, World, caller, event, identity_that_knows, now, person, wish};
+use crate::support::{ADMIN, World, caller, event, identity_that_knows, person, wish};
 
 const AMY: i64 = 1;
 const BOB: i64 = 2;
@@ -151,21 +150,6 @@ async fn what_is_reopened_is_with_its_owner_s_present_team() {
     let told = changes(&world).await.pop().unwrap();
     assert_eq!(told.r#type, "opportunity.reopened");
     assert!(told.changes.iter().any(|it| it.field == "team_id" && it.new == "8"));
-}
-
-#[tokio::test]
-async fn moved_opportunities_wait_for_the_disk_though_copies_of_people_do_not() {
-    let world = world().await;
-    world.sale(&amy()).await;
-    let mut tx = world.state.writes.begin().await.unwrap();
-    // A setting that no server of ours has by itself, for what the consumer sets; and what the server has.
-    sqlx::query("set local synchronous_commit to local").execute(&mut *tx).await.unwrap();
-    let is_usual = "select setting = reset_val from pg_settings where name = 'synchronous_commit'";
-    for (event, expected) in [(event(2, person(BOB, "rep", None)), false), (goes(2), true)] {
-        consumer::apply(&mut tx, &[event], now()).await.unwrap();
-        let found: bool = sqlx::query_scalar(is_usual).fetch_one(&mut *tx).await.unwrap();
-        assert_eq!(found, expected);
-    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::model;
 use crate::meta::Meta;
 
-/// Brings every open opportunity of a person to their team, each with its change, a few hundred at a time; how many there were. That row of
+/// Brings every open opportunity of a person to their team, each with its change, a few hundred at a time. That row of
 /// `people` has to be locked by this transaction, so that none is made for the old team meanwhile.
 pub(crate) async fn follow(
     tx: &mut PgConnection,
@@ -16,15 +16,12 @@ pub(crate) async fn follow(
     team_id: Option<i64>,
     meta: &Meta,
     cause_id: &str,
-) -> sqlx::Result<usize> {
-    let (mut count, mut after_id) = (0, 0);
+) -> sqlx::Result<()> {
+    let mut after_id = 0;
     loop {
         let chunk = store::find_elsewhere(tx, owner_id, team_id, after_id).await?;
-        let Some(last) = chunk.last() else { return Ok(count) };
+        let Some(last) = chunk.last() else { return Ok(()) };
         after_id = last.id;
-        if count == 0 {
-            store::wait_for_disk(tx).await?;
-        }
         let (mut followed, mut changes) = (Vec::with_capacity(chunk.len()), Vec::new());
         for before in &chunk {
             let after = model::follow(before, team_id, meta.recorded_at);
@@ -34,6 +31,5 @@ pub(crate) async fn follow(
         }
         store::update_team(tx, team_id, &followed).await?;
         events::outbox::append(tx, &changes).await?;
-        count += chunk.len();
     }
 }

@@ -51,9 +51,3 @@ pub(super) async fn update_team(
     .await?;
     Ok(())
 }
-
-/// Has this transaction's commit wait for the disk, though it began as one that only copies what others own.
-pub(super) async fn wait_for_disk(tx: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query!("set local synchronous_commit to default").execute(tx).await?;
-    Ok(())
-}
