@@ -31,5 +31,8 @@ pub(crate) async fn follow(
         }
         store::update_team(tx, team_id, &followed).await?;
         events::outbox::append(tx, &changes).await?;
+        if chunk.len() < store::CHUNK {
+            return Ok(());
+        }
     }
 }

@@ -5,7 +5,10 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use crate::opportunity::model::Opportunity;
 use crate::opportunity::store::{COLUMNS, detail};
 
-/// Up to 250 living open opportunities of a person that are not of that team, by id after one, which nobody else changes until this transaction ends.
+/// How many are found at once.
+pub(super) const CHUNK: usize = 250;
+
+/// Up to [`CHUNK`] living open opportunities of a person that are not of that team, by id after one, which nobody else changes until this transaction ends.
 pub(super) async fn find_elsewhere(
     tx: &mut PgConnection,
     owner_id: i64,
@@ -17,7 +20,7 @@ pub(super) async fn find_elsewhere(
          left join contacts c on c.id = o.contact_id
          left join people p on p.user_id = o.owner_id
          where o.owner_id = $1 and o.status = 'open' and o.deleted_at is null and o.team_id is distinct from $2 and o.id > $3
-         order by o.id limit 250
+         order by o.id limit {CHUNK}
          for update of o"
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
