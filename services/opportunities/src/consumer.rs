@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use events::consumer::Applying;
-use events::{Actor, ApplyError, Event, Origin, Record};
+use events::{ApplyError, Event, Record};
 use futures::FutureExt as _;
 use sqlx::PgConnection;
 
@@ -42,14 +42,7 @@ async fn apply_one(
                 team_id: user.team_id,
                 is_active: user.is_active,
             };
-            // What follows from it is part of the same request and trace.
-            let meta = Meta {
-                actor: Actor::Service("opportunities".to_owned()),
-                origin: Origin::System,
-                recorded_at: now,
-                request_id: event.request_id.clone(),
-                traceparent: event.traceparent.clone(),
-            };
+            let meta = Meta::following(now, &event.request_id, &event.traceparent);
             directory::learn(tx, &person, event.version, &meta, &event.event_id).await?;
         }
         Some(Record::Team(team)) => {

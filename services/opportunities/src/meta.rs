@@ -23,6 +23,17 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// Of what this service does by itself, as a part of the request and trace from which it follows.
+    pub(crate) fn following(at: DateTime<Utc>, request_id: &str, traceparent: &str) -> Self {
+        Self {
+            actor: Actor::Service("opportunities".to_owned()),
+            origin: Origin::System,
+            recorded_at: at,
+            request_id: request_id.to_owned(),
+            traceparent: traceparent.to_owned(),
+        }
+    }
+
     /// A change of a record.
     #[expect(clippy::too_many_arguments, reason = "each is a column of the change log")]
     pub(crate) fn change(

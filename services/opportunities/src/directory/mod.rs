@@ -3,7 +3,6 @@
 pub mod model;
 pub(crate) mod store;
 
-use events::{Actor, Origin};
 use rpc::Error;
 use sqlx::PgConnection;
 
@@ -11,19 +10,17 @@ use crate::meta::Meta;
 use crate::opportunity::follow::follow;
 use model::Person;
 
-/// A person by id, asked of identity when no event has told of them yet.
-pub(crate) async fn person(state: &crate::State, user_id: i64) -> Result<Option<Person>, Error> {
+/// A person by id, asked of identity when no event has told of them yet; `meta` is of the request that asks.
+pub(crate) async fn person(
+    state: &crate::State,
+    user_id: i64,
+    meta: &Meta,
+) -> Result<Option<Person>, Error> {
     if let Some(person) = store::person(&state.reads, user_id).await? {
         return Ok(Some(person));
     }
     let Some((person, version)) = state.identity.user(user_id).await? else { return Ok(None) };
-    let meta = Meta {
-        actor: Actor::Service("opportunities".to_owned()),
-        origin: Origin::System,
-        recorded_at: process::now(),
-        request_id: String::new(),
-        traceparent: String::new(),
-    };
+    let meta = Meta::following(meta.recorded_at, &meta.request_id, &meta.traceparent);
     let (pool, wake, known) = (state.writes.clone(), state.wake.clone(), person.clone());
     rpc::write(async move {
         let mut tx = pool.begin().await?;

@@ -119,7 +119,7 @@ pub async fn create(
     let by = caller.user_id;
     let found =
         store::prepare(&state.reads, owner_id, customer_id, folded.as_deref(), &sight, by).await?;
-    let owner = owner_of(state, caller, owner_id, found.owner).await?;
+    let owner = owner_of(state, caller, owner_id, found.owner, &meta).await?;
     if customer_id.is_some() && found.customer.is_none() {
         return Err(Invalid::default()
             .field("customer_id", "unknown_customer", "there is no such customer")
@@ -281,10 +281,11 @@ async fn owner_of(
     caller: &auth::Caller,
     owner_id: i64,
     found: Option<Person>,
+    meta: &Meta,
 ) -> Result<Person, Error> {
     let owner = match found {
         Some(owner) => Some(owner),
-        None => directory::person(state, owner_id).await?,
+        None => directory::person(state, owner_id, meta).await?,
     };
     let invalid = |code, message| Invalid::default().field("owner_id", code, message).into();
     let Some(owner) = owner else {

@@ -211,7 +211,7 @@ async fn one(state: State, by: i64, past: Past, meta: Meta) -> Result<(i64, bool
     let pipelines = state.pipelines.get()?;
     let settings = state.settings.get()?;
     let (draft, pipeline, turns) = read(&past, &pipelines, &settings, meta.recorded_at)?;
-    let owner = owner(&state, draft.owner_id).await?;
+    let owner = owner(&state, draft.owner_id, &meta).await?;
     let customer_id = match &draft.customer {
         CustomerWish::Id(id) => Some(*id),
         CustomerWish::Name(_) => None,
@@ -267,10 +267,10 @@ async fn one(state: State, by: i64, past: Past, meta: Meta) -> Result<(i64, bool
     Ok((id, true))
 }
 
-async fn owner(state: &State, owner_id: Option<i64>) -> Result<Person, Error> {
+async fn owner(state: &State, owner_id: Option<i64>, meta: &Meta) -> Result<Person, Error> {
     let unknown = || {
         Invalid::default().field("opportunity.owner_id", "unknown_user", "there is no such user")
     };
     let owner_id = owner_id.ok_or_else(unknown)?;
-    Ok(directory::person(state, owner_id).await?.ok_or_else(unknown)?)
+    Ok(directory::person(state, owner_id, meta).await?.ok_or_else(unknown)?)
 }

@@ -145,7 +145,7 @@ pub(crate) fn meta(user_id: i64) -> Meta {
         actor: Actor::User(user_id),
         origin: Origin::User,
         recorded_at: now(),
-        request_id: String::new(),
+        request_id: "request of the caller".to_owned(),
         traceparent: String::new(),
     }
 }

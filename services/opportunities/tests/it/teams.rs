@@ -165,6 +165,7 @@ async fn a_change_of_team_that_is_asked_of_identity_moves_what_is_open_too() {
     let told = changes(&world).await;
     let moved = told.iter().find(|it| it.r#type == "opportunity.updated").unwrap();
     assert_eq!((moved.aggregate_id, moved.version, &*moved.cause_id), (open, 2, ""));
+    assert_eq!(moved.request_id, "request of the caller");
     // The event comes late, and has nothing to add.
     world.tell(&[event(4, person(5, "rep", Some(SOUTH)))]).await;
     assert_eq!(changes(&world).await.len(), told.len());
