@@ -2,7 +2,6 @@
 
 use auth::Role;
 use opportunities::access::model::{Action, Owned, Sight};
-use opportunities::customer::model::is_seen;
 use opportunities::directory::model::Visibility;
 use opportunities::opportunity::draft::Wish;
 use rand::Rng as _;
@@ -20,6 +19,13 @@ struct Customer {
 }
 
 const NAME: &str = "XYZ 公司";
+
+/// The rule: a customer is seen by who sees everything, who made it, and who sees one of its living opportunities.
+fn is_seen(it: &Customer, by: i64, sight: &Sight) -> bool {
+    *sight == Sight::All
+        || it.created_by == by
+        || it.opportunities.iter().any(|opportunity| sight.covers(*opportunity))
+}
 
 /// Ten customers of one name, made by whomever, with up to two opportunities of whomever each, some of them deleted.
 async fn customers(world: &World, company: &mut Company) -> Vec<Customer> {
@@ -78,8 +84,7 @@ async fn a_customer_is_found_by_who_made_it_or_sees_one_of_its_opportunities() {
                 let sight = Sight::of(&company.standing(who), visibility, Action::Read);
                 let me = signed_in(who);
                 let theirs = Owned { owner_id: who.id, team_id: who.team_id };
-                let seen =
-                    |it: &Customer| is_seen(it.created_by, &it.opportunities, who.id, &sight);
+                let seen = |it: &Customer| is_seen(it, who.id, &sight);
 
                 // By id first: what is found by name becomes theirs.
                 let asked = company.random.random_range(0..customers.len());
