@@ -81,10 +81,6 @@ pub(super) fn filter(
         }
     }
     let zone = settings.zone;
-    let created =
-        (("created_from", it.created_from.as_deref()), ("created_to", it.created_to.as_deref()));
-    let updated =
-        (("updated_from", it.updated_from.as_deref()), ("updated_to", it.updated_to.as_deref()));
     Filter {
         stages: pipeline::stages_called(pipelines, &it.stage, it.pipeline_id, invalid),
         statuses,
@@ -106,8 +102,18 @@ pub(super) fn filter(
             day(invalid, "closed_from", it.closed_from),
             day(invalid, "closed_to", it.closed_to),
         ),
-        created: span(invalid, created.0, created.1, zone),
-        updated: span(invalid, updated.0, updated.1, zone),
+        created: span(
+            invalid,
+            ("created_from", it.created_from.as_deref()),
+            ("created_to", it.created_to.as_deref()),
+            zone,
+        ),
+        updated: span(
+            invalid,
+            ("updated_from", it.updated_from.as_deref()),
+            ("updated_to", it.updated_to.as_deref()),
+            zone,
+        ),
     }
 }
 
