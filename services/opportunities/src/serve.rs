@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::grpc::{Audit, Opportunities, PipelinesGrpc};
 use crate::identity::Identity;
 use crate::state::Known;
-use crate::{MIGRATOR, State, consumer, opportunity, pipeline};
+use crate::{MIGRATOR, State, consumer, pipeline};
 
 /// How often a consumer asks the owner when no message comes.
 const POLL: Duration = Duration::from_secs(5);
@@ -169,8 +169,7 @@ async fn wake(
 /// Forgets answers to idempotency keys when their day is over.
 async fn forget(pool: PgPool, shutdown: CancellationToken) -> Result<()> {
     while shutdown.run_until_cancelled(tokio::time::sleep(FORGET)).await.is_some() {
-        let (pool, now) = (pool.clone(), process::now());
-        if let Err(error) = opportunity::store::forget_keys(&pool, now).await {
+        if let Err(error) = idempotency::forget(&pool, process::now()).await {
             warn!(%error, "old idempotency keys were not forgotten");
         }
     }

@@ -3,16 +3,16 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
+use idempotency::Once;
 use prost::Message;
 use proto::opportunities::v1 as pb;
 use proto::opportunities::v1::opportunity_service_server::OpportunityService;
 use rpc::{Error, Invalid};
-use sha2::{Digest, Sha256};
 use tonic::{Request, Response, Status};
 
 use super::{answer, caller_and_meta, request};
 use crate::opportunity::list::{self, Ask, Sort};
-use crate::opportunity::{self, Answer, Detail, MoveWish, Once, past};
+use crate::opportunity::{self, Detail, MoveWish, past};
 use crate::{State, access};
 
 /// Serves opportunities.
@@ -25,18 +25,6 @@ impl Opportunities {
     }
 }
 
-/// The answer to a creation, to be kept for its idempotency key.
-fn encode(state: &State, detail: &Detail) -> Vec<u8> {
-    match (state.pipelines.get(), state.settings.get()) {
-        (Ok(pipelines), Ok(settings)) => {
-            let at = detail.opportunity.created_at;
-            let opportunity = answer::opportunity(detail.clone(), &pipelines, &settings, at);
-            pb::CreateOpportunityResponse { opportunity: Some(opportunity) }.encode_to_vec()
-        }
-        _ => Vec::new(),
-    }
-}
-
 #[tonic::async_trait]
 impl OpportunityService for Opportunities {
     async fn create_opportunity(
@@ -44,25 +32,21 @@ impl OpportunityService for Opportunities {
         request: Request<pb::CreateOpportunityRequest>,
     ) -> Result<Response<pb::CreateOpportunityResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
-        let key = rpc::context(&request).idempotency_key()?.map(str::to_owned);
-        let message = request.into_inner();
-        let once = key.map(|key| {
-            let request_hash = Sha256::digest(message.encode_to_vec()).to_vec();
-            Once { key, request_hash, encode }
-        });
+        let (pipelines, settings) = (self.0.pipelines.get()?, self.0.settings.get()?);
+        // As of its creation, so that it is the same whenever it is answered.
+        let created = move |detail: Detail| {
+            let at = detail.opportunity.created_at;
+            let opportunity = Some(answer::opportunity(detail, &pipelines, &settings, at));
+            pb::CreateOpportunityResponse { opportunity }
+        };
+        let written = created.clone();
+        let once =
+            Once::of(&request, move |detail: &Detail| written(detail.clone()).encode_to_vec())?;
         let mut invalid = Invalid::default();
-        let wish = request::wish(&mut invalid, message);
+        let wish = request::wish(&mut invalid, request.into_inner());
         invalid.into_result()?;
-        match opportunity::create(&self.0, &caller, wish, once, meta).await? {
-            Answer::New(detail) => {
-                let opportunity = Some(self.shown(*detail)?);
-                Ok(Response::new(pb::CreateOpportunityResponse { opportunity }))
-            }
-            Answer::Replay(bytes) => {
-                let kept = pb::CreateOpportunityResponse::decode(&*bytes);
-                Ok(Response::new(kept.map_err(|error| Error::Internal(error.into()))?))
-            }
-        }
+        let made = opportunity::create(&self.0, &caller, wish, once, meta).await?;
+        Ok(Response::new(made.into_message(created)?))
     }
 
     async fn get_opportunity(

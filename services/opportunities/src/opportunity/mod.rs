@@ -7,9 +7,10 @@ pub(crate) mod follow;
 pub mod list;
 pub mod model;
 pub mod past;
-pub(crate) mod store;
+mod store;
 
 use chrono::{DateTime, Utc};
+use idempotency::{Once, Outcome};
 use rpc::{Error, Invalid};
 use sqlx::PgConnection;
 
@@ -65,24 +66,7 @@ pub struct HistoryRow {
     pub seconds_in_from_stage: Option<i64>,
 }
 
-/// A request that is to have its effect once, however often it is sent.
-pub struct Once {
-    /// The caller's key.
-    pub key: String,
-    /// SHA-256 of the request.
-    pub request_hash: Vec<u8>,
-    /// Writes the answer down.
-    pub encode: fn(&State, &Detail) -> Vec<u8>,
-}
-
-/// What a request with an idempotency key is answered.
-pub enum Answer {
-    /// It had its effect now.
-    New(Box<Detail>),
-    /// It had its effect before; this was the answer.
-    Replay(Vec<u8>),
-}
-
+/// The operation that an idempotency key is for.
 const CREATE: &str = "CreateOpportunity";
 
 /// Before anything that an opportunity can have been through: the last second before the year 1.
@@ -99,9 +83,9 @@ pub async fn create(
     state: &State,
     caller: &auth::Caller,
     wish: Wish,
-    once: Option<Once>,
+    once: Option<Once<Detail>>,
     meta: Meta,
-) -> Result<Answer, Error> {
+) -> Result<Outcome<Detail>, Error> {
     caller.require_write()?;
     caller.require_role(&[auth::Role::Admin, auth::Role::Manager, auth::Role::Rep])?;
     let pipelines = state.pipelines.get()?;
@@ -179,18 +163,16 @@ struct Creation {
 async fn record(
     state: State,
     creation: Creation,
-    once: Option<Once>,
+    once: Option<Once<Detail>>,
     meta: Meta,
-) -> Result<Answer, Error> {
+) -> Result<Outcome<Detail>, Error> {
     let Creation { mut opportunity, moved, new_customer, contact, owner_name, sight, by } =
         creation;
     let mut tx = state.writes.begin().await?;
-    if let Some(once) = &once
-        && let Some(response) = answered(&mut tx, once, by, meta.recorded_at).await?
-    {
-        return Ok(Answer::Replay(response));
-    }
     let (at, mut changes) = (meta.recorded_at, Vec::new());
+    if let Some(response) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), at).await? {
+        return Ok(Outcome::Replay(response));
+    }
     if let Some(name) = new_customer {
         let customer =
             customer::find_or_create(&mut tx, &name, &sight, by, at, &meta, &mut changes).await?;
@@ -214,13 +196,10 @@ async fn record(
         contact.map(|contact| (contact.name, contact.email)).unzip();
     let contact_email = contact_email.flatten();
     let detail = Detail { opportunity, contact_name, contact_email, owner_name };
-    if let Some(once) = &once {
-        let response = (once.encode)(&state, &detail);
-        store::keep_answer(&mut tx, by, CREATE, &once.key, &response).await?;
-    }
+    idempotency::keep(&mut tx, by, CREATE, once.as_ref(), &detail).await?;
     tx.commit().await?;
     state.wake.wake();
-    Ok(Answer::New(Box::new(detail)))
+    Ok(Outcome::New(detail))
 }
 
 /// Adds an opportunity for the team that its owner is in now: they may have changed teams since they were read.
@@ -246,25 +225,6 @@ async fn insert(
 async fn team_of(tx: &mut PgConnection, user_id: i64) -> Result<Option<i64>, Error> {
     let team = directory::store::hold_team(tx, user_id).await?;
     team.ok_or_else(|| Error::internal("an owner who is not known"))
-}
-
-/// What a request with this key was answered, if it was; otherwise this transaction holds the key now.
-async fn answered(
-    tx: &mut PgConnection,
-    once: &Once,
-    by: i64,
-    now: DateTime<Utc>,
-) -> Result<Option<Vec<u8>>, Error> {
-    let kept = store::take_key(tx, by, CREATE, &once.key, &once.request_hash, now).await;
-    match kept.map_err(twin_is_running)? {
-        store::Kept::Nothing => Ok(None),
-        store::Kept::Answer { request_hash, response } if request_hash == once.request_hash => {
-            Ok(Some(response))
-        }
-        store::Kept::Answer { .. } => Err(Invalid::default()
-            .field("Idempotency-Key", "idempotency_key_reused", "was used for another request")
-            .into()),
-    }
 }
 
 /// An `external_id` is unique, deleted ones included; who may see the opportunity that has it is told which it is.
@@ -337,19 +297,6 @@ fn blank(draft: &Draft<'_>, id: i64, owner: &Person, by: i64) -> Opportunity {
         stage_entered_at: DateTime::<Utc>::MIN_UTC,
         deleted_at: None,
         version: 0,
-    }
-}
-
-fn twin_is_running(error: sqlx::Error) -> Error {
-    let lock_timed_out = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code == "55P03");
-    if lock_timed_out {
-        Error::conflict("IDEMPOTENCY_KEY_IN_USE", "a request with this key is still running")
-            .retry_after(std::time::Duration::from_secs(1))
-    } else {
-        error.into()
     }
 }
 

@@ -8,12 +8,13 @@ use std::task::{Context, Poll};
 use auth::{Caller, Role, ServiceToken};
 use chrono::{DateTime, Utc};
 use events::{Actor, Event, Origin, Record, Wake};
+use idempotency::Outcome;
 use local::scratch::Database;
 use opportunities::identity::Identity;
 use opportunities::meta::Meta;
 use opportunities::opportunity::draft::Wish;
 use opportunities::opportunity::model::Step;
-use opportunities::opportunity::{self, Answer, Detail, MoveWish};
+use opportunities::opportunity::{self, Detail, MoveWish};
 use opportunities::state::Known;
 use opportunities::{State, consumer, pipeline};
 use proto::events::v1::{SettingsRecord, UserRecord};
@@ -96,8 +97,8 @@ impl World {
     pub(crate) async fn make(&self, caller: &Caller, wish: Wish) -> Result<Detail, Error> {
         let meta = meta(caller.user_id);
         match opportunity::create(&self.state, caller, wish, None, meta).await? {
-            Answer::New(detail) => Ok(*detail),
-            Answer::Replay(_) => panic!("there was no key"),
+            Outcome::New(detail) => Ok(detail),
+            Outcome::Replay(_) => panic!("there was no key"),
         }
     }
 
