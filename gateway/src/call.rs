@@ -11,6 +11,8 @@ use proto::analytics::v1::report_service_client::ReportServiceClient;
 use proto::audit::v1::AuditSource;
 use proto::audit::v1::audit_service_client::AuditServiceClient;
 use proto::identity::v1::api_key_service_client::ApiKeyServiceClient;
+use proto::identity::v1::authorization_service_client::AuthorizationServiceClient;
+use proto::identity::v1::client_service_client::ClientServiceClient;
 use proto::identity::v1::password_link_service_client::PasswordLinkServiceClient;
 use proto::identity::v1::second_factor_service_client::SecondFactorServiceClient;
 use proto::identity::v1::session_service_client::SessionServiceClient;
@@ -94,6 +96,24 @@ impl Guest {
         PasswordLinkServiceClient::new(self.app.identity.clone())
     }
 
+    /// Signing in on the page.
+    pub fn authorizations(&self) -> AuthorizationServiceClient<Channel> {
+        AuthorizationServiceClient::new(self.app.identity.clone())
+    }
+
+    /// A call that changes nothing; made once more where the service could not be reached.
+    pub async fn read<C: Clone, M: Clone, T, F>(
+        &self,
+        client: C,
+        message: M,
+        call: impl Fn(C, Request<M>) -> F,
+    ) -> Result<T, rpc::Error>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        client::read(|| call(client.clone(), self.context.request(message.clone()))).await
+    }
+
     /// A call that changes something, which is made once. The gateway vouches with its own token for the address that it tells along.
     pub async fn write<M, T, F>(
         &self,
@@ -158,6 +178,11 @@ impl Call {
         ApiKeyServiceClient::new(self.guest.app.identity.clone())
     }
 
+    /// Programs that are given tokens.
+    pub fn clients(&self) -> ClientServiceClient<Channel> {
+        ClientServiceClient::new(self.guest.app.identity.clone())
+    }
+
     /// Teams.
     pub fn teams(&self) -> TeamServiceClient<Channel> {
         TeamServiceClient::new(self.guest.app.identity.clone())
@@ -209,10 +234,7 @@ impl Call {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let answer = client::read(|| {
-            let request = self.guest.context.request(message.clone());
-            call(client.clone(), request)
-        });
+        let answer = self.guest.read(client, message, call);
         answer.await.map_err(|error| self.told(error).into())
     }
 

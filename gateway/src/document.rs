@@ -29,7 +29,7 @@ next one. Every failure is an `application/problem+json` document whose `code` d
 Every answer carries `X-Request-Id`. Where there is a limit on how much a caller may ask, every answer says in `RateLimit` how many requests are \
 left (`r`) and in how many seconds all are there again (`t`; of a 429 one more), and in `RateLimit-Policy` how many there are (`q`).";
 
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 11] = [
     ("auth", "Signing in, and API keys for programs."),
     ("pipeline", "Pipelines, their stages, and the funnel as it stands."),
     ("opportunities", "What may be sold, to whom, for how much, and how far it has come."),
@@ -40,6 +40,7 @@ const TAGS: [(&str, &str); 10] = [
     ("teams", "Their teams."),
     ("settings", "What holds for the whole organisation."),
     ("audit", "Who changed what, when, from what to what."),
+    ("clients", "Programs that are given tokens (OAuth)."),
 ];
 
 /// The whole document.

@@ -28,6 +28,8 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::token::revoke_token))
         .routes(routes!(rest::password_links::request_password_reset))
         .routes(routes!(rest::password_links::set_password_by_link))
+        .routes(routes!(rest::clients::list_clients, rest::clients::create_client))
+        .routes(routes!(rest::clients::get_client, rest::clients::delete_client))
         .routes(routes!(rest::users::list_users, rest::users::create_user))
         .routes(routes!(rest::users::get_me, rest::users::update_me))
         .routes(routes!(rest::users::change_password))

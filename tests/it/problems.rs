@@ -259,7 +259,7 @@ async fn the_token_endpoint_speaks_as_its_rfc_says(world: &World) {
         (&[("password", "x")], "invalid_request"),
         (&[("grant_type", "refresh_token")], "invalid_request"),
         (&[], "invalid_request"),
-        (&[("grant_type", "client_credentials")], "unsupported_grant_type"),
+        (&[("grant_type", "implicit")], "unsupported_grant_type"),
     ] {
         let refused = world.nobody.ask_token(form).await;
         assert_eq!((refused.status, &refused.body["error"]), (400, &json!(error)), "{form:?}");

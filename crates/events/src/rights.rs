@@ -117,6 +117,9 @@ pub fn apply(revocations: &Revocations, record: &Record) {
             revocations.revoke_session(session.id);
         }
         Record::ApiKey(key) if key.revoked_at.is_some() => revocations.revoke_session(key.id),
+        Record::Client(client) if client.deleted_at.is_some() => {
+            revocations.revoke_session(client.id);
+        }
         _ => {}
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod clients;
 pub mod forecast;
 pub mod notifications;
 pub mod opportunities;

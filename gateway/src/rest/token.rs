@@ -1,30 +1,33 @@
 //! The token endpoint: forms in, and failures in the words of RFC 6749 section 5.2.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod client;
+mod failure;
 
-use axum::body::Body;
+use std::collections::BTreeMap;
+
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderValue, StatusCode};
-use proto::identity::v1::{IssueTokenRequest, RefreshTokenRequest, RevokeTokenRequest, TokenSet};
+use proto::identity::v1::{
+    ClientToken, ExchangeCodeRequest, IssueClientTokenRequest, IssueTokenRequest,
+    RefreshTokenRequest, RevokeTokenRequest, TokenSet,
+};
 use rpc::Error;
-use serde::Serialize;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ResponsesBuilder};
+use utoipa::openapi::{
+    ContentBuilder, OneOfBuilder, Ref, RefOr, ResponseBuilder, ResponsesBuilder,
+};
 use utoipa::{IntoResponses, ToSchema};
 
+use self::client::{Asking, credentials};
+pub use self::failure::TokenFailure;
 use crate::call::Guest;
-use crate::http::{self as edge, Json};
+use crate::http::{Fields, Json};
 
-/// The longest form.
-const FORM_LIMIT_BYTES: usize = 64 * 1024;
-
-/// A sign-in or a refresh.
+/// What tokens are asked for with.
 #[derive(Debug, Default, ToSchema)]
 pub struct TokenForm {
-    /// `password`, which may be left out, or `refresh_token`.
+    /// `password`, which may be left out, `refresh_token`, `authorization_code` or `client_credentials`.
     #[schema(example = "password")]
     pub grant_type: Option<String>,
     /// The e-mail address.
@@ -35,31 +38,37 @@ pub struct TokenForm {
     pub password: Option<String>,
     /// The session's latest refresh token.
     pub refresh_token: Option<String>,
-}
-
-/// Why there is no token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct TokenFailure {
-    /// `invalid_request`, `invalid_grant`, `unsupported_grant_type`, `temporarily_unavailable` or `server_error`.
-    #[schema(example = "invalid_grant")]
-    error: &'static str,
-    /// The same for people.
-    error_description: Cow<'static, str>,
-    #[serde(skip)]
+    /// The code of a sign-in on the page.
+    pub code: Option<String>,
+    /// Where it was sent.
+    pub redirect_uri: Option<String>,
+    /// The secret whose SHA-256 the code was asked for with.
+    pub code_verifier: Option<String>,
+    /// `read`, `write`: less than there is to be had.
+    pub scope: Option<String>,
+    /// The client that asks, unless HTTP Basic names it.
+    pub client_id: Option<String>,
+    /// The secret of a confidential client.
+    #[schema(format = Password)]
+    pub client_secret: Option<String>,
+    /// Whether the client is named by HTTP Basic.
     #[schema(ignore)]
-    status: StatusCode,
-    #[serde(skip)]
-    #[schema(ignore)]
-    retry_after: Option<Duration>,
+    by_header: bool,
 }
 
 /// The tokens.
 #[derive(Debug)]
-pub struct Issued(TokenSet);
+pub enum Issued {
+    /// Of a session.
+    Session(TokenSet),
+    /// Of a client that acts by itself.
+    Client(ClientToken),
+}
 
-/// Sign in
+/// Get tokens
 ///
-/// With an e-mail address and a password, or with a refresh token, which is good once. Parameters that are not known are ignored, as RFC 6749 says.
+/// With an e-mail address and a password (where that is not switched off), with a refresh token, which is good once, with the code of a sign-in on the page at
+/// `/auth/authorize`, or with a client's own credentials. A client shows who it is by HTTP Basic or in the form. Parameters that are not known are ignored, as RFC 6749 says.
 #[utoipa::path(
     post,
     path = "/auth/token",
@@ -68,29 +77,51 @@ pub struct Issued(TokenSet);
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded")
 )]
 pub async fn issue_token(guest: Guest, form: TokenForm) -> Result<Issued, TokenFailure> {
+    let by_header = form.by_header;
+    issue(&guest, form).await.map_err(|failure| failure.challenged(by_header))
+}
+
+async fn issue(guest: &Guest, form: TokenForm) -> Result<Issued, TokenFailure> {
     let mut tokens = guest.tokens();
-    let token = match form.grant_type.as_deref() {
+    let TokenForm { scope, client_id, client_secret, .. } = form;
+    let client = credentials(client_id, client_secret);
+    let issued = match form.grant_type.as_deref() {
+        // Asked for by no client: a name that comes along is ignored.
         None | Some("password") => {
             let username = given(form.username, "username is missing")?;
             let password = given(form.password, "password is missing")?;
-            let request = IssueTokenRequest { username, password };
-            let answer =
-                guest.write(request, |request| async move { tokens.issue_token(request).await });
-            answer.await?.token
+            let request = IssueTokenRequest { username, password, scope };
+            let answer = guest.write(request, async |request| tokens.issue_token(request).await);
+            answer.await?.token.map(Issued::Session)
         }
         Some("refresh_token") => {
             let refresh_token = given(form.refresh_token, "refresh_token is missing")?;
-            let request = RefreshTokenRequest { refresh_token };
+            let request = RefreshTokenRequest { refresh_token, scope, client };
+            let answer = guest.write(request, async |request| tokens.refresh_token(request).await);
+            answer.await?.token.map(Issued::Session)
+        }
+        Some("authorization_code") => {
+            let request = ExchangeCodeRequest {
+                client,
+                code: given(form.code, "code is missing")?,
+                redirect_uri: given(form.redirect_uri, "redirect_uri is missing")?,
+                code_verifier: given(form.code_verifier, "code_verifier is missing")?,
+            };
+            let answer = guest.write(request, async |request| tokens.exchange_code(request).await);
+            answer.await?.token.map(Issued::Session)
+        }
+        Some("client_credentials") => {
+            let request = IssueClientTokenRequest { client, scope };
             let answer =
-                guest.write(request, |request| async move { tokens.refresh_token(request).await });
-            answer.await?.token
+                guest.write(request, async |request| tokens.issue_client_token(request).await);
+            answer.await?.token.map(Issued::Client)
         }
         Some(_) => {
-            let known = "grant_type has to be password or refresh_token";
+            let known = "grant_type has to be password, refresh_token, authorization_code or client_credentials";
             return Err(TokenFailure::bad("unsupported_grant_type", known));
         }
     };
-    token.map(Issued).ok_or_else(|| Error::internal("identity left its answer empty").into())
+    issued.ok_or_else(|| Error::internal("identity left its answer empty").into())
 }
 
 /// Whether what is at that path, without the API's base, answers failures as RFC 6749 says.
@@ -106,13 +137,20 @@ impl<S: Sync> FromRequest<S> for TokenForm {
     type Rejection = TokenFailure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, TokenFailure> {
-        let mut fields = read_form(request).await?;
-        let mut take = |name: &str| fields.remove(name);
+        let (mut fields, Asking { client_id, client_secret, by_header }) = read(request).await?;
+        let mut take = |name: &str| fields.take(name);
         Ok(Self {
             grant_type: take("grant_type"),
             username: take("username"),
             password: take("password"),
             refresh_token: take("refresh_token"),
+            code: take("code"),
+            redirect_uri: take("redirect_uri"),
+            code_verifier: take("code_verifier"),
+            scope: take("scope"),
+            client_id,
+            client_secret,
+            by_header,
         })
     }
 }
@@ -125,6 +163,14 @@ pub struct RevocationForm {
     pub token: Option<String>,
     /// `refresh_token` or `access_token`: a hint, which is not needed.
     pub token_type_hint: Option<String>,
+    /// The client that asks, unless HTTP Basic names it; needed for the token of a confidential client.
+    pub client_id: Option<String>,
+    /// Its secret.
+    #[schema(format = Password)]
+    pub client_secret: Option<String>,
+    /// Whether the client is named by HTTP Basic.
+    #[schema(ignore)]
+    by_header: bool,
 }
 
 /// What is said of a token that is no longer good: nothing.
@@ -143,8 +189,12 @@ pub struct Revoked;
 )]
 pub async fn revoke_token(guest: Guest, form: RevocationForm) -> Result<Revoked, TokenFailure> {
     let mut tokens = guest.tokens();
-    let request = RevokeTokenRequest { token: given(form.token, "token is missing")? };
-    guest.write(request, |request| async move { tokens.revoke_token(request).await }).await?;
+    let RevocationForm { token, client_id, client_secret, by_header, .. } = form;
+    let (token, client) =
+        (given(token, "token is missing")?, credentials(client_id, client_secret));
+    let request = RevokeTokenRequest { token, client };
+    let done = guest.write(request, async |request| tokens.revoke_token(request).await).await;
+    done.map_err(|error| TokenFailure::from(error).challenged(by_header))?;
     Ok(Revoked)
 }
 
@@ -152,11 +202,55 @@ impl<S: Sync> FromRequest<S> for RevocationForm {
     type Rejection = TokenFailure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, TokenFailure> {
-        let mut fields = read_form(request).await?;
+        let (mut fields, Asking { client_id, client_secret, by_header }) = read(request).await?;
         Ok(Self {
-            token: fields.remove("token"),
-            token_type_hint: fields.remove("token_type_hint"),
+            token: fields.take("token"),
+            token_type_hint: fields.take("token_type_hint"),
+            client_id,
+            client_secret,
+            by_header,
         })
+    }
+}
+
+/// The form and the client that sends it. RFC 6749 3.2: no parameter may come twice.
+async fn read(request: Request) -> Result<(Fields, Asking), TokenFailure> {
+    let headers = request.headers().clone();
+    let mut fields = Fields::of(request).await.map_err(|problem| TokenFailure::unread(&problem))?;
+    if !fields.twice().is_empty() {
+        return Err(TokenFailure::bad("invalid_request", "a parameter came twice"));
+    }
+    let asking = Asking::of(&headers, &mut fields)?;
+    Ok((fields, asking))
+}
+
+/// RFC 6749 5.1: nobody may keep it.
+fn unkept(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+impl IntoResponse for Issued {
+    fn into_response(self) -> Response {
+        unkept(match self {
+            Self::Session(tokens) => Json(tokens).into_response(),
+            Self::Client(token) => Json(token).into_response(),
+        })
+    }
+}
+
+impl IntoResponses for Issued {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let one = OneOfBuilder::new()
+            .item(Ref::from_schema_name("TokenSet"))
+            .item(Ref::from_schema_name("ClientToken"));
+        let content = ContentBuilder::new().schema(Some(one)).build();
+        let description = "The tokens; for a client's own credentials without a refresh token.";
+        let response = ResponseBuilder::new().description(description);
+        let response = response.content("application/json", content);
+        ResponsesBuilder::new().response("200", response).build().into()
     }
 }
 
@@ -173,137 +267,11 @@ impl IntoResponses for Revoked {
     }
 }
 
-/// The fields of a form; those without a value are as good as absent.
-async fn read_form(request: Request) -> Result<BTreeMap<String, String>, TokenFailure> {
-    let form = edge::read_form(request, FORM_LIMIT_BYTES).await.map_err(|problem| {
-        let failure = TokenFailure::bad("invalid_request", "the form cannot be read");
-        match problem.status() {
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => failure,
-            status => TokenFailure { status, ..failure },
-        }
-    })?;
-    let mut fields = BTreeMap::new();
-    for (name, value) in form {
-        // RFC 6749 3.2: a parameter without a value is as good as absent, and none may come twice.
-        if !value.is_empty() && fields.insert(name, value).is_some() {
-            return Err(TokenFailure::bad("invalid_request", "a parameter came twice"));
-        }
-    }
-    Ok(fields)
-}
-
-impl TokenFailure {
-    fn new(status: StatusCode, error: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { error, error_description: detail.into(), status, retry_after: None }
-    }
-
-    fn bad(error: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, error, detail)
-    }
-
-    /// The caller has asked too much, and may ask again after that time.
-    pub fn rate_limited(after: Duration) -> Self {
-        Self::later(StatusCode::TOO_MANY_REQUESTS, Some(after))
-    }
-
-    fn later(status: StatusCode, after: Option<Duration>) -> Self {
-        let detail = "sign-in is not possible at present; try again";
-        let failure = Self::new(status, "temporarily_unavailable", detail);
-        Self { retry_after: Some(after.unwrap_or(Duration::from_secs(1))), ..failure }
-    }
-}
-
-impl From<Error> for TokenFailure {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Unauthenticated { reason, .. } if reason == "SECOND_FACTOR_REQUIRED" => {
-                let detail =
-                    "this account needs a second factor: it signs in on the sign-in page, not here";
-                Self::bad("invalid_grant", detail)
-            }
-            Error::Unauthenticated { .. } => {
-                Self::bad("invalid_grant", "the credentials are not valid")
-            }
-            Error::Invalid(_) | Error::Malformed { .. } | Error::Precondition { .. } => {
-                Self::bad("invalid_request", "a parameter is not valid")
-            }
-            Error::Exhausted { reason, retry_after, .. } if reason == "SIGN_IN_BUSY" => {
-                Self::later(StatusCode::SERVICE_UNAVAILABLE, retry_after)
-            }
-            Error::Exhausted { retry_after, .. } => {
-                Self::later(StatusCode::TOO_MANY_REQUESTS, retry_after)
-            }
-            Error::Unavailable { .. } | Error::OutcomeUnknown => {
-                Self::later(StatusCode::SERVICE_UNAVAILABLE, None)
-            }
-            error => {
-                tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "no token");
-                let detail = "something went wrong";
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", detail)
-            }
-        }
-    }
-}
-
-/// RFC 6749 5.1: nobody may keep it.
-fn unkept(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    response
-}
-
-impl IntoResponse for Issued {
-    fn into_response(self) -> Response {
-        unkept(Json(self.0).into_response())
-    }
-}
-
-impl IntoResponse for TokenFailure {
-    fn into_response(self) -> Response {
-        // Plain data: nothing in it can fail.
-        let body = serde_json::to_vec(&self).unwrap_or_default();
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(delay) = self.retry_after {
-            let seconds = u64::try_from(delay.as_millis().div_ceil(1000).max(1));
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.unwrap_or(u64::MAX)));
-        }
-        unkept(response)
-    }
-}
-
-impl IntoResponses for Issued {
-    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        Json::<TokenSet>::responses()
-    }
-}
-
-impl IntoResponses for TokenFailure {
-    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let response = |description: &str| {
-            let schema = Ref::from_schema_name("TokenFailure");
-            let content = ContentBuilder::new().schema(Some(schema)).build();
-            // What is refused before the form is read is a problem as everywhere.
-            let problem = Ref::from_schema_name("Problem");
-            let problem = ContentBuilder::new().schema(Some(problem)).build();
-            ResponseBuilder::new()
-                .description(description)
-                .content("application/json", content)
-                .content("application/problem+json", problem)
-        };
-        ResponsesBuilder::new()
-            .response("4XX", response("There is no token; `error` says why."))
-            .response("5XX", response("The system cannot answer at present."))
-            .build()
-            .into()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use http::header::CONTENT_TYPE;
+
     use super::*;
 
     async fn form(content_type: &str, body: &str) -> Result<TokenForm, TokenFailure> {
@@ -315,12 +283,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_form_is_read_and_what_it_does_not_know_is_ignored() {
-        let read = form(FORM, "username=a%40b.c&password=p+w&client_id=x&scope=").await.unwrap();
+        let read = form(FORM, "username=a%40b.c&password=p+w&colour=x&scope=").await.unwrap();
         assert_eq!(
             (read.username.as_deref(), read.password.as_deref()),
             (Some("a@b.c"), Some("p w"))
         );
-        assert_eq!(read.grant_type, None);
+        assert_eq!((read.grant_type, read.scope, read.client_id), (None, None, None));
         assert!(form("application/x-www-form-urlencoded; charset=UTF-8", "a=b").await.is_ok());
     }
 
@@ -336,28 +304,7 @@ mod tests {
                 "{body}"
             );
         }
-        let long = format!("password={}", "x".repeat(FORM_LIMIT_BYTES));
+        let long = format!("password={}", "x".repeat(64 * 1024));
         assert_eq!(form(FORM, &long).await.unwrap_err().status, 413);
-    }
-
-    #[test]
-    fn a_failure_has_the_words_of_the_rfc() {
-        for (error, status, word) in [
-            (Error::unauthenticated("INVALID_GRANT", "no"), 400, "invalid_grant"),
-            (Error::unauthenticated("SECOND_FACTOR_REQUIRED", "no"), 400, "invalid_grant"),
-            (Error::invalid("username", "too_long", "no"), 400, "invalid_request"),
-            (Error::exhausted("SIGN_IN_BUSY", "no"), 503, "temporarily_unavailable"),
-            (Error::exhausted("TOO_MANY_FAILURES", "no"), 429, "temporarily_unavailable"),
-            (Error::unavailable(anyhow::anyhow!("down")), 503, "temporarily_unavailable"),
-            (Error::OutcomeUnknown, 503, "temporarily_unavailable"),
-            (Error::internal("no"), 500, "server_error"),
-        ] {
-            let failure = TokenFailure::from(error);
-            assert_eq!((failure.status.as_u16(), failure.error), (status, word));
-            let response = failure.into_response();
-            assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
-            let busy = word == "temporarily_unavailable";
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), busy);
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use process::{
     DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, PublicUrl, Secret, Setting,
     TelemetrySettings, TlsSettings,
@@ -61,7 +61,8 @@ pub struct Config {
     #[command(flatten)]
     pub tokens: Tokens,
 
-    /// Where people find the product: `https://sales.example.com`. Links that are mailed lead there; without it none is mailed.
+    /// Where people find the product: `https://sales.example.com`. Links that are mailed lead there, without it none is mailed; and the
+    /// dashboard is told there of sign-ins.
     #[arg(long, env = "PUBLIC_URL", default_value = "", value_parser = PublicUrl::parse)]
     pub public_url: Setting<PublicUrl>,
 
@@ -128,6 +129,10 @@ pub struct Tokens {
     #[arg(long, env = "ACCESS_TOKEN_EXPIRE_MINUTES", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=1440))]
     pub access_token_expire_minutes: i64,
 
+    /// Whether the organisation's own programs may sign people in with their passwords: first_party or off.
+    #[arg(long, env = "PASSWORD_GRANT", default_value = "first_party")]
+    pub password_grant: PasswordGrant,
+
     /// The services that may ask for a token of their own: `gateway=secret,analytics=secret,…`.
     #[arg(long, env = "SERVICE_SECRETS", hide_env_values = true, default_value = "")]
     pub service_secrets: ServiceSecrets,
@@ -138,6 +143,16 @@ impl Tokens {
     pub fn second_secret_key(&self) -> Option<&Secret> {
         self.secret_key_previous.as_ref().filter(|secret| !secret.expose().is_empty())
     }
+}
+
+/// Whether an e-mail address and a password are taken at the token endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum PasswordGrant {
+    /// From the organisation's own programs.
+    FirstParty,
+    /// From nobody: people sign in on the product's own page.
+    Off,
 }
 
 /// The secret of each service.

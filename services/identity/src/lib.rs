@@ -1,11 +1,14 @@
 //! identity: who uses the product, what they may do, and the tokens by which every other service knows them.
 //!
-//! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`], [`api_key`], [`sign_in`], [`password_link`] and [`second_factor`] are the nouns; [`first_start`] is what an empty database gets;
-//! [`grpc`] is the edge. [`app`] is what use cases work with, [`cause`] what the change log says of who made a change; [`derive`] and [`seal`] are the keys that come of `SECRET_KEY`.
+//! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`], [`api_key`], [`sign_in`], [`password_link`], [`second_factor`], [`client`] and
+//! [`authorization`] are the nouns; [`first_start`] is what an empty database gets; [`grpc`] is the edge. [`app`] is what use cases work with, [`cause`] what the change
+//! log says of who made a change; [`derive`] and [`seal`] are the keys that come of `SECRET_KEY`.
 
 pub mod api_key;
 pub mod app;
+pub mod authorization;
 pub mod cause;
+pub mod client;
 pub mod config;
 pub mod derive;
 pub mod first_start;
@@ -29,12 +32,14 @@ use anyhow::Context as _;
 use auth::{Keys, Revocations, Verifier, token::Signer};
 use events::{ChangeLog, Relay, Wake, stream};
 use futures::TryStreamExt as _;
-use process::{DatabaseSettings, Latch, Secret, Work, postgres};
+use process::{DatabaseSettings, Latch, PublicUrl, Secret, Work, postgres};
 use proto::{
     audit::v1::audit_service_server::AuditServiceServer,
     events::v1::change_service_server::ChangeServiceServer,
     identity::v1::{
-        api_key_service_server::ApiKeyServiceServer, key_service_server::KeyServiceServer,
+        api_key_service_server::ApiKeyServiceServer,
+        authorization_service_server::AuthorizationServiceServer,
+        client_service_server::ClientServiceServer, key_service_server::KeyServiceServer,
         password_link_service_server::PasswordLinkServiceServer,
         second_factor_service_server::SecondFactorServiceServer,
         session_service_server::SessionServiceServer,
@@ -47,7 +52,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    config::{Config, CreateAdmin, Tokens},
+    config::{Config, CreateAdmin, PasswordGrant, Tokens},
     derive::Marker,
     password::Gate,
     password_link::model::{Key, Links},
@@ -122,6 +127,11 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
                 app: app.clone(),
                 issuer: issuer.clone(),
             }))
+            .add(AuthorizationServiceServer::new(grpc::authorization::Authorizations {
+                app: app.clone(),
+                issuer: issuer.clone(),
+            }))
+            .add(ClientServiceServer::new(grpc::client::Clients { app: app.clone() }))
             .add(KeyServiceServer::new(grpc::key::Keys { issuer }))
             .add(UserServiceServer::new(grpc::user::Users {
                 app: app.clone(),
@@ -160,6 +170,8 @@ async fn first_start(app: App, config: Config, latch: Latch) -> anyhow::Result<(
         .await
         .map_err(first_start::in_words)?;
     let given = |text: &String| !text.is_empty();
+    let public_url = config.public_url.as_ref().map(PublicUrl::as_str);
+    client::seed_dashboard(&app, public_url, now).await?;
     if let (Some(email), Some(password)) = (config.admin_email.filter(given), config.admin_password)
     {
         let salt = grpc::random()?;
@@ -202,6 +214,7 @@ async fn forget(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
             api_key::forget(&app, now).await?;
             sign_in::forget(&app, now).await?;
             password_link::forget(&app, now).await?;
+            authorization::forget(&app, now).await?;
             idempotency::forget(&app.write, now).await
         };
         if let Err(error) = forgotten.await {
@@ -270,6 +283,7 @@ fn issuer(tokens: &Tokens) -> anyhow::Result<Issuer> {
         second: second.map(|signer| signer.public_key().clone()),
         name: auth::ISSUER.to_owned(),
         life_s: tokens.access_token_expire_minutes * 60,
+        takes_passwords: tokens.password_grant == PasswordGrant::FirstParty,
     })
 }
 

@@ -91,6 +91,7 @@ async fn sign_in(identity: &Channel, settings: &Demo) -> Result<String> {
     let request = IssueTokenRequest {
         username: settings.admin_email.clone(),
         password: settings.admin_password.expose().to_owned(),
+        scope: None,
     };
     let request = client::Context::default().request(request);
     let answer = TokenServiceClient::new(identity.clone()).issue_token(request).await;

@@ -63,6 +63,7 @@ impl Row {
 
 pub(super) fn table(record: Record) -> Vec<Row> {
     let mut rows = identity_rows(record);
+    rows.extend(program_rows());
     rows.extend(book_rows(record));
     rows.extend(derived_rows());
     rows
@@ -159,6 +160,25 @@ fn identity_rows(Record { owner, .. }: Record) -> Vec<Row> {
             })
             .with(json!({"fiscal_year_start": 2})),
         row("identity.v1.SettingsService/FixCurrency", "", Services),
+    ]
+}
+
+/// Of programs, and of people who sign in for them.
+fn program_rows() -> Vec<Row> {
+    use Policy::{Admins, Open};
+    vec![
+        row("identity.v1.TokenService/ExchangeCode", "", Open),
+        row("identity.v1.TokenService/IssueClientToken", "", Open),
+        row("identity.v1.AuthorizationService/CheckAuthorization", "", Open),
+        row("identity.v1.AuthorizationService/Authorize", "", Open),
+        row("identity.v1.AuthorizationService/ListGrantTypes", "", Open),
+        row("identity.v1.ClientService/ListClients", "get /oauth-clients", Admins),
+        row("identity.v1.ClientService/GetClient", "get /oauth-clients/{id}", Admins)
+            .saying(&identity::GetClientRequest { id: ABSENT }),
+        row("identity.v1.ClientService/CreateClient", "post /oauth-clients", Admins)
+            .with(json!({})),
+        row("identity.v1.ClientService/DeleteClient", "delete /oauth-clients/{id}", Admins)
+            .saying(&identity::DeleteClientRequest { id: ABSENT, expected_version: None }),
     ]
 }
 

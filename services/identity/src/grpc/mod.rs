@@ -2,6 +2,8 @@
 
 pub mod api_key;
 pub mod audit;
+pub mod authorization;
+pub mod client;
 pub mod key;
 pub mod password_link;
 pub mod second_factor;
@@ -25,11 +27,12 @@ use crate::{
 };
 
 /// The methods that need no access token.
-pub const OPEN: [&str; 4] = [
+pub const OPEN: [&str; 5] = [
     "/salespipeline.identity.v1.TokenService/",
     "/salespipeline.identity.v1.KeyService/",
     "/salespipeline.identity.v1.PasswordLinkService/RequestPasswordReset",
     "/salespipeline.identity.v1.PasswordLinkService/SetPasswordByLink",
+    "/salespipeline.identity.v1.AuthorizationService/",
 ];
 
 /// What the change log says of a change that this request makes.

@@ -100,5 +100,6 @@ fn to_wire(session: Session, current_id: i64) -> wire::Session {
         refreshed_at: Some(session.refreshed_at.into()),
         expires_at: Some(session.expires_at.into()),
         address: session.address,
+        client: session.client,
     }
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use auth::Verifier;
 use process::Secret;
 use proto::identity::v1::{
-    IssueServiceTokenRequest, IssueServiceTokenResponse, IssueTokenRequest, IssueTokenResponse,
-    RefreshTokenRequest, RefreshTokenResponse, RevokeTokenRequest, RevokeTokenResponse, TokenSet,
+    ClientCredentials, ClientToken, ExchangeCodeRequest, ExchangeCodeResponse,
+    IssueClientTokenRequest, IssueClientTokenResponse, IssueServiceTokenRequest,
+    IssueServiceTokenResponse, IssueTokenRequest, IssueTokenResponse, RefreshTokenRequest,
+    RefreshTokenResponse, RevokeTokenRequest, RevokeTokenResponse, TokenSet,
     token_service_server::TokenService,
 };
 use tonic::{Request, Response, Status};
@@ -14,8 +16,13 @@ use tonic::{Request, Response, Status};
 use super::{origin, peer, random};
 use crate::{
     app::App,
+    authorization::{self, Exchange},
+    client::model::Credentials,
     config::ServiceSecrets,
-    token::{self, Grant, Issuer, Random},
+    token::{
+        self, Grant, Issuer, Random,
+        refresh::{self, Refresh},
+    },
 };
 
 /// Issues tokens.
@@ -38,13 +45,13 @@ impl TokenService for Tokens {
         request: Request<IssueTokenRequest>,
     ) -> Result<Response<IssueTokenResponse>, Status> {
         let (origin, peer) = (origin(&request), peer(&request));
-        let IssueTokenRequest { username, password } = request.into_inner();
+        let IssueTokenRequest { username, password, scope } = request.into_inner();
         let Self { app, issuer, .. } = self.clone();
-        let random = Random { family: random()?, secret: random()?, salt: random()? };
+        let by = (peer, Random { family: random()?, secret: random()? }, random()?);
         let password = Secret::from(password);
         let grant = rpc::write(async move {
-            let (by, now) = ((peer, random), process::now());
-            token::sign_in(&app, &issuer, &username, password, by, &origin, now).await
+            let (who, scope, now) = ((&*username, password), scope.as_deref(), process::now());
+            token::sign_in(&app, &issuer, who, scope, by, &origin, now).await
         });
         Ok(Response::new(IssueTokenResponse { token: Some(token_set(grant.await?)) }))
     }
@@ -54,13 +61,51 @@ impl TokenService for Tokens {
         request: Request<RefreshTokenRequest>,
     ) -> Result<Response<RefreshTokenResponse>, Status> {
         let origin = origin(&request);
-        let refresh_token = request.into_inner().refresh_token;
+        let RefreshTokenRequest { refresh_token, scope, client } = request.into_inner();
         let Self { app, issuer, .. } = self.clone();
         let secret = random()?;
+        let asks = Refresh { token: refresh_token, scope, credentials: client.map(credentials) };
         let grant = rpc::write(async move {
-            token::refresh(&app, &issuer, &refresh_token, secret, &origin, process::now()).await
+            refresh::refresh(&app, &issuer, asks, secret, &origin, process::now()).await
         });
         Ok(Response::new(RefreshTokenResponse { token: Some(token_set(grant.await?)) }))
+    }
+
+    async fn exchange_code(
+        &self,
+        request: Request<ExchangeCodeRequest>,
+    ) -> Result<Response<ExchangeCodeResponse>, Status> {
+        let origin = origin(&request);
+        let asked = request.into_inner();
+        let Self { app, issuer, .. } = self.clone();
+        let random = Random { family: random()?, secret: random()? };
+        let shown = Exchange {
+            credentials: asked.client.map(credentials),
+            code: asked.code,
+            redirect_uri: asked.redirect_uri,
+            verifier: asked.code_verifier,
+        };
+        let grant = rpc::write(async move {
+            authorization::exchange(&app, &issuer, shown, random, &origin, process::now()).await
+        });
+        Ok(Response::new(ExchangeCodeResponse { token: Some(token_set(grant.await?)) }))
+    }
+
+    async fn issue_client_token(
+        &self,
+        request: Request<IssueClientTokenRequest>,
+    ) -> Result<Response<IssueClientTokenResponse>, Status> {
+        let IssueClientTokenRequest { client, scope } = request.into_inner();
+        let Self { app, issuer, .. } = self.clone();
+        let credentials = client.map(credentials);
+        let issued = rpc::write(async move {
+            let (credentials, scope) = (credentials.as_ref(), scope.as_deref());
+            token::for_client(&app, &issuer, credentials, scope, process::now()).await
+        });
+        let (access_token, expires_in, scope) = issued.await?;
+        let (token_type, scope) = ("bearer".to_owned(), scope.to_string());
+        let token = Some(ClientToken { access_token, token_type, expires_in, scope });
+        Ok(Response::new(IssueClientTokenResponse { token }))
     }
 
     async fn revoke_token(
@@ -68,12 +113,13 @@ impl TokenService for Tokens {
         request: Request<RevokeTokenRequest>,
     ) -> Result<Response<RevokeTokenResponse>, Status> {
         let (origin, now) = (origin(&request), process::now());
-        let token = request.into_inner().token;
+        let RevokeTokenRequest { token, client } = request.into_inner();
         let verified = self.verifier.verify(&token, now).await.ok();
-        let app = self.app.clone();
-        rpc::write(
-            async move { token::revoke(&app, &token, verified.as_ref(), &origin, now).await },
-        )
+        let (app, credentials) = (self.app.clone(), client.map(credentials));
+        rpc::write(async move {
+            let by = (credentials.as_ref(), verified.as_ref());
+            refresh::revoke(&app, &token, by, &origin, now).await
+        })
         .await?;
         Ok(Response::new(RevokeTokenResponse {}))
     }
@@ -96,5 +142,11 @@ fn token_set(grant: Grant) -> TokenSet {
         token_type: "bearer".to_owned(),
         expires_in: grant.expires_in,
         refresh_token: grant.refresh_token.expose(),
+        scope: grant.scope.map(|scope| scope.to_string()),
     }
+}
+
+fn credentials(client: ClientCredentials) -> Credentials {
+    let ClientCredentials { client_id, client_secret } = client;
+    Credentials { client_id, secret: client_secret.map(Secret::from) }
 }

@@ -14,6 +14,7 @@ use sqlx::{Postgres, Transaction};
 use self::model::{EndReason, Rights, Session, TOLD_FOR};
 use crate::{
     app::App,
+    authorization,
     cause::Cause,
     page::{Items, Page},
     sign_in::model::Peer,
@@ -100,7 +101,33 @@ pub(crate) async fn end(
         Which::Only(id) => (Some(id), None),
         Which::Except(id) => (None, Some(id)),
     };
+    if only.is_none() {
+        // What was about to become a session.
+        authorization::store::withdraw_of_user(tx, user_id).await?;
+    }
     let ended = store::end(tx, user_id, only, except, reason.as_str(), now).await?;
+    told(tx, &ended, cause, now).await
+}
+
+/// Ends the sessions that a client was given, in that transaction; the changes are to be committed with it.
+pub(crate) async fn end_of_client(
+    tx: &mut Transaction<'_, Postgres>,
+    client_id: i64,
+    cause: &Cause,
+    now: DateTime<Utc>,
+) -> Result<Vec<Change>, Error> {
+    let reason = EndReason::ClientDeleted.as_str();
+    let ended = store::end_of_client(tx, client_id, reason, now).await?;
+    told(tx, &ended, cause, now).await
+}
+
+/// Notes that these are over and what is told of it.
+async fn told(
+    tx: &mut Transaction<'_, Postgres>,
+    ended: &[Session],
+    cause: &Cause,
+    now: DateTime<Utc>,
+) -> Result<Vec<Change>, Error> {
     let ids: Vec<i64> = ended.iter().map(|session| session.id).collect();
     store::revoke(tx, &ids, now).await?;
     Ok(ended.iter().map(|session| event::ended(session, cause, now)).collect())

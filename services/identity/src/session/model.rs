@@ -28,6 +28,8 @@ pub struct Session {
     pub end_reason: Option<String>,
     /// 1 when it began, 2 when it ended.
     pub version: i64,
+    /// The name of the program that somebody signed in for, if for one.
+    pub client: Option<String>,
 }
 
 /// How somebody signed in.
@@ -35,6 +37,8 @@ pub struct Session {
 pub enum Method {
     /// With a password, at the token endpoint.
     Password,
+    /// On the product's own page, for a program that got a code.
+    Code,
 }
 
 impl Method {
@@ -42,6 +46,7 @@ impl Method {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
+            Self::Code => "code",
         }
     }
 }
@@ -61,6 +66,10 @@ pub enum EndReason {
     EndedByAdmin,
     /// A second factor was turned on, or taken away.
     SecondFactorChanged,
+    /// The code that gave it was used twice.
+    CodeReuse,
+    /// The program that it was for is gone.
+    ClientDeleted,
 }
 
 impl EndReason {
@@ -73,6 +82,8 @@ impl EndReason {
             Self::UserInactive => "user_inactive",
             Self::EndedByAdmin => "ended_by_admin",
             Self::SecondFactorChanged => "second_factor_changed",
+            Self::CodeReuse => "code_reuse",
+            Self::ClientDeleted => "client_deleted",
         }
     }
 }

@@ -15,7 +15,8 @@ pub async fn list(
 ) -> sqlx::Result<Vec<Session>> {
     sqlx::query_as!(
         Session,
-        "select id, user_id, method, address, created_at, refreshed_at, expires_at, ended_at, end_reason, version
+        "select id, user_id, method, address, created_at, refreshed_at, expires_at, ended_at, end_reason, version,
+                (select name from clients c where c.id = sessions.client_id) as client
          from sessions
          where user_id = $1 and ended_at is null and expires_at > $2 and (created_at, id) < ($3, $4)
          order by created_at desc, id desc limit $5",
@@ -50,10 +51,31 @@ pub async fn end(
         Session,
         "update sessions set ended_at = $5, end_reason = $4, version = version + 1
          where user_id = $1 and ($2::bigint is null or id = $2) and ($3::bigint is null or id <> $3) and ended_at is null and expires_at > $5
-         returning id, user_id, method, address, created_at, refreshed_at, expires_at, ended_at, end_reason, version",
+         returning id, user_id, method, address, created_at, refreshed_at, expires_at, ended_at, end_reason, version,
+                   (select name from clients c where c.id = sessions.client_id) as client",
         user_id,
         only,
         except,
+        reason,
+        now
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// Ends the sessions of a client that are not over. Answers them as they are now.
+pub async fn end_of_client(
+    tx: &mut Transaction<'_, Postgres>,
+    client_id: i64,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Session>> {
+    sqlx::query_as!(
+        Session,
+        "update sessions set ended_at = $3, end_reason = $2, version = version + 1 where client_id = $1 and ended_at is null and expires_at > $3
+         returning id, user_id, method, address, created_at, refreshed_at, expires_at, ended_at, end_reason, version,
+                   (select name from clients c where c.id = sessions.client_id) as client",
+        client_id,
         reason,
         now
     )

@@ -26,6 +26,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// The address as it is kept and told.
+    pub fn told(self) -> Option<String> {
+        self.address.map(|address| address.to_canonical().to_string())
+    }
+
     /// The part of the address that one customer of a network has: all of IPv4's, the first half of IPv6's. Empty where it is not known.
     pub fn prefix(self) -> String {
         match self.address.map(|address| address.to_canonical()) {

@@ -1,6 +1,7 @@
 //! Tokens: signing in, staying signed in, and the tokens of services.
 
 pub mod model;
+pub mod refresh;
 pub mod store;
 
 use auth::{
@@ -15,20 +16,20 @@ use rpc::Error;
 use sqlx::{Postgres, Transaction};
 
 use self::{
-    model::{Half, RefreshToken, Standing, expires_at, hash},
+    model::{Half, RefreshToken, expires_at, hash},
     store::Account,
 };
 use crate::{
-    SERVICE,
     app::App,
     cause::{Cause, Request},
+    client::{
+        self,
+        model::{Client, Credentials, asked, scope},
+    },
     config::ServiceSecrets,
     password::{self, Salt, Verdict},
     second_factor::{self, model::Need},
-    session::{
-        self, Which,
-        model::{EndReason, Method},
-    },
+    session::{self, model::Method},
     sign_in::{self, model::Peer},
     user::model::fold_email,
 };
@@ -47,17 +48,17 @@ pub struct Issuer {
     pub name: String,
     /// Seconds that a user's token lives.
     pub life_s: i64,
+    /// Whether an e-mail address and a password are taken at the token endpoint.
+    pub takes_passwords: bool,
 }
 
-/// Randomness for one sign-in.
+/// Randomness for one session.
 #[derive(Clone, Copy)]
 pub struct Random {
     /// For the session.
     pub family: Half,
     /// For its first refresh token.
     pub secret: Half,
-    /// For the password, should it be hashed anew.
-    pub salt: Salt,
 }
 
 /// What somebody gets who signs in or stays signed in.
@@ -69,6 +70,25 @@ pub struct Grant {
     pub expires_in: i64,
     /// For the next grant.
     pub refresh_token: RefreshToken,
+    /// What the access token may be used for, where that is to be told.
+    pub scope: Option<Scope>,
+}
+
+/// For whom and for what a user's token is.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    /// The session, or what stands for one.
+    session_id: i64,
+    may_write: bool,
+    via: Via,
+}
+
+/// What a session that a client was given is got for: to the product's own ones people speak themselves, others are programs.
+fn via(client: Option<&Client>) -> Via {
+    match client {
+        Some(client) if !client.is_built_in => Via::Client,
+        Some(_) | None => Via::Session,
+    }
 }
 
 impl Issuer {
@@ -77,24 +97,19 @@ impl Issuer {
         [self.signer.public_key().clone()].into_iter().chain(self.second.clone()).collect()
     }
 
-    fn grant(
-        &self,
-        account: &Account,
-        refresh_token: RefreshToken,
-        now: DateTime<Utc>,
-    ) -> Result<Grant, Error> {
+    /// A user's token.
+    fn token(&self, account: &Account, to: Use, now: DateTime<Utc>) -> Result<String, Error> {
         let caller = Caller {
             user_id: account.user_id,
-            session_id: refresh_token.session_id,
+            session_id: to.session_id,
             role: account.role.into(),
             team_id: account.team_id,
             rights_version: account.rights_version,
-            scope: Scope::ALL,
-            via: Via::Session,
+            scope: scope(to.may_write),
+            via: to.via,
             service: None,
         };
-        let access_token = self.sign(&caller, self.life_s, now)?;
-        Ok(Grant { access_token, expires_in: self.life_s, refresh_token })
+        self.sign(&caller, self.life_s, now)
     }
 
     /// A token that tells of that caller.
@@ -110,12 +125,16 @@ impl Issuer {
 }
 
 /// A sign-in that is about to open a session.
-#[derive(Clone, Copy)]
-pub struct Opened {
+#[derive(Clone)]
+pub struct Opened<'a> {
     /// How somebody signed in.
     pub method: Method,
-    /// From where.
-    pub peer: Peer,
+    /// From where, if known.
+    pub address: Option<String>,
+    /// For which program, if for one.
+    pub client: Option<&'a Client>,
+    /// Whether its tokens may be for changing too.
+    pub may_write: bool,
     /// For the session and its first token.
     pub random: Random,
 }
@@ -125,18 +144,51 @@ pub struct Opened {
 pub async fn sign_in(
     app: &App,
     issuer: &Issuer,
-    email: &str,
-    password: Secret,
-    (peer, random): (Peer, Random),
+    (email, password): (&str, Secret),
+    wanted: Option<&str>,
+    (peer, random, salt): (Peer, Random, Salt),
     origin: &Request,
     now: DateTime<Utc>,
 ) -> Result<Grant, Error> {
+    if !issuer.takes_passwords {
+        let message = "the password grant is switched off";
+        return Err(Error::precondition("UNSUPPORTED_GRANT_TYPE", message));
+    }
+    let wanted = asked(wanted)?;
+    let checked = check_password(app, email, password, (peer, salt), now).await?;
+    let (mut tx, account) = checked.ok_or_else(invalid_grant)?;
+    if second_factor::need(&mut tx, account.user_id).await? != Need::None {
+        tx.commit().await?;
+        return Err(second_factor::required());
+    }
+    let opened = Opened {
+        method: Method::Password,
+        address: peer.told(),
+        client: None,
+        may_write: wanted.unwrap_or(true),
+        random,
+    };
+    let cause = origin.by(Actor::User(account.user_id));
+    let (grant, change) = open(&mut tx, issuer, &account, opened, &cause, now).await?;
+    app.commit(tx, &[change]).await?;
+    Ok(Grant { scope: wanted.map(scope), ..grant })
+}
+
+/// The active account of that address, if the password is its own, in a transaction that notes the success and is for what it was for. Nothing for unknown accounts, wrong
+/// passwords and inactive users, after one time. Fails where nobody may try now.
+pub(crate) async fn check_password(
+    app: &App,
+    email: &str,
+    password: Secret,
+    (peer, salt): (Peer, Salt),
+    now: DateTime<Utc>,
+) -> Result<Option<(Transaction<'static, Postgres>, Account)>, Error> {
     let attempt = sign_in::admit(app, email, peer, now).await?;
-    let (mut tx, account) = match recognise(app, email, password, random.salt).await {
+    let (mut tx, account) = match recognise(app, email, password, salt).await {
         Ok(Some(recognised)) => recognised,
         Ok(None) => {
             attempt.failed(app, now).await?;
-            return Err(invalid_grant());
+            return Ok(None);
         }
         Err(error) => {
             attempt.withdrawn(app).await?;
@@ -144,15 +196,7 @@ pub async fn sign_in(
         }
     };
     attempt.succeeded(&mut tx, now).await?;
-    if second_factor::need(&mut tx, account.user_id).await? != Need::None {
-        tx.commit().await?;
-        return Err(second_factor::required());
-    }
-    let opened = Opened { method: Method::Password, peer, random };
-    let cause = origin.by(Actor::User(account.user_id));
-    let (grant, change) = open(&mut tx, issuer, &account, opened, &cause, now).await?;
-    app.commit(tx, &[change]).await?;
-    Ok(grant)
+    Ok(Some((tx, account)))
 }
 
 /// The active account of that address whose password it is, as it is now, and the transaction that keeps it so. Hashing takes its time: where the password was
@@ -224,15 +268,17 @@ pub(crate) async fn open(
     tx: &mut Transaction<'_, Postgres>,
     issuer: &Issuer,
     account: &Account,
-    opened: Opened,
+    opened: Opened<'_>,
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<(Grant, Change), Error> {
-    let Random { family, secret, .. } = opened.random;
+    let Opened { method, address, client, may_write, random: Random { family, secret } } = opened;
     let new = store::New {
         user_id: account.user_id,
-        method: opened.method.as_str(),
-        address: opened.peer.address.map(|address| address.to_canonical().to_string()),
+        method: method.as_str(),
+        address,
+        client_id: client.map(|client| client.id),
+        may_write,
         family_hash: &hash(&family),
         secret_hash: &hash(&secret),
         expires_at: expires_at(now, now),
@@ -240,80 +286,34 @@ pub(crate) async fn open(
     let session = store::open(tx, &new, now).await?;
     tracing::info!(user_id = account.user_id, session_id = session.id, "signed in");
     let refresh_token = RefreshToken { session_id: session.id, generation: 1, family, secret };
-    let grant = issuer.grant(account, refresh_token, now)?;
+    let to = Use { session_id: session.id, may_write, via: via(client) };
+    let access_token = issuer.token(account, to, now)?;
+    let grant = Grant { access_token, expires_in: issuer.life_s, refresh_token, scope: None };
     Ok((grant, session::event::started(&session, cause, now)))
 }
 
-/// Exchanges a session's latest refresh token for the next. An earlier one ends the session: two have it, and one of them is a thief.
-pub async fn refresh(
+/// An access token and the seconds it lives for a client that acts as its user by itself, and what it may be used for.
+pub async fn for_client(
     app: &App,
     issuer: &Issuer,
-    token: &str,
-    secret: Half,
-    origin: &Request,
+    credentials: Option<&Credentials>,
+    wanted: Option<&str>,
     now: DateTime<Utc>,
-) -> Result<Grant, Error> {
-    let token = RefreshToken::parse(token).ok_or_else(invalid_grant)?;
+) -> Result<(String, i64, Scope), Error> {
+    let unauthorized = |message: &'static str| Error::precondition("UNAUTHORIZED_CLIENT", message);
+    let wanted = asked(wanted)?;
     let mut tx = app.write.begin().await?;
-    // First the user, then the session: in the order in which who changes a user takes them.
-    let owner = store::owner(&mut tx, token.session_id).await?.ok_or_else(invalid_grant)?;
-    let account = store::account(&mut tx, owner).await?;
-    let session = store::lock(&mut tx, token.session_id).await?.ok_or_else(invalid_grant)?;
-    let first_at = match session.standing(&token, now) {
-        Standing::Unknown => return Err(invalid_grant()),
-        Standing::Reused => {
-            let which = Which::Only(session.id);
-            let cause = origin.by(Actor::Service(SERVICE.to_owned()));
-            let reason = EndReason::RefreshReuse;
-            let ended = session::end(&mut tx, owner, which, reason, &cause, now).await?;
-            app.commit(tx, &ended).await?;
-            tracing::warn!(
-                user_id = owner,
-                session_id = session.id,
-                "a refresh token was used twice, the session is over"
-            );
-            return Err(invalid_grant());
-        }
-        Standing::Latest => now,
-        Standing::Previous => session.rotated_at.unwrap_or(now),
-    };
+    let client = client::authenticate(&mut tx, credentials).await?;
+    let user_id =
+        client.user_id.ok_or_else(|| unauthorized("the client acts as nobody by itself"))?;
+    let account = store::account(&mut tx, user_id).await?;
     if !account.is_active {
-        return Err(invalid_grant());
+        return Err(unauthorized("the client's user is not active"));
     }
-    // Who has one signed in with it; whose role must have one by now signs in anew and turns it on.
-    if second_factor::need(&mut tx, owner).await? == Need::Enrolment {
-        return Err(second_factor::required());
-    }
-    let next = token.next(session.generation, secret);
-    let until = expires_at(session.created_at, now);
-    store::rotate(&mut tx, &next, &token, first_at, now, until).await?;
-    tx.commit().await?;
-    issuer.grant(&account, next, now)
-}
-
-/// Ends the session that a refresh token or a verified access token belongs to. What is no token ends nothing.
-pub async fn revoke(
-    app: &App,
-    token: &str,
-    verified: Option<&Caller>,
-    origin: &Request,
-    now: DateTime<Utc>,
-) -> Result<(), Error> {
-    let mut tx = app.write.begin().await?;
-    let (session_id, owner) = if let Some(caller) = verified.filter(|it| it.via == Via::Session) {
-        (caller.session_id, Some(caller.user_id))
-    } else if let Some(token) = RefreshToken::parse(token) {
-        let session = store::lock(&mut tx, token.session_id).await?;
-        let session = session.filter(|session| session.is_of(&token));
-        (token.session_id, session.map(|session| session.user_id))
-    } else {
-        return Ok(());
-    };
-    let Some(owner) = owner else { return Ok(()) };
-    let cause = origin.by(Actor::User(owner));
-    let (which, reason) = (Which::Only(session_id), EndReason::SignedOut);
-    let ended = session::end(&mut tx, owner, which, reason, &cause, now).await?;
-    app.commit(tx, &ended).await
+    tx.rollback().await?;
+    let may_write = client.may_write && wanted.unwrap_or(true);
+    let to = Use { session_id: client.id, may_write, via: Via::Client };
+    Ok((issuer.token(&account, to, now)?, issuer.life_s, scope(may_write)))
 }
 
 /// A service's own access token and the seconds it lives, for its secret.
@@ -334,6 +334,7 @@ pub fn for_service(
     Ok((issuer.sign(&Caller::service(service), SERVICE_TOKEN_LIFE_S, now)?, SERVICE_TOKEN_LIFE_S))
 }
 
-fn invalid_grant() -> Error {
+/// What was shown for tokens is not good, or not any more, or in other hands.
+pub(crate) fn invalid_grant() -> Error {
     Error::unauthenticated("INVALID_GRANT", "wrong credentials, or they are no longer good")
 }

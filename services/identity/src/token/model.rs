@@ -80,6 +80,10 @@ pub struct Session {
     pub id: i64,
     /// Who signed in.
     pub user_id: i64,
+    /// For which program, if for one.
+    pub client_id: Option<i64>,
+    /// Whether its tokens may be for changing too.
+    pub may_write: bool,
     /// The latest token's.
     pub generation: i64,
     /// Hash of the secret that its tokens have in common.
@@ -162,6 +166,8 @@ mod tests {
         Session {
             id: 7,
             user_id: 1,
+            client_id: None,
+            may_write: true,
             generation: 3,
             family_hash: hash(&TOKEN.family),
             secret_hash: hash(&TOKEN.secret),

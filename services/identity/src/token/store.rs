@@ -72,6 +72,10 @@ pub struct New<'a> {
     pub method: &'a str,
     /// From where, if known.
     pub address: Option<String>,
+    /// For which program, if for one.
+    pub client_id: Option<i64>,
+    /// Whether its tokens may be for changing too.
+    pub may_write: bool,
     /// Hash of the secret that its tokens have in common.
     pub family_hash: &'a [u8],
     /// Hash of the secret that the first has alone.
@@ -88,33 +92,43 @@ pub async fn open(
 ) -> sqlx::Result<OwnSession> {
     sqlx::query_as!(
         OwnSession,
-        "insert into sessions (user_id, method, address, generation, family_hash, secret_hash, created_at, refreshed_at, expires_at, version)
-         values ($1, $2, $3, 1, $4, $5, $6, $6, $7, 1)
-         returning id, user_id, method, address, created_at, refreshed_at, expires_at, ended_at, end_reason, version",
+        "insert into sessions (user_id, method, address, generation, family_hash, secret_hash, created_at, refreshed_at, expires_at, version, client_id, may_write)
+         values ($1, $2, $3, 1, $4, $5, $6, $6, $7, 1, $8, $9)
+         returning id, user_id, method, address, created_at, refreshed_at, expires_at, ended_at, end_reason, version,
+                   (select name from clients c where c.id = sessions.client_id) as client",
         new.user_id,
         new.method,
         new.address,
         new.family_hash,
         new.secret_hash,
         now,
-        new.expires_at
+        new.expires_at,
+        new.client_id,
+        new.may_write
     )
     .fetch_one(&mut **tx)
     .await
 }
 
-/// Whose session that is.
-pub async fn owner(tx: &mut Transaction<'_, Postgres>, id: i64) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar!("select user_id from sessions where id = $1", id)
-        .fetch_optional(&mut **tx)
-        .await
+/// A session as it is for the moment.
+pub async fn find(tx: &mut Transaction<'_, Postgres>, id: i64) -> sqlx::Result<Option<Session>> {
+    sqlx::query_as!(
+        Session,
+        "select id, user_id, client_id, may_write, generation, family_hash, secret_hash, created_at, expires_at, ended_at, previous_generation,
+                previous_secret_hash, rotated_at
+         from sessions where id = $1",
+        id
+    )
+    .fetch_optional(&mut **tx)
+    .await
 }
 
 /// A session, which nobody else may refresh or end until the transaction ends.
 pub async fn lock(tx: &mut Transaction<'_, Postgres>, id: i64) -> sqlx::Result<Option<Session>> {
     sqlx::query_as!(
         Session,
-        "select id, user_id, generation, family_hash, secret_hash, created_at, expires_at, ended_at, previous_generation, previous_secret_hash, rotated_at
+        "select id, user_id, client_id, may_write, generation, family_hash, secret_hash, created_at, expires_at, ended_at, previous_generation,
+                previous_secret_hash, rotated_at
          from sessions where id = $1 for update",
         id
     )

@@ -47,6 +47,7 @@ async fn an_administrator_finds_who_made_whom_and_nobody_else_does() {
         ("user.created", None),
         ("session.started", None),
         ("user.created", by_itself),
+        ("client.created", by_itself),
         ("settings.created", by_itself),
     ];
     assert_eq!(told, expected);

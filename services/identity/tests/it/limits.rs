@@ -19,7 +19,11 @@ async fn from(
     email: &str,
     password: &str,
 ) -> Result<(), Error> {
-    let request = IssueTokenRequest { username: email.to_owned(), password: password.to_owned() };
+    let request = IssueTokenRequest {
+        username: email.to_owned(),
+        password: password.to_owned(),
+        scope: None,
+    };
     let context = gateway.clone().with_client_address(address.parse().unwrap());
     let mut tokens = TokenServiceClient::new(identity.channel.clone());
     Ok(tokens.issue_token(context.request(request)).await.map(drop)?)

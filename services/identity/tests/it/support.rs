@@ -108,14 +108,15 @@ impl Identity {
     }
 
     pub(crate) async fn sign_in(&self, username: &str, password: &str) -> Result<TokenSet, Error> {
-        let request =
-            IssueTokenRequest { username: username.to_owned(), password: password.to_owned() };
+        let (username, password) = (username.to_owned(), password.to_owned());
+        let request = IssueTokenRequest { username, password, scope: None };
         let answer = TokenServiceClient::new(self.channel.clone()).issue_token(request).await?;
         Ok(answer.into_inner().token.unwrap())
     }
 
     pub(crate) async fn refresh(&self, refresh_token: &str) -> Result<TokenSet, Error> {
-        let request = RefreshTokenRequest { refresh_token: refresh_token.to_owned() };
+        let refresh_token = refresh_token.to_owned();
+        let request = RefreshTokenRequest { refresh_token, ..RefreshTokenRequest::default() };
         let answer = TokenServiceClient::new(self.channel.clone()).refresh_token(request).await?;
         Ok(answer.into_inner().token.unwrap())
     }

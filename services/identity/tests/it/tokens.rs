@@ -88,7 +88,7 @@ async fn a_refresh_token_used_twice_ends_its_session_the_live_one_included() {
         let refused = identity.refresh(&token.refresh_token).await.unwrap_err();
         assert_eq!(refused.reason(), "INVALID_GRANT");
     }
-    let reason: String = sqlx::query_scalar("select end_reason from sessions where id = 1")
+    let reason: String = sqlx::query_scalar("select end_reason from sessions order by id limit 1")
         .fetch_one(&mut identity.connection().await)
         .await
         .unwrap();

@@ -100,12 +100,12 @@ async fn services_read_the_changes_in_order_and_nobody_else_does() {
     // The relay gives positions within milliseconds, also without a broker.
     let events = loop {
         let answer = changes.list_changes(service.request(request)).await.unwrap().into_inner();
-        if answer.events.len() == 3 {
+        if answer.events.len() == 4 {
             break answer.events;
         }
         tokio::task::yield_now().await;
     };
-    assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [1, 2, 3, 4]);
     let types: Vec<_> = events.iter().map(|event| event.r#type.as_str()).collect();
-    assert_eq!(types, ["settings.created", "user.created", "session.started"]);
+    assert_eq!(types, ["settings.created", "client.created", "user.created", "session.started"]);
 }

@@ -23,9 +23,10 @@ use proto::{
         change_service_server::{ChangeService, ChangeServiceServer},
     },
     identity::v1::{
-        IssueServiceTokenRequest, IssueServiceTokenResponse, IssueTokenRequest, IssueTokenResponse,
-        ListKeysRequest, ListKeysResponse, RefreshTokenRequest, RefreshTokenResponse,
-        RevokeTokenRequest, RevokeTokenResponse,
+        ExchangeCodeRequest, ExchangeCodeResponse, IssueClientTokenRequest,
+        IssueClientTokenResponse, IssueServiceTokenRequest, IssueServiceTokenResponse,
+        IssueTokenRequest, IssueTokenResponse, ListKeysRequest, ListKeysResponse,
+        RefreshTokenRequest, RefreshTokenResponse, RevokeTokenRequest, RevokeTokenResponse,
         key_service_server::{KeyService, KeyServiceServer},
         token_service_server::{TokenService, TokenServiceServer},
     },
@@ -133,6 +134,20 @@ impl TokenService for Owner {
         &self,
         _: Request<RefreshTokenRequest>,
     ) -> Result<Response<RefreshTokenResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
+    async fn exchange_code(
+        &self,
+        _: Request<ExchangeCodeRequest>,
+    ) -> Result<Response<ExchangeCodeResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
+    async fn issue_client_token(
+        &self,
+        _: Request<IssueClientTokenRequest>,
+    ) -> Result<Response<IssueClientTokenResponse>, Status> {
         Err(Status::unimplemented("not asked for"))
     }
 
