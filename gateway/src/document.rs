@@ -7,8 +7,8 @@ use serde_json::Value;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes,
-    SecurityRequirement, SecurityScheme,
+    ApiKey, ApiKeyValue, AuthorizationCode, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password,
+    Scopes, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
     ComponentsBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
@@ -55,7 +55,7 @@ pub fn document() -> OpenApi {
     let tags = TAGS.map(|(name, description)| {
         utoipa::openapi::tag::TagBuilder::new().name(name).description(Some(description)).build()
     });
-    let signed_in = ["password", "bearer", "api_key"]
+    let signed_in = ["password", "code", "bearer", "api_key"]
         .map(|scheme| SecurityRequirement::new::<_, [&str; 0], &str>(scheme, []));
     let base = OpenApiBuilder::new()
         .info(info)
@@ -115,7 +115,11 @@ fn components(document: &OpenApi) -> utoipa::openapi::Components {
     let paths = serde_json::to_value(&document.paths).unwrap_or_default();
     need(&paths, &all, &mut needed);
     let schemas = all.into_iter().filter(|(name, _)| needed.contains(name));
-    let password = Password::new(format!("{}/auth/token", router::BASE), Scopes::new());
+    let token_url = format!("{}/auth/token", router::BASE);
+    let password = Password::new(&token_url, Scopes::new());
+    let scopes = [("read", "Read what you can see."), ("write", "Change it in your name.")];
+    let page = format!("{}/auth/authorize", router::BASE);
+    let code = AuthorizationCode::new(page, token_url, Scopes::from_iter(scopes));
     ComponentsBuilder::new()
         .schemas_from_iter(schemas)
         .security_scheme(
@@ -123,6 +127,13 @@ fn components(document: &OpenApi) -> utoipa::openapi::Components {
             SecurityScheme::OAuth2(OAuth2::with_description(
                 [Flow::Password(password)],
                 "Signs in with an e-mail address and a password.",
+            )),
+        )
+        .security_scheme(
+            "code",
+            SecurityScheme::OAuth2(OAuth2::with_description(
+                [Flow::AuthorizationCode(code)],
+                "Signs in on the sign-in page, as programs have people do.",
             )),
         )
         .security_scheme(

@@ -4,7 +4,8 @@
 //! In reading order: [`router`] is the table of all URLs, [`rest`] has a handler for each, a few lines long, which speak through a
 //! [`call::Call`] (who asks, and what travels along) to the services of [`app`]. [`http`] is how requests are read and answers written,
 //! [`document`] what is documented, [`admit`] who a request comes from, [`api_key`] what stands for a key and [`limit`] how much they may ask, [`observe`]
-//! what is measured of every request, [`pages`] how pages for people look.
+//! what is measured of every request, [`pages`] how pages for people look, [`issuer`] by which name
+//! programs know the authorization server.
 
 pub mod admit;
 pub mod api_key;
@@ -13,6 +14,7 @@ pub mod call;
 pub mod config;
 pub mod document;
 pub mod http;
+pub mod issuer;
 pub mod limit;
 pub mod observe;
 pub mod pages;

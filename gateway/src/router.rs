@@ -28,6 +28,8 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::token::revoke_token))
         .routes(routes!(rest::password_links::request_password_reset))
         .routes(routes!(rest::password_links::set_password_by_link))
+        // Pages: not part of the documented API.
+        .route("/auth/authorize", get(rest::authorize::show_sign_in).post(rest::authorize::sign_in))
         .routes(routes!(rest::clients::list_clients, rest::clients::create_client))
         .routes(routes!(rest::clients::get_client, rest::clients::delete_client))
         .routes(routes!(rest::users::list_users, rest::users::create_user))
@@ -89,11 +91,22 @@ pub fn router(app: App, readiness: &Readiness) -> Router {
         .with_state(app.clone())
         .fallback(async || Problem::not_found())
         .layer(from_fn_with_state(app.clone(), admit));
+    let well_known = Router::new()
+        .route("/oauth-authorization-server", get(rest::well_known::get_authorization_server))
+        .route("/jwks.json", get(rest::well_known::get_keys))
+        .with_state(app.clone())
+        .layer(from_fn_with_state(app.clone(), admit));
     let pages = pages().with_state(app.clone()).layer(from_fn_with_state(app, admit));
+    // The documentation signs people in as the dashboard does.
+    let dashboard = utoipa_swagger_ui::oauth::Config::new()
+        .client_id("dashboard")
+        .use_pkce_with_authorization_code_grant(true);
+    let docs = SwaggerUi::new("/docs").url("/openapi.json", document::document()).oauth(dashboard);
     Router::new()
         .nest(BASE, api)
         .merge(pages)
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", document::document()))
+        .nest("/.well-known", well_known)
+        .merge(docs)
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .merge(process::ops::health(readiness.clone()))
         .layer(CatchPanicLayer::new())

@@ -15,6 +15,7 @@ mod invitations;
 mod limits;
 mod matrix;
 mod money;
+mod oauth;
 mod outage;
 mod paging;
 mod problems;

@@ -32,7 +32,7 @@ pub struct Page {
     /// What stands below the heading, as HTML.
     pub body: String,
     /// Where its forms may lead besides this site, as sources of a content security policy: `https:`. Browsers look at where an answer to a form redirects, too.
-    pub leads_to: Vec<&'static str>,
+    pub leads_to: Vec<String>,
 }
 
 impl Page {
@@ -88,7 +88,7 @@ mod tests {
             language: Language::En,
             title: "<b>".to_owned(),
             body: "<p>Hello</p>\n".to_owned(),
-            leads_to: vec!["https:"],
+            leads_to: vec!["https:".to_owned()],
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod authorize;
 pub mod clients;
 pub mod forecast;
 pub mod notifications;
@@ -15,3 +16,4 @@ pub mod settings;
 pub mod teams;
 pub mod token;
 pub mod users;
+pub mod well_known;

@@ -1,0 +1,223 @@
+//! The authorization endpoint (RFC 6749 section 4.1, RFC 7636, RFC 9207): shows the sign-in page, and sends people back with a code.
+//!
+//! The request stays in the address of the form as it came, so that nothing is kept between page and sign-in.
+
+use std::time::Duration;
+
+use axum::extract::{OriginalUri, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use proto::identity::v1::{
+    AuthorizationRequest, AuthorizeRequest, AuthorizingClient, CheckAuthorizationRequest,
+    authorize_response, check_authorization_response,
+};
+use rpc::Error;
+
+use crate::app::App;
+use crate::call::Guest;
+use crate::http::Fields;
+use crate::issuer::{is_secure, issuer};
+use crate::pages::Language;
+use crate::pages::form_token::{self, FormToken};
+use crate::pages::sign_in::{self, Complaint, SignIn};
+use crate::router::BASE;
+
+/// A request that came to the endpoint.
+struct Asked {
+    authorization: AuthorizationRequest,
+    state: Option<String>,
+    language: Language,
+    /// The form's address: this endpoint with the request as it came.
+    action: String,
+    /// Whether it says twice who asks or where the answer goes: nobody is sent anywhere then.
+    is_ambiguous: bool,
+    /// Whether it says anything twice: the program is told so.
+    says_twice: bool,
+    issuer: Option<String>,
+    is_secure: bool,
+}
+
+/// Shows the page.
+pub async fn show_sign_in(
+    State(app): State<App>,
+    guest: Guest,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let asked = Asked::of(&app, uri.query().unwrap_or_default(), &headers);
+    match asked.check(&guest).await {
+        Ok(client) => asked.form(&client, &headers, "", None),
+        Err(answer) => answer,
+    }
+}
+
+/// Signs somebody in and sends them back to the program with a code, or shows the page again.
+pub async fn sign_in(
+    State(app): State<App>,
+    guest: Guest,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let asked = Asked::of(&app, uri.query().unwrap_or_default(), &headers);
+    let mut fields = match Fields::of(request).await {
+        Ok(fields) => fields,
+        Err((status, _)) => return sign_in::refusal(asked.language, status, "invalid_request"),
+    };
+    let client = match asked.check(&guest).await {
+        Ok(client) => client,
+        Err(answer) => return answer,
+    };
+    let username = fields.take("username").unwrap_or_default();
+    let again = |complaint| asked.form(&client, &headers, &username, Some(complaint));
+    let token = fields.take(form_token::FIELD);
+    if !FormToken::is_shown(&headers, asked.is_secure, token.as_deref()) {
+        return again(Complaint::Stale);
+    }
+    if fields.take("action").as_deref() == Some("deny") {
+        return asked.refuse("access_denied", "nobody signed in");
+    }
+    let Some(password) = fields.take("password").filter(|_| !username.is_empty()) else {
+        return again(Complaint::Wrong);
+    };
+    let authorization = Some(asked.authorization.clone());
+    let request = AuthorizeRequest { authorization, username: username.clone(), password };
+    let mut service = guest.authorizations();
+    let answer = guest.write(request, |request| async move { service.authorize(request).await });
+    match answer.await.map(|answer| answer.outcome) {
+        Ok(Some(authorize_response::Outcome::Code(code))) => {
+            asked.redirect(&[("code", &code.code)])
+        }
+        Ok(Some(authorize_response::Outcome::Wrong(_))) => again(Complaint::Wrong),
+        Ok(Some(authorize_response::Outcome::SecondFactor(_))) => again(Complaint::SecondFactor),
+        Ok(Some(authorize_response::Outcome::Refusal(it))) => {
+            asked.refuse(&it.error, &it.description)
+        }
+        Ok(None) => asked.fail(Error::internal("identity left its answer empty")),
+        Err(Error::Exhausted { reason, retry_after, .. }) if reason == "TOO_MANY_FAILURES" => {
+            again(Complaint::TooMany(retry_after.unwrap_or(Duration::from_secs(1))))
+        }
+        Err(Error::Exhausted { .. } | Error::Unavailable { .. } | Error::OutcomeUnknown) => {
+            again(Complaint::Unavailable)
+        }
+        Err(error) => asked.fail(error),
+    }
+}
+
+impl Asked {
+    fn of(app: &App, query: &str, headers: &HeaderMap) -> Self {
+        let mut fields = Fields::parse(query.as_bytes());
+        let mut text = |name: &str| fields.take(name).unwrap_or_default();
+        let authorization = AuthorizationRequest {
+            client_id: text("client_id"),
+            redirect_uri: text("redirect_uri"),
+            response_type: text("response_type"),
+            scope: text("scope"),
+            code_challenge: text("code_challenge"),
+            code_challenge_method: text("code_challenge_method"),
+        };
+        let language = Language::of(fields.take("ui_locales").as_deref(), headers);
+        let (state, twice) = (fields.take("state"), fields.twice());
+        Self {
+            authorization,
+            state: state.filter(|_| !twice.contains("state")),
+            language,
+            action: format!("{BASE}/auth/authorize?{query}"),
+            is_ambiguous: twice.contains("client_id") || twice.contains("redirect_uri"),
+            says_twice: !twice.is_empty(),
+            issuer: issuer(app, headers),
+            is_secure: is_secure(app),
+        }
+    }
+
+    /// Who asks, if they may; else the answer to the request.
+    async fn check(&self, guest: &Guest) -> Result<AuthorizingClient, Response> {
+        if self.is_ambiguous {
+            let error = Error::Malformed {
+                reason: "INVALID_REQUEST".into(),
+                message: "it says twice who asks or where the answer goes".to_owned(),
+            };
+            return Err(self.fail(error));
+        }
+        let authorization = Some(self.authorization.clone());
+        let request = CheckAuthorizationRequest { authorization };
+        let answer = guest.read(guest.authorizations(), request, |mut it, request| async move {
+            it.check_authorization(request).await
+        });
+        match answer.await.map_err(|error| self.fail(error))?.outcome {
+            Some(check_authorization_response::Outcome::Client(_)) if self.says_twice => {
+                Err(self.refuse("invalid_request", "a parameter came twice"))
+            }
+            Some(check_authorization_response::Outcome::Client(client)) => Ok(client),
+            Some(check_authorization_response::Outcome::Refusal(it)) => {
+                Err(self.refuse(&it.error, &it.description))
+            }
+            None => Err(self.fail(Error::internal("identity left its answer empty"))),
+        }
+    }
+
+    fn form(
+        &self,
+        client: &AuthorizingClient,
+        headers: &HeaderMap,
+        username: &str,
+        complaint: Option<Complaint>,
+    ) -> Response {
+        let token = match FormToken::of(headers, self.is_secure) {
+            Ok(token) => token,
+            Err(error) => return self.fail(error),
+        };
+        SignIn {
+            language: self.language,
+            client: &client.name,
+            is_first_party: client.is_first_party,
+            may_write: client.scopes.iter().any(|scope| scope == "write"),
+            redirect_uri: &self.authorization.redirect_uri,
+            action: &self.action,
+            token: &token,
+            username,
+            complaint,
+        }
+        .page()
+    }
+
+    /// Tells the program why there is no code. Only once identity has said that the redirect URI is the client's.
+    fn refuse(&self, error: &str, description: &str) -> Response {
+        self.redirect(&[("error", error), ("error_description", description)])
+    }
+
+    /// Sends people back to the program, with its state and, where it is known, our name.
+    fn redirect(&self, answer: &[(&str, &str)]) -> Response {
+        let uri = &self.authorization.redirect_uri;
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(answer);
+        query.extend_pairs(self.state.as_deref().map(|state| ("state", state)));
+        query.extend_pairs(self.issuer.as_deref().map(|issuer| ("iss", issuer)));
+        let separator = if uri.contains('?') { '&' } else { '?' };
+        let Ok(location) = HeaderValue::try_from(format!("{uri}{separator}{}", query.finish()))
+        else {
+            return self.fail(Error::internal("a redirect URI stands in no header"));
+        };
+        let headers = [
+            (LOCATION, location),
+            (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        ];
+        (StatusCode::SEE_OTHER, headers).into_response()
+    }
+
+    /// The page that says that nobody can sign in.
+    fn fail(&self, error: Error) -> Response {
+        let code = error.reason().to_lowercase();
+        let status = match error {
+            Error::Malformed { .. } | Error::Invalid(_) => StatusCode::BAD_REQUEST,
+            Error::Unavailable { .. } | Error::Exhausted { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            error => {
+                tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "no page");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        sign_in::refusal(self.language, status, &code)
+    }
+}
