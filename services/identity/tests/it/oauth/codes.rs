@@ -6,14 +6,14 @@ use proto::identity::v1::{
     AuthorizationRequest, CheckAuthorizationRequest, Client, ClientCredentials, ClientKind,
     CreateClientRequest, EndUserSessionsRequest, ExchangeCodeRequest, IssueTokenRequest,
     ListGrantTypesRequest, RefreshTokenRequest, RevokeTokenRequest, TokenSet,
-    authorization_service_client::AuthorizationServiceClient, check_authorization_response,
-    session_service_client::SessionServiceClient,
+    authorization_service_client::AuthorizationServiceClient, authorize_response,
+    check_authorization_response, session_service_client::SessionServiceClient,
 };
 use rpc::Error;
 
 use super::{
-    CHALLENGE, URI, asks, authorize, caller, code, credentials, draft, exchange, make, reason,
-    refresh, sessions, shows, tokens,
+    CHALLENGE, URI, asks, authorize, caller, code, credentials, draft, exchange, make, outcome,
+    reason, refresh, sessions, shows, tokens,
 };
 use crate::support::{ADMIN, Identity, PASSWORD};
 
@@ -259,4 +259,16 @@ async fn a_page_names_who_asks_or_the_program_is_told_why_not() {
     let elsewhere =
         AuthorizationRequest { redirect_uri: "https://evil.example/".to_owned(), ..asks(&client) };
     assert_eq!(reason(check(elsewhere).await), "REDIRECT_URI_UNKNOWN");
+}
+
+#[tokio::test]
+async fn who_needs_a_second_factor_gets_no_code_for_a_password() {
+    let identity = Identity::start().await;
+    let client = make(&identity, &identity.admin().await, draft(ClientKind::Public)).await;
+    let must = "update settings set second_factor_roles = '{admin}'";
+    sqlx::query(must).execute(&mut identity.connection().await).await.unwrap();
+    let right = outcome(&identity, asks(&client), PASSWORD).await.unwrap();
+    assert!(matches!(right, authorize_response::Outcome::SecondFactor(_)), "{right:?}");
+    let wrong = outcome(&identity, asks(&client), "wrong").await.unwrap();
+    assert!(matches!(wrong, authorize_response::Outcome::Wrong(_)), "{wrong:?}");
 }

@@ -61,22 +61,31 @@ pub(super) fn asks(client: &Client) -> AuthorizationRequest {
     }
 }
 
-/// The code of a sign-in; none with a wrong password.
-pub(super) async fn authorize(
+/// What a sign-in on the page comes to.
+pub(super) async fn outcome(
     identity: &Identity,
     asks: AuthorizationRequest,
     password: &str,
-) -> Result<Option<String>, Error> {
+) -> Result<authorize_response::Outcome, Error> {
     let request = AuthorizeRequest {
         authorization: Some(asks),
         username: ADMIN.to_owned(),
         password: password.to_owned(),
     };
     let mut service = AuthorizationServiceClient::new(identity.channel.clone());
-    match service.authorize(request).await?.into_inner().outcome.unwrap() {
+    Ok(service.authorize(request).await?.into_inner().outcome.unwrap())
+}
+
+/// Its code; none with a wrong password.
+pub(super) async fn authorize(
+    identity: &Identity,
+    asks: AuthorizationRequest,
+    password: &str,
+) -> Result<Option<String>, Error> {
+    match outcome(identity, asks, password).await? {
         authorize_response::Outcome::Code(code) => Ok(Some(code.code)),
         authorize_response::Outcome::Wrong(_) => Ok(None),
-        authorize_response::Outcome::Refusal(refusal) => panic!("{refusal:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
