@@ -16,7 +16,9 @@ use tonic_prost_build::Builder;
 #[path = "build/form.rs"]
 mod form;
 
-use form::{annotate_enum, camel, derives, form, is_flat, map_value, path, rust, scalar};
+use form::{
+    annotate_enum, camel, choice, derives, form, is_flat, map_value, oneofs, path, rust, scalar,
+};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -222,7 +224,7 @@ impl Rest {
                     build = build.field_attribute(path(&field), self.field(&field)?);
                 }
             }
-            for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
+            for oneof in oneofs(&message) {
                 build = self.annotate_oneof(build, &message, &oneof)?;
             }
         }
@@ -353,7 +355,9 @@ impl Rest {
         let messages = self.messages();
         let names = messages.iter().map(|message| rust(message.full_name()));
         let enums = self.enums.keys().map(|name| rust(name));
-        for name in names.chain(enums).chain(SCALARS.map(|(_, rust)| rust.to_owned())) {
+        let oneofs = messages.iter().flat_map(oneofs).map(|oneof| rust(&choice(&oneof)));
+        for name in names.chain(enums).chain(oneofs).chain(SCALARS.map(|(_, rust)| rust.to_owned()))
+        {
             writeln!(text, "        schema::<{name}>(),")?;
         }
         writeln!(text, "    ]\n}}\n")?;

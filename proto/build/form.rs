@@ -1,6 +1,8 @@
 //! Forms and names: how a field looks in JSON and in Rust, worked out from its descriptor alone.
 
-use protox::prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use protox::prost_reflect::{
+    EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor,
+};
 use tonic_prost_build::Builder;
 
 use crate::{Outcome, SCALARS};
@@ -112,6 +114,17 @@ pub(crate) fn snake(name: &str) -> String {
         text.extend(letter.to_lowercase());
     }
     text
+}
+
+/// The choices of a message; a field that is only optional is none.
+pub(crate) fn oneofs(message: &MessageDescriptor) -> Vec<OneofDescriptor> {
+    message.oneofs().filter(|oneof| !oneof.is_synthetic()).collect()
+}
+
+/// `salespipeline.identity.v1.AuthorizeResponse.outcome` → `salespipeline.identity.v1.authorize_response.Outcome`, as the generated type is called.
+pub(crate) fn choice(oneof: &OneofDescriptor) -> String {
+    let parent = oneof.parent_message();
+    format!("{}.{}.{}", parent.package_name(), snake(parent.name()), camel(oneof.name()))
 }
 
 /// `contact_person` → `ContactPerson`.

@@ -63,7 +63,9 @@ pub async fn sign_in(
     let asked = Asked::of(&app, uri.query().unwrap_or_default(), &headers);
     let mut fields = match Fields::of(request).await {
         Ok(fields) => fields,
-        Err((status, _)) => return sign_in::refusal(asked.language, status, "invalid_request"),
+        Err(problem) => {
+            return sign_in::refusal(asked.language, problem.status(), problem.code());
+        }
     };
     let client = match asked.check(&guest).await {
         Ok(client) => client,

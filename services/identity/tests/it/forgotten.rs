@@ -50,7 +50,10 @@ async fn what_is_over_is_forgotten_after_its_time_and_not_before() {
     }
     let ended = identity.sign_in(ADMIN, PASSWORD).await.unwrap();
     let mut tokens = TokenServiceClient::new(identity.channel.clone());
-    tokens.revoke_token(RevokeTokenRequest { token: ended.refresh_token }).await.unwrap();
+    tokens
+        .revoke_token(RevokeTokenRequest { token: ended.refresh_token, client: None })
+        .await
+        .unwrap();
     identity.sign_in(ADMIN, "wrong").await.unwrap_err();
 
     let app = app(&identity.database);

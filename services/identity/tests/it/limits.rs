@@ -137,7 +137,8 @@ async fn what_is_tried_by_a_session_counts_for_where_it_was_opened_and_not_for_t
     let session = async |name: &str, address: &str| {
         let email = format!("{name}@example.com");
         identity.create_user(&admin, wanted(&email)).await.unwrap();
-        let request = IssueTokenRequest { username: email, password: PASSWORD.to_owned() };
+        let request =
+            IssueTokenRequest { username: email, password: PASSWORD.to_owned(), scope: None };
         let context = gateway.clone().with_client_address(address.parse().unwrap());
         let mut tokens = TokenServiceClient::new(identity.channel.clone());
         let answer = tokens.issue_token(context.request(request)).await.unwrap();
