@@ -40,8 +40,8 @@ pub enum Complaint {
     Wrong,
     /// There were too many wrong ones; after that time there may be another.
     TooMany(Duration),
-    /// The password is right, and a second factor is needed, which this page does not ask for.
-    SecondFactor,
+    /// That is no code of the second factor, or one that was used.
+    WrongCode,
     /// It cannot be checked at present.
     Unavailable,
     /// The form is not from a page that this browser was shown lately.
@@ -52,7 +52,7 @@ impl SignIn<'_> {
     /// The page with the form.
     pub fn page(&self) -> Response {
         let words = words(self.language);
-        let mut response = Page {
+        let response = Page {
             status: self.complaint.map_or(StatusCode::OK, Complaint::status),
             language: self.language,
             title: words.title.to_owned(),
@@ -60,14 +60,7 @@ impl SignIn<'_> {
             leads_to: leads_to(self.redirect_uri),
         }
         .into_response();
-        let headers = response.headers_mut();
-        if let Some(cookie) = self.token.cookie() {
-            headers.append(SET_COOKIE, cookie);
-        }
-        if let Some(seconds) = self.complaint.and_then(Complaint::wait) {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
+        with_form(response, self.token, self.complaint)
     }
 
     fn body(&self, words: &Words) -> String {
@@ -133,6 +126,22 @@ impl SignIn<'_> {
     }
 }
 
+/// A page with a form: its cookie, and when it may be sent again.
+pub(super) fn with_form(
+    mut response: Response,
+    token: &FormToken,
+    complaint: Option<Complaint>,
+) -> Response {
+    let headers = response.headers_mut();
+    if let Some(cookie) = token.cookie() {
+        headers.append(SET_COOKIE, cookie);
+    }
+    if let Some(seconds) = complaint.and_then(Complaint::wait) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
 /// The page of a program that did not ask well: nobody is sent anywhere.
 pub fn refusal(language: Language, status: StatusCode, code: &str) -> Response {
     let words = words(language);
@@ -143,9 +152,9 @@ pub fn refusal(language: Language, status: StatusCode, code: &str) -> Response {
 }
 
 impl Complaint {
-    fn status(self) -> StatusCode {
+    pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::Wrong | Self::SecondFactor => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Wrong | Self::WrongCode => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Stale => StatusCode::FORBIDDEN,
@@ -159,11 +168,11 @@ impl Complaint {
                 u64::try_from(wait.as_millis().div_ceil(1_000)).ok().map(|seconds| seconds.max(1))
             }
             Self::Unavailable => Some(1),
-            Self::Wrong | Self::SecondFactor | Self::Stale => None,
+            Self::Wrong | Self::WrongCode | Self::Stale => None,
         }
     }
 
-    fn text(self, language: Language) -> String {
+    pub(super) fn text(self, language: Language) -> String {
         let seconds = self.wait().unwrap_or_default();
         match (self, language) {
             (Self::Wrong, Language::En) => "The e-mail address or the password is wrong.".to_owned(),
@@ -174,11 +183,11 @@ impl Complaint {
             (Self::TooMany(_), Language::ZhTw) => {
                 format!("錯誤次數過多，請在 {seconds} 秒後再試。")
             }
-            (Self::SecondFactor, Language::En) => {
-                "This account needs a second factor, which cannot be asked for here yet.".to_owned()
+            (Self::WrongCode, Language::En) => {
+                "The code is wrong, or was used before. Wait for the next one.".to_owned()
             }
-            (Self::SecondFactor, Language::ZhTw) => {
-                "此帳號需要第二道驗證，目前尚無法在此頁面輸入。".to_owned()
+            (Self::WrongCode, Language::ZhTw) => {
+                "驗證碼不正確或已使用過，請等待下一組。".to_owned()
             }
             (Self::Unavailable, Language::En) => {
                 "Signing in is not possible at the moment. Try again shortly.".to_owned()
@@ -204,7 +213,7 @@ fn target(redirect_uri: &str) -> &str {
 }
 
 /// By scheme: where a program redirects to in its turn is its own business, and browsers would stop that too.
-fn leads_to(redirect_uri: &str) -> Vec<String> {
+pub(super) fn leads_to(redirect_uri: &str) -> Vec<String> {
     let scheme = redirect_uri.split(':').next().unwrap_or_default();
     let other = (scheme != "https").then(|| format!("{scheme}:"));
     ["https:".to_owned()].into_iter().chain(other).collect()
@@ -328,7 +337,7 @@ mod tests {
             (Complaint::Wrong, 422, None),
             (Complaint::TooMany(Duration::from_millis(1_001)), 429, Some("2")),
             (Complaint::Unavailable, 503, Some("1")),
-            (Complaint::SecondFactor, 422, None),
+            (Complaint::WrongCode, 422, None),
             (Complaint::Stale, 403, None),
         ] {
             let page = SignIn { complaint: Some(complaint), ..sign_in(&token) }.page();

@@ -9,8 +9,9 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use proto::identity::v1::{
-    AuthorizationRequest, AuthorizeRequest, AuthorizingClient, CheckAuthorizationRequest,
-    authorize_response, check_authorization_response,
+    AuthorizationRequest, AuthorizeRequest, AuthorizeWithSecondFactorRequest, AuthorizingClient,
+    CheckAuthorizationRequest, authorize_response, authorize_with_second_factor_response as second,
+    check_authorization_response,
 };
 use rpc::Error;
 
@@ -20,6 +21,7 @@ use crate::http::Fields;
 use crate::issuer::{is_secure, issuer};
 use crate::pages::Language;
 use crate::pages::form_token::{self, FormToken};
+use crate::pages::second_step::{self, Enrolment, SecondStep};
 use crate::pages::sign_in::{self, Complaint, SignIn};
 use crate::router::BASE;
 
@@ -71,6 +73,9 @@ pub async fn sign_in(
         Ok(client) => client,
         Err(answer) => return answer,
     };
+    if let Some(ticket) = fields.take("ticket") {
+        return second_step(&asked, &guest, &client, &headers, &ticket, fields).await;
+    }
     let username = fields.take("username").unwrap_or_default();
     let again = |complaint| asked.form(&client, &headers, &username, Some(complaint));
     let token = fields.take(form_token::FIELD);
@@ -92,18 +97,77 @@ pub async fn sign_in(
             asked.redirect(&[("code", &code.code)])
         }
         Ok(Some(authorize_response::Outcome::Wrong(_))) => again(Complaint::Wrong),
-        Ok(Some(authorize_response::Outcome::SecondFactor(_))) => again(Complaint::SecondFactor),
+        Ok(Some(authorize_response::Outcome::SecondFactor(next))) => {
+            let enrolment = next.enrolment.as_ref().map(|it| (&*it.secret, &*it.otpauth_uri));
+            asked.second_form(&headers, &next.ticket, enrolment, None)
+        }
         Ok(Some(authorize_response::Outcome::Refusal(it))) => {
             asked.refuse(&it.error, &it.description)
         }
         Ok(None) => asked.fail(Error::internal("identity left its answer empty")),
-        Err(Error::Exhausted { reason, retry_after, .. }) if reason == "TOO_MANY_FAILURES" => {
-            again(Complaint::TooMany(retry_after.unwrap_or(Duration::from_secs(1))))
+        Err(error) => match complaint(&error) {
+            Some(complaint) => again(complaint),
+            None => asked.fail(error),
+        },
+    }
+}
+
+/// Takes the code of somebody who has shown their password, and sends them back to the program; who has turned a second factor on sees their recovery codes first.
+async fn second_step(
+    asked: &Asked,
+    guest: &Guest,
+    client: &AuthorizingClient,
+    headers: &HeaderMap,
+    ticket: &str,
+    mut fields: Fields,
+) -> Response {
+    let given = (fields.take("secret"), fields.take("otpauth_uri"));
+    let enrolment = given.0.as_deref().zip(given.1.as_deref());
+    let again = |complaint| asked.second_form(headers, ticket, enrolment, Some(complaint));
+    let token = fields.take(form_token::FIELD);
+    if !FormToken::is_shown(headers, asked.is_secure, token.as_deref()) {
+        return again(Complaint::Stale);
+    }
+    let code = fields.take("code").or_else(|| fields.take("recovery_code"));
+    let Some(code) = code else { return again(Complaint::WrongCode) };
+    let authorization = Some(asked.authorization.clone());
+    let ticket = ticket.to_owned();
+    let request = AuthorizeWithSecondFactorRequest { authorization, ticket, code };
+    let mut service = guest.authorizations();
+    let answer = guest.write(request, |request| async move {
+        service.authorize_with_second_factor(request).await
+    });
+    match answer.await.map(|answer| answer.outcome) {
+        Ok(Some(second::Outcome::Code(it))) if it.recovery_codes.is_empty() => {
+            asked.redirect(&[("code", &it.code)])
         }
-        Err(Error::Exhausted { .. } | Error::Unavailable { .. } | Error::OutcomeUnknown) => {
-            again(Complaint::Unavailable)
+        Ok(Some(second::Outcome::Code(it))) => {
+            let location = asked.location(&[("code", &it.code)]);
+            second_step::recovery_codes(asked.language, &it.recovery_codes, &location)
         }
-        Err(error) => asked.fail(error),
+        Ok(Some(second::Outcome::Wrong(_))) => again(Complaint::WrongCode),
+        Ok(Some(second::Outcome::Expired(_))) => {
+            asked.form(client, headers, "", Some(Complaint::Stale))
+        }
+        Ok(Some(second::Outcome::Refusal(it))) => asked.refuse(&it.error, &it.description),
+        Ok(None) => asked.fail(Error::internal("identity left its answer empty")),
+        Err(error) => match complaint(&error) {
+            Some(complaint) => again(complaint),
+            None => asked.fail(error),
+        },
+    }
+}
+
+/// What people are told who may try again.
+fn complaint(error: &Error) -> Option<Complaint> {
+    match error {
+        Error::Exhausted { reason, retry_after, .. } if reason == "TOO_MANY_FAILURES" => {
+            Some(Complaint::TooMany(retry_after.unwrap_or(Duration::from_secs(1))))
+        }
+        Error::Exhausted { .. } | Error::Unavailable { .. } | Error::OutcomeUnknown => {
+            Some(Complaint::Unavailable)
+        }
+        _ => None,
     }
 }
 
@@ -184,6 +248,29 @@ impl Asked {
         .page()
     }
 
+    fn second_form(
+        &self,
+        headers: &HeaderMap,
+        ticket: &str,
+        enrolment: Option<(&str, &str)>,
+        complaint: Option<Complaint>,
+    ) -> Response {
+        let token = match FormToken::of(headers, self.is_secure) {
+            Ok(token) => token,
+            Err(error) => return self.fail(error),
+        };
+        SecondStep {
+            language: self.language,
+            redirect_uri: &self.authorization.redirect_uri,
+            action: &self.action,
+            token: &token,
+            ticket,
+            enrolment: enrolment.map(|(secret, otpauth_uri)| Enrolment { secret, otpauth_uri }),
+            complaint,
+        }
+        .page()
+    }
+
     /// Tells the program why there is no code. Only once identity has said that the redirect URI is the client's.
     fn refuse(&self, error: &str, description: &str) -> Response {
         self.redirect(&[("error", error), ("error_description", description)])
@@ -191,14 +278,7 @@ impl Asked {
 
     /// Sends people back to the program, with its state and, where it is known, our name.
     fn redirect(&self, answer: &[(&str, &str)]) -> Response {
-        let uri = &self.authorization.redirect_uri;
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(answer);
-        query.extend_pairs(self.state.as_deref().map(|state| ("state", state)));
-        query.extend_pairs(self.issuer.as_deref().map(|issuer| ("iss", issuer)));
-        let separator = if uri.contains('?') { '&' } else { '?' };
-        let Ok(location) = HeaderValue::try_from(format!("{uri}{separator}{}", query.finish()))
-        else {
+        let Ok(location) = HeaderValue::try_from(self.location(answer)) else {
             return self.fail(Error::internal("a redirect URI stands in no header"));
         };
         let headers = [
@@ -207,6 +287,16 @@ impl Asked {
             (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         ];
         (StatusCode::SEE_OTHER, headers).into_response()
+    }
+
+    fn location(&self, answer: &[(&str, &str)]) -> String {
+        let uri = &self.authorization.redirect_uri;
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(answer);
+        query.extend_pairs(self.state.as_deref().map(|state| ("state", state)));
+        query.extend_pairs(self.issuer.as_deref().map(|issuer| ("iss", issuer)));
+        let separator = if uri.contains('?') { '&' } else { '?' };
+        format!("{uri}{separator}{}", query.finish())
     }
 
     /// The page that says that nobody can sign in.

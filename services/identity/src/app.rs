@@ -18,8 +18,6 @@ pub struct App {
     pub write: PgPool,
     /// How many passwords are hashed at once.
     pub gate: Gate,
-    /// Whether people may turn on a second factor.
-    pub second_factors: bool,
     /// Wakes the relay after a commit.
     pub wake: Wake,
     /// What this process refuses of tokens that were signed before; others hear of it by the change.

@@ -66,11 +66,6 @@ pub struct Config {
     #[arg(long, env = "PUBLIC_URL", default_value = "", value_parser = PublicUrl::parse)]
     pub public_url: Setting<PublicUrl>,
 
-    /// Whether people may turn on a second factor. It is asked for on the sign-in page, and the password grant refuses who has one: leave it off where there is
-    /// no such page.
-    #[arg(long, env = "SECOND_FACTOR", default_value_t = false, action = clap::ArgAction::Set)]
-    pub second_factor: bool,
-
     /// E-mail address of the first administrator, made where there is no user yet.
     #[arg(long, env = "ADMIN_EMAIL", requires = "admin_password")]
     pub admin_email: Option<String>,

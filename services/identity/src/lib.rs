@@ -89,7 +89,7 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
         let seal = Seal::of(&config.tokens.secret_key, config.tokens.second_secret_key())?;
         let marker = Marker::of(&config.tokens.secret_key)
             .context("no key can be derived from SECRET_KEY")?;
-        let app = connect(&config.database, config.second_factor)?;
+        let app = connect(&config.database)?;
         let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
             .await
             .context("NATS_URL makes no sense")?;
@@ -129,6 +129,7 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
             }))
             .add(AuthorizationServiceServer::new(grpc::authorization::Authorizations {
                 app: app.clone(),
+                seal: seal.clone(),
                 issuer: issuer.clone(),
             }))
             .add(ClientServiceServer::new(grpc::client::Clients { app: app.clone() }))
@@ -249,7 +250,7 @@ pub fn migrate(url: &Secret) -> Work<'_> {
 /// Makes an administrator.
 pub fn create_admin(wanted: CreateAdmin) -> Work<'static> {
     Box::pin(async move {
-        let app = connect(&wanted.database, false)?;
+        let app = connect(&wanted.database)?;
         let now = process::now();
         first_start::seed_settings(&app, &wanted.organisation.draft(), now)
             .await
@@ -262,12 +263,11 @@ pub fn create_admin(wanted: CreateAdmin) -> Work<'static> {
     })
 }
 
-fn connect(database: &DatabaseSettings, second_factors: bool) -> anyhow::Result<App> {
+fn connect(database: &DatabaseSettings) -> anyhow::Result<App> {
     Ok(App {
         read: postgres::read_pool(&database.url, database.pool_size, SERVICE)?,
         write: postgres::write_pool(&database.url, database.pool_size, SERVICE)?,
         gate: Gate::default(),
-        second_factors,
         wake: Wake::default(),
         revocations: Arc::default(),
     })

@@ -171,6 +171,7 @@ fn program_rows() -> Vec<Row> {
         row("identity.v1.TokenService/IssueClientToken", "", Open),
         row("identity.v1.AuthorizationService/CheckAuthorization", "", Open),
         row("identity.v1.AuthorizationService/Authorize", "", Open),
+        row("identity.v1.AuthorizationService/AuthorizeWithSecondFactor", "", Open),
         row("identity.v1.AuthorizationService/ListGrantTypes", "", Open),
         row("identity.v1.ClientService/ListClients", "get /oauth-clients", Admins),
         row("identity.v1.ClientService/GetClient", "get /oauth-clients/{id}", Admins)

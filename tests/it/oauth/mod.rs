@@ -3,6 +3,7 @@
 mod browser;
 mod page;
 mod programs;
+mod second_step;
 
 use local::StackOptions;
 use serde_json::{Value, json};
@@ -121,4 +122,5 @@ async fn people_sign_in_on_a_page_and_programs_get_tokens() {
     page::whatever_is_sent_stays_text_and_the_state_comes_back_untouched(&world).await;
     page::a_form_of_another_page_is_not_taken(&world).await;
     page::who_declines_sends_no_code(&world).await;
+    second_step::it_turns_a_second_factor_on_where_the_role_must_have_one(&world).await;
 }

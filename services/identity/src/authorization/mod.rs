@@ -4,39 +4,79 @@
 
 pub mod model;
 pub mod store;
+pub mod ticket;
 
 use chrono::{DateTime, Utc};
 use events::Actor;
 use process::Secret;
 use rpc::Error;
+use sqlx::{Postgres, Transaction};
 
-use self::model::{Ask, Code, LIFE, REMEMBERED, Refusal, Wanted, hash, letters};
+use self::{
+    model::{Ask, Code, LIFE, LIFE_AFTER_ENROLMENT, REMEMBERED, Refusal, Wanted, hash, letters},
+    ticket::Ticket,
+};
 use crate::{
     SERVICE,
     app::App,
     cause::Request,
     client::{self, model::Credentials},
     password::Salt,
-    second_factor::{self, model::Need},
+    seal::{self, Seal},
+    second_factor::{
+        self, Begun, By, Confirmed,
+        model::{Need, RecoveryRandom},
+    },
     session::{
         self, Which,
         model::{EndReason, Method},
     },
     sign_in::model::Peer,
-    token::{self, Grant, Issuer, Opened, Random},
+    token::{self, Grant, Issuer, Opened, store::Account},
 };
 
-/// What came of a sign-in.
-#[derive(Clone, Debug)]
+/// What came of a step of a sign-in.
+#[derive(Clone)]
 pub enum SignedIn {
-    /// The code for the program.
-    Code(Secret),
-    /// That is not the password of an active account.
+    /// Somebody signed in.
+    Done(Done),
+    /// That is not the password of an active account, or no code of its second factor.
     Wrong,
-    /// It is, and the account needs a second factor besides.
-    SecondFactorNeeded,
+    /// The password is right, and a code of the second factor is needed besides.
+    Next(Next),
     /// The program asks for what it cannot have.
     Refused(Refusal),
+    /// The first step was too long ago, or the account is no longer what it was then.
+    Late,
+}
+
+/// What somebody gets who has signed in.
+#[derive(Clone)]
+pub struct Done {
+    /// The code for the program.
+    pub code: Secret,
+    /// For the person, once, who has just turned their second factor on.
+    pub recovery_codes: Vec<Secret>,
+}
+
+/// The second step of a sign-in.
+#[derive(Clone)]
+pub struct Next {
+    /// Says who has shown their password.
+    pub ticket: Secret,
+    /// What an app is to be given first, by somebody who must have a second factor and has none.
+    pub enrolment: Option<Begun>,
+}
+
+/// Randomness for a step of a sign-in.
+#[derive(Clone, Copy)]
+pub struct Random {
+    /// For a code.
+    pub code: [u8; 32],
+    /// For a ticket.
+    pub ticket: seal::Random,
+    /// For a second factor.
+    pub factor: second_factor::Random,
 }
 
 /// What is shown before anybody signs in, or what the program is told instead. Fails as [`Ask::check`] does.
@@ -50,41 +90,125 @@ pub async fn check(app: &App, ask: Ask) -> Result<Result<Wanted, Refusal>, Error
     ask.check(client)
 }
 
-/// Gives a code to whoever knows the password. Unknown accounts, wrong passwords and inactive users get one answer, after one time.
+/// Gives a code to whoever knows the password, or asks for the second factor. Unknown accounts, wrong passwords and inactive users get one answer, after one time.
 pub async fn sign_in(
     app: &App,
+    seal: &Seal,
     ask: Ask,
     (email, password): (&str, Secret),
-    (peer, random, salt): (Peer, [u8; 32], Salt),
+    (peer, random, salt): (Peer, Random, Salt),
     now: DateTime<Utc>,
 ) -> Result<SignedIn, Error> {
     let wanted = match check(app, ask).await? {
         Ok(wanted) => wanted,
         Err(refusal) => return Ok(SignedIn::Refused(refusal)),
     };
-    let Some((mut tx, account)) =
-        token::check_password(app, email, password, (peer, salt), now).await?
-    else {
-        return Ok(SignedIn::Wrong);
-    };
-    if second_factor::need(&mut tx, account.user_id).await? != Need::None {
-        tx.commit().await?;
-        return Ok(SignedIn::SecondFactorNeeded);
+    match token::check_password(app, email, password, (peer, salt), now).await? {
+        Some((tx, account)) => go_on(app, seal, (tx, &account), wanted, (peer, random), now).await,
+        None => Ok(SignedIn::Wrong),
     }
-    let code = letters(&random);
+}
+
+/// What follows for somebody who is known by one thing, in the transaction that found it so.
+async fn go_on(
+    app: &App,
+    seal: &Seal,
+    (mut tx, account): (Transaction<'_, Postgres>, &Account),
+    wanted: Wanted,
+    (peer, random): (Peer, Random),
+    now: DateTime<Utc>,
+) -> Result<SignedIn, Error> {
+    let need = second_factor::need(&mut tx, account.user_id).await?;
+    if need == Need::None {
+        let expires_at = now + LIFE;
+        let code = give(&mut tx, wanted, account.user_id, (peer, random), expires_at).await?;
+        tx.commit().await?;
+        return Ok(SignedIn::Done(Done { code, recovery_codes: Vec::new() }));
+    }
+    tx.commit().await?;
+    let ticket = Ticket::of(account, now).seal(seal, &wanted, random.ticket)?.into();
+    let enrolment = match need {
+        Need::Enrolment => {
+            let user_id = account.user_id;
+            Some(second_factor::begin_enrolment(app, seal, user_id, random.factor, now).await?)
+        }
+        Need::Code | Need::None => None,
+    };
+    Ok(SignedIn::Next(Next { ticket, enrolment }))
+}
+
+/// Gives a code to whoever has shown their password and now shows a code of their second factor, which the first one turns on.
+pub async fn pass_second_factor(
+    app: &App,
+    seal: &Seal,
+    ask: Ask,
+    (ticket, shown): (&str, &str),
+    (peer, random, recovery): (Peer, Random, RecoveryRandom),
+    origin: &Request,
+    now: DateTime<Utc>,
+) -> Result<SignedIn, Error> {
+    let wanted = match check(app, ask).await? {
+        Ok(wanted) => wanted,
+        Err(refusal) => return Ok(SignedIn::Refused(refusal)),
+    };
+    let Some(ticket) = Ticket::open(seal, ticket, &wanted, now) else { return Ok(SignedIn::Late) };
+    let Ticket { user_id, .. } = ticket;
+    let mut tx = app.write.begin().await?;
+    let account = token::store::account(&mut tx, user_id).await?;
+    let need = second_factor::need(&mut tx, user_id).await?;
+    tx.rollback().await?;
+    if !ticket.is_of(&account) {
+        return Ok(SignedIn::Late);
+    }
+    let by = By { user_id, peer };
+    let cause = origin.by(Actor::User(user_id));
+    let passed = match need {
+        // Taken away, or no longer demanded, since the first step.
+        Need::None => return Ok(SignedIn::Late),
+        Need::Code => {
+            let checked = second_factor::check(app, seal, by, shown, now).await?;
+            checked.map(|(tx, _)| Confirmed { tx, changes: Vec::new(), codes: Vec::new() })
+        }
+        Need::Enrolment => {
+            let with = (Which::All, recovery);
+            match second_factor::confirm_enrolment(app, seal, by, shown, with, &cause, now).await {
+                // It was turned on or begun anew elsewhere meanwhile.
+                Err(Error::Conflict { .. }) => return Ok(SignedIn::Late),
+                confirmed => confirmed?,
+            }
+        }
+    };
+    let Some(Confirmed { mut tx, changes, codes }) = passed else { return Ok(SignedIn::Wrong) };
+    if !ticket.is_of(&token::store::account(&mut tx, user_id).await?) {
+        return Ok(SignedIn::Late);
+    }
+    let life = if codes.is_empty() { LIFE } else { LIFE_AFTER_ENROLMENT };
+    let code = give(&mut tx, wanted, user_id, (peer, random), now + life).await?;
+    app.commit(tx, &changes).await?;
+    Ok(SignedIn::Done(Done { code, recovery_codes: codes }))
+}
+
+/// A code for what the program wants, in the transaction that found out who signed in.
+async fn give(
+    tx: &mut Transaction<'_, Postgres>,
+    wanted: Wanted,
+    user_id: i64,
+    (peer, random): (Peer, Random),
+    expires_at: DateTime<Utc>,
+) -> Result<Secret, Error> {
+    let code = letters(&random.code);
     let kept = Code {
         client_id: wanted.client.id,
-        user_id: account.user_id,
+        user_id,
         redirect_uri: wanted.redirect_uri,
         code_challenge: wanted.code_challenge,
         may_write: wanted.may_write,
         address: peer.told(),
-        expires_at: now + LIFE,
+        expires_at,
         session_id: None,
     };
-    store::insert(&mut tx, &hash(&code), &kept).await?;
-    tx.commit().await?;
-    Ok(SignedIn::Code(code.into()))
+    store::insert(tx, &hash(&code), &kept).await?;
+    Ok(code.into())
 }
 
 /// What a client shows for its tokens.
@@ -105,7 +229,7 @@ pub async fn exchange(
     app: &App,
     issuer: &Issuer,
     shown: Exchange,
-    random: Random,
+    random: token::Random,
     origin: &Request,
     now: DateTime<Utc>,
 ) -> Result<Grant, Error> {

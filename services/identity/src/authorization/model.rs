@@ -13,6 +13,8 @@ use crate::client::{
 
 /// How long a code may be exchanged.
 pub const LIFE: TimeDelta = TimeDelta::seconds(60);
+/// How long the code may be exchanged of somebody who is shown recovery codes first, and writes them down (RFC 6749 section 4.1.2 allows ten minutes).
+pub const LIFE_AFTER_ENROLMENT: TimeDelta = TimeDelta::minutes(10);
 /// How long a code is remembered after that, so that a second use is noticed.
 pub const REMEMBERED: TimeDelta = TimeDelta::days(1);
 
@@ -163,7 +165,6 @@ pub fn hash(letters: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::model::Kind;
 
     /// RFC 7636, appendix B.
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -171,20 +172,7 @@ mod tests {
     const URI: &str = "https://app.example.com/back";
 
     fn client() -> Client {
-        Client {
-            id: 7,
-            client_id: "spm_x".to_owned(),
-            name: "Add-in".to_owned(),
-            kind: Kind::Public,
-            secret_hash: None,
-            redirect_uris: vec![URI.to_owned()],
-            may_write: false,
-            user_id: None,
-            is_built_in: false,
-            version: 1,
-            created_at: DateTime::UNIX_EPOCH,
-            deleted_at: None,
-        }
+        Client::example()
     }
 
     fn ask() -> Ask {

@@ -45,6 +45,27 @@ pub struct Client {
     pub deleted_at: Option<DateTime<Utc>>,
 }
 
+#[cfg(test)]
+impl Client {
+    /// A public one that reads, for tests.
+    pub(crate) fn example() -> Self {
+        Self {
+            id: 7,
+            client_id: "spm_x".to_owned(),
+            name: "Add-in".to_owned(),
+            kind: Kind::Public,
+            secret_hash: None,
+            redirect_uris: vec!["https://app.example.com/back".to_owned()],
+            may_write: false,
+            user_id: None,
+            is_built_in: false,
+            version: 1,
+            created_at: DateTime::UNIX_EPOCH,
+            deleted_at: None,
+        }
+    }
+}
+
 /// Whether a client can keep a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]

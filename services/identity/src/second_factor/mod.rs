@@ -82,9 +82,6 @@ pub async fn begin(
     now: DateTime<Utc>,
 ) -> Result<Begun, Error> {
     require_own(caller)?;
-    if !app.second_factors {
-        return Err(off());
-    }
     require_first(app, caller, BEGIN, once.as_ref(), now).await?;
     let user = user::get(app, caller.user_id).await?;
     if user.has_second_factor {
@@ -145,9 +142,22 @@ pub async fn confirm(
     require_own(caller)?;
     require_first(app, caller, CONFIRM, once.as_ref(), now).await?;
     let by = By { user_id: caller.user_id, peer: session::peer(app, caller).await? };
-    let keep = Which::Except(caller.session_id);
-    let with = (keep, once.as_ref(), random);
-    confirm_enrolment(app, seal, by, code, with, cause, now).await?.ok_or_else(wrong_code)
+    let with = (Which::Except(caller.session_id), random);
+    let confirmed = confirm_enrolment(app, seal, by, code, with, cause, now).await?;
+    let Confirmed { mut tx, changes, codes } = confirmed.ok_or_else(wrong_code)?;
+    take_key(&mut tx, caller.user_id, CONFIRM, once.as_ref(), now).await?;
+    app.commit(tx, &changes).await?;
+    Ok(codes)
+}
+
+/// A second factor that is on once its transaction is committed, with these changes.
+pub struct Confirmed {
+    /// It holds the user.
+    pub tx: Transaction<'static, Postgres>,
+    /// What is told of it.
+    pub changes: Vec<Change>,
+    /// The recovery codes, shown once.
+    pub codes: Vec<Secret>,
 }
 
 /// The same for somebody who may have no session yet: which sessions end, they say. Nothing where the code is wrong. Conflict (`SECOND_FACTOR_NOT_BEGUN`,
@@ -157,10 +167,10 @@ pub async fn confirm_enrolment(
     seal: &Seal,
     by: By,
     code: &str,
-    (ended, once, random): (Which, Option<&Once<i64>>, RecoveryRandom),
+    (ended, random): (Which, RecoveryRandom),
     cause: &Cause,
     now: DateTime<Utc>,
-) -> Result<Option<Vec<Secret>>, Error> {
+) -> Result<Option<Confirmed>, Error> {
     let attempt = sign_in::admit_code(app, by.user_id, by.peer, now).await?;
     let mut tx = app.write.begin().await?;
     let old = lock(&mut tx, by.user_id).await?;
@@ -186,7 +196,6 @@ pub async fn confirm_enrolment(
         }
     };
     attempt.succeeded(&mut tx, now).await?;
-    take_key(&mut tx, old.id, CONFIRM, once, now).await?;
     store::confirm(&mut tx, old.id, step, now).await?;
     let codes = replace_codes(&mut tx, old.id, &random).await?;
     let new = User { has_second_factor: true, ..old.next(now) };
@@ -194,8 +203,7 @@ pub async fn confirm_enrolment(
     let mut changes = vec![event::second_factor_enabled(&old, &new, cause, now)];
     let reason = EndReason::SecondFactorChanged;
     changes.extend(session::end(&mut tx, old.id, ended, reason, cause, now).await?);
-    app.commit(tx, &changes).await?;
-    Ok(Some(codes))
+    Ok(Some(Confirmed { tx, changes, codes }))
 }
 
 /// Gives the caller new recovery codes for a code; the ones before are no longer good.
@@ -455,11 +463,6 @@ async fn remove(
     let new = User { has_second_factor: false, ..old.next(now) };
     user::store::update(tx, &new).await?;
     Ok(told(old, &new, cause, now))
-}
-
-/// Who turned one on where it cannot be asked for could not sign in again.
-pub(crate) fn off() -> Error {
-    Error::precondition("SECOND_FACTOR_OFF", "second factors cannot be turned on here")
 }
 
 fn enabled() -> Error {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use rpc::{Error, Invalid};
 
 use self::model::{Edit, Settings};
-use crate::{app::App, cause::Cause, second_factor, user, user::model::Role};
+use crate::{app::App, cause::Cause, user, user::model::Role};
 
 /// The settings. They are there from the first start on.
 pub async fn get(app: &App) -> Result<Settings, Error> {
@@ -37,11 +37,6 @@ pub async fn update(
     let new = new.ok_or_else(|| Error::internal("settings were refused without a reason"))?;
     if new == old {
         return Ok(old);
-    }
-    let asks_for_factors = new.second_factor_roles != old.second_factor_roles;
-    if !app.second_factors && asks_for_factors && !new.second_factor_roles.is_empty() {
-        // Whoever had to have one could not sign in to turn it on.
-        return Err(second_factor::off());
     }
     if new.default_currency != old.default_currency && old.currency_fixed {
         return Err(Error::conflict(

@@ -11,7 +11,7 @@ use identity::{
     password::Gate,
     seal::Seal,
     second_factor::{
-        self, By, Random,
+        self, By, Confirmed, Random,
         model::{Need, code},
     },
     session::Which,
@@ -31,7 +31,7 @@ use tonic::transport::Channel;
 
 use crate::support::{ADMIN, Database, Identity, PASSWORD, SECRET_KEY, bearer, migrate, wanted};
 
-const AMY: &str = "amy@example.com";
+pub(crate) const AMY: &str = "amy@example.com";
 const OTHER_KEY: &str = "fedcba9876543210fedcba9876543210";
 
 fn service(identity: &Identity) -> SecondFactorServiceClient<Channel> {
@@ -39,7 +39,7 @@ fn service(identity: &Identity) -> SecondFactorServiceClient<Channel> {
 }
 
 /// The code that an app shows so many steps from now.
-fn shown(secret: &str, later: i64) -> String {
+pub(crate) fn shown(secret: &str, later: i64) -> String {
     let key = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
     code(&key, process::now().timestamp() / 30 + later)
 }
@@ -71,7 +71,7 @@ async fn disable(identity: &Identity, own: &Context, code: &str) -> Result<(), E
     Ok(())
 }
 
-async fn reset(identity: &Identity, by: &Context, user_id: i64) -> Result<(), Error> {
+pub(crate) async fn reset(identity: &Identity, by: &Context, user_id: i64) -> Result<(), Error> {
     let request = ResetSecondFactorRequest { user_id };
     service(identity).reset_second_factor(by.request(request)).await?;
     Ok(())
@@ -84,7 +84,11 @@ async fn standing(identity: &Identity, own: &Context) -> SecondFactor {
 }
 
 /// Asks second factors of these roles.
-async fn ask_of(identity: &Identity, admin: &Context, roles: &[Role]) -> Result<(), Error> {
+pub(crate) async fn ask_of(
+    identity: &Identity,
+    admin: &Context,
+    roles: &[Role],
+) -> Result<(), Error> {
     let mut settings = SettingsServiceClient::new(identity.channel.clone());
     let update_mask = Some(FieldMask { paths: vec!["second_factor_roles".to_owned()] });
     let second_factor_roles = roles.iter().map(|role| i32::from(*role)).collect();
@@ -95,16 +99,16 @@ async fn ask_of(identity: &Identity, admin: &Context, roles: &[Role]) -> Result<
 }
 
 /// Somebody with a second factor.
-struct Amy {
-    user: User,
+pub(crate) struct Amy {
+    pub(crate) user: User,
     session: TokenSet,
-    own: Context,
-    secret: String,
-    recovery_codes: Vec<String>,
+    pub(crate) own: Context,
+    pub(crate) secret: String,
+    pub(crate) recovery_codes: Vec<String>,
 }
 
 impl Amy {
-    async fn of(identity: &Identity) -> Self {
+    pub(crate) async fn of(identity: &Identity) -> Self {
         let user = identity.create_user(&identity.admin().await, wanted(AMY)).await.unwrap();
         let session = identity.sign_in(AMY, PASSWORD).await.unwrap();
         let own = bearer(&session.access_token);
@@ -359,7 +363,6 @@ pub(crate) fn app(database: &Database) -> App {
         read: postgres::read_pool(&url, 2, "test").unwrap(),
         write: postgres::write_pool(&url, 4, "test").unwrap(),
         gate: Gate::default(),
-        second_factors: true,
         wake: events::Wake::default(),
         revocations: std::sync::Arc::default(),
     }
@@ -401,11 +404,15 @@ async fn before_there_is_a_session_one_is_turned_on_and_asked_for() {
     assert!(!check(&code(&[7; 20], 1_000), at(1_000)).await, "not confirmed, it is no factor");
     let confirm = async |code: &str| {
         let cause = Cause::service();
-        let new = (Which::All, None, std::array::from_fn(|at| u8::try_from(at).unwrap()));
-        second_factor::confirm_enrolment(&app, &seal, by, code, new, &cause, at(1_000)).await
+        let new = (Which::All, std::array::from_fn(|at| u8::try_from(at).unwrap()));
+        let confirmed =
+            second_factor::confirm_enrolment(&app, &seal, by, code, new, &cause, at(1_000)).await;
+        let Confirmed { tx, changes, codes } = confirmed.unwrap()?;
+        app.commit(tx, &changes).await.unwrap();
+        Some(codes)
     };
-    assert!(confirm(&code(&[7; 20], 998)).await.unwrap().is_none());
-    let codes = confirm(&code(&[7; 20], 1_000)).await.unwrap().unwrap();
+    assert!(confirm(&code(&[7; 20], 998)).await.is_none());
+    let codes = confirm(&code(&[7; 20], 1_000)).await.unwrap();
     assert_eq!(need(&app, amy.id).await, Need::Code);
 
     assert!(!check(&code(&[7; 20], 1_000), at(1_000)).await, "it was used to confirm");

@@ -171,7 +171,6 @@ pub(crate) fn command(database: &Database) -> Command {
         .env("SERVICE_SECRETS", format!("gateway={SERVICE_SECRET},notifier={SERVICE_SECRET}"))
         .env("PUBLIC_URL", PUBLIC_URL)
         .env("LISTEN_ADDR", "127.0.0.1:0")
-        .env("SECOND_FACTOR", "true")
         .env("LOG_LEVEL", "error")
         .kill_on_drop(true);
     command

@@ -2,6 +2,7 @@
 
 mod clients;
 mod codes;
+mod second_factor;
 
 use auth::{Keys, Revocations, Verifier, token::Jwk};
 use proto::identity::v1::{
