@@ -8,6 +8,7 @@ mod api_keys;
 mod audit;
 mod commands;
 mod concurrency;
+mod currency;
 mod documented;
 mod driver;
 mod hostile;

@@ -63,6 +63,7 @@ async fn apply_one(
                 visibility: &settings.visibility,
                 fiscal_year_start: settings.fiscal_year_start,
                 version: event.version,
+                currency_fixed: settings.currency_fixed,
             };
             store::upsert_settings(tx, &row).await?;
         }

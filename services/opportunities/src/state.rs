@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::directory::{self, model::Settings};
 use crate::identity::Identity;
+use crate::opportunity;
 use crate::pipeline::{self, model::Pipelines};
 
 /// How long a change of settings or stages may go unnoticed in another replica.
@@ -76,10 +77,27 @@ impl State {
         Ok(())
     }
 
+    /// The settings to keep an amount by: the currency stays what it is from the first one on, which identity is told before. Unavailable where that cannot be.
+    pub(crate) async fn settings_for_amounts(&self) -> Result<Arc<Settings>, Error> {
+        let settings = self.settings.get()?;
+        if settings.currency_fixed {
+            return Ok(settings);
+        }
+        self.identity.fix_currency(&self.writes).await?;
+        if let Some(settings) = directory::store::settings(&self.reads).await? {
+            self.settings.set(settings);
+        }
+        self.settings.get()
+    }
+
     /// Refreshes until everything is known: what a service waits for before it is ready.
     pub async fn load(&self) -> Result<(), Error> {
         self.refresh().await?;
-        self.settings.get()?;
+        let settings = self.settings.get()?;
+        if !settings.currency_fixed && opportunity::are_amounts(&self.reads).await? {
+            // They were not kept by this program.
+            self.settings_for_amounts().await?;
+        }
         Ok(())
     }
 

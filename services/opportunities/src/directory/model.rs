@@ -49,6 +49,8 @@ pub struct Settings {
     pub zone: Tz,
     /// ISO 4217.
     pub default_currency: String,
+    /// Whether it stays what it is, because there are amounts.
+    pub currency_fixed: bool,
     /// Who may read what.
     pub visibility: Visibility,
 }

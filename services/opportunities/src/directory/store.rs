@@ -86,9 +86,11 @@ pub(crate) async fn upsert_team(tx: &mut PgConnection, team: &Team<'_>) -> sqlx:
 
 /// The settings, if they are known yet.
 pub(crate) async fn settings(pool: &PgPool) -> sqlx::Result<Option<Settings>> {
-    let Some(row) = sqlx::query!("select time_zone, default_currency, visibility from settings")
-        .fetch_optional(pool)
-        .await?
+    let Some(row) = sqlx::query!(
+        "select time_zone, default_currency, visibility, currency_fixed from settings"
+    )
+    .fetch_optional(pool)
+    .await?
     else {
         return Ok(None);
     };
@@ -96,6 +98,7 @@ pub(crate) async fn settings(pool: &PgPool) -> sqlx::Result<Option<Settings>> {
     Ok(Some(Settings {
         zone: row.time_zone.parse().map_err(|_| broken("settings.time_zone"))?,
         default_currency: row.default_currency,
+        currency_fixed: row.currency_fixed,
         visibility: Visibility::parse(&row.visibility)
             .ok_or_else(|| broken("settings.visibility"))?,
     }))
@@ -108,6 +111,7 @@ pub(crate) struct SettingsRow<'a> {
     pub(crate) visibility: &'a str,
     pub(crate) fiscal_year_start: i32,
     pub(crate) version: i64,
+    pub(crate) currency_fixed: bool,
 }
 
 /// Keeps the settings as of a version, unless a later one is known.
@@ -116,17 +120,18 @@ pub(crate) async fn upsert_settings(
     settings: &SettingsRow<'_>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into settings as s (id, time_zone, default_currency, visibility, fiscal_year_start, version)
-         values (1, $1, $2, $3, $4, $5)
+        "insert into settings as s (id, time_zone, default_currency, visibility, fiscal_year_start, version, currency_fixed)
+         values (1, $1, $2, $3, $4, $5, $6)
          on conflict (id) do update
          set time_zone = excluded.time_zone, default_currency = excluded.default_currency, visibility = excluded.visibility,
-             fiscal_year_start = excluded.fiscal_year_start, version = excluded.version
-         where s.version < excluded.version",
+             fiscal_year_start = excluded.fiscal_year_start, version = excluded.version, currency_fixed = excluded.currency_fixed
+         where s.version < excluded.version or (s.version = excluded.version and s.currency_fixed < excluded.currency_fixed)",
         settings.time_zone,
         settings.default_currency,
         settings.visibility,
         settings.fiscal_year_start,
-        settings.version
+        settings.version,
+        settings.currency_fixed
     )
     .execute(tx)
     .await?;

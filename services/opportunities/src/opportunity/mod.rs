@@ -12,7 +12,7 @@ mod store;
 use chrono::{DateTime, Utc};
 use idempotency::{Once, Outcome};
 use rpc::{Error, Invalid};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use crate::access::model::{Owned, Sight};
 use crate::customer::{self, model::ContactWish};
@@ -78,6 +78,11 @@ pub(crate) const BEGINNING: DateTime<Utc> = match DateTime::from_timestamp(-62_1
 /// The reason of a conflict over an `external_id`.
 pub(crate) const EXTERNAL_ID_TAKEN: &str = "EXTERNAL_ID_TAKEN";
 
+/// Whether any opportunity has an amount.
+pub(crate) async fn are_amounts(pool: &PgPool) -> sqlx::Result<bool> {
+    store::are_amounts(pool).await
+}
+
 /// Makes an opportunity, its customer and contact where they are new, and the first row of its history.
 pub async fn create(
     state: &State,
@@ -89,8 +94,8 @@ pub async fn create(
     caller.require_write()?;
     caller.require_role(&[auth::Role::Admin, auth::Role::Manager, auth::Role::Rep])?;
     let pipelines = state.pipelines.get()?;
-    let settings = state.settings.get()?;
-    let draft = Draft::parse(&wish, &pipelines, &settings.default_currency)?;
+    let mut settings = state.settings.get()?;
+    let mut draft = Draft::parse(&wish, &pipelines, &settings.default_currency)?;
     let owner_id = draft.owner_id.unwrap_or(caller.user_id);
     if caller.role == auth::Role::Rep && owner_id != caller.user_id {
         return Err(denied("OWNER_NOT_SELF", "a rep creates for themselves only"));
@@ -108,6 +113,10 @@ pub async fn create(
         return Err(Invalid::default()
             .field("customer_id", "unknown_customer", "there is no such customer")
             .into());
+    }
+    if draft.amount.is_some() && !settings.currency_fixed {
+        settings = state.settings_for_amounts().await?;
+        draft = Draft::parse(&wish, &pipelines, &settings.default_currency)?;
     }
     let moment = Moment {
         at: meta.recorded_at,

@@ -132,6 +132,9 @@ pub async fn import(
     if !invalid.is_empty() {
         return Err(invalid.into());
     }
+    if pasts.iter().any(|past| past.wish.amount.is_some()) {
+        state.settings_for_amounts().await?;
+    }
     let mut imported = Imported::default();
     for past in pasts {
         let (id, is_new) =

@@ -331,3 +331,12 @@ pub(super) async fn history_ids(pool: &PgPool, count: i64) -> sqlx::Result<Vec<i
     .fetch_all(pool)
     .await
 }
+
+/// Whether any opportunity has an amount.
+pub(super) async fn are_amounts(pool: &PgPool) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from opportunities where amount is not null) as "is!""#
+    )
+    .fetch_one(pool)
+    .await
+}

@@ -73,6 +73,7 @@ impl World {
         let settings = SettingsRecord {
             time_zone: "Asia/Taipei".to_owned(),
             default_currency: "TWD".to_owned(),
+            currency_fixed: true,
             visibility: visibility.to_owned(),
             fiscal_year_start: 1,
             version,
