@@ -1,5 +1,6 @@
 //! `make bench`: the product beside a bare program of the same shape and, where it is there, the rival, in alternation.
 
+mod guesses;
 mod lag;
 mod load;
 mod machine;
@@ -171,6 +172,9 @@ async fn measure(
     let rows = matrix::run(&plan, product, programs, &servers).await?;
     let busy = lag::busy(product_itself, cli.lag_tries).await.context("measure the busy lag")?;
     tell("100 writes a second", &busy);
+    let guesses =
+        guesses::measure(product_itself, cli.rounds).await.context("measure wrong sign-ins")?;
+    let verify = verify::measure(process::now()).await.context("measure verifying")?;
     let loaded = memory(programs);
     Ok(Report {
         others: others.share(),
@@ -185,6 +189,8 @@ async fn measure(
         rows,
         idle,
         busy,
+        guesses,
+        verify,
         memory: at_rest
             .into_iter()
             .zip(loaded)

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use crate::guesses::{ADDRESSES, Guesses, READERS, TRIES};
 use crate::lag::Lag;
 use crate::matrix::{Cell, Plan, Row};
 use crate::usage::Memory;
+use crate::verify::Verify;
 
 /// Of a machine that was quiet while it was measured, others took no more of the processors than this.
 const QUIET: f64 = 0.05;
@@ -36,6 +38,10 @@ pub(crate) struct Report {
     pub(crate) idle: Lag,
     /// The same while others write.
     pub(crate) busy: Lag,
+    /// Reads while an account is being guessed at.
+    pub(crate) guesses: Guesses,
+    /// What a service pays for verifying a token.
+    pub(crate) verify: Verify,
     /// Of each program and each of its processes: idle, and after all the load.
     pub(crate) memory: Vec<(&'static str, String, Memory, Memory)>,
 }
@@ -49,8 +55,23 @@ impl Report {
             self.speed(&mut out, *connections);
         }
         self.processor(&mut out);
+        self.signing_in(&mut out);
         self.memory(&mut out);
         out
+    }
+
+    fn signing_in(&self, out: &mut String) {
+        let Guesses { checked, took, without, with, ratio } = self.guesses;
+        let Verify { bytes, first, again } = self.verify;
+        let _ = writeln!(
+            out,
+            "## Signing in\n\n\
+             {TRIES} wrong sign-ins on one account from {ADDRESSES} addresses at once took {took:.0} ms; {checked} at most were checked against a password, the others refused. Meanwhile\n\
+             {READERS} other connections read one opportunity after the other: p99 {with:.2} ms instead of {without:.2} ms, {ratio:.2} ×.\n\n\
+             An access token of {bytes} bytes costs a service {first:.1} µs the first time and {again:.2} µs from then on, on one thread and among a thousand others.\n",
+            first = first / 1_000.0,
+            again = again / 1_000.0,
+        );
     }
 
     fn head(&self) -> String {
@@ -235,6 +256,8 @@ mod tests {
             rows: vec![row(Request::List, false), row(Request::One, true)],
             idle: lag,
             busy: lag,
+            guesses: Guesses { checked: 9, took: 800.0, without: 1.0, with: 2.0, ratio: 2.0 },
+            verify: Verify { bytes: 600, first: 40_000.0, again: 300.0 },
             memory: vec![("product", "gateway".into(), memory, memory)],
         };
         let text = report.text();

@@ -1,16 +1,16 @@
 //! A program that answers the API, and one keep-alive connection to it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::request::{Ask, Book};
 
@@ -82,9 +82,18 @@ pub(crate) struct Connection {
 
 impl Connection {
     async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address)
-            .await
-            .with_context(|| format!("connect to port {}", address.port()))?;
+        Self::over(TcpStream::connect(address).await, address).await
+    }
+
+    /// As nobody, and from that address of this machine.
+    pub(crate) async fn from(source: Ipv4Addr, address: SocketAddr) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        Self::over(socket.connect(address).await, address).await
+    }
+
+    async fn over(stream: std::io::Result<TcpStream>, address: SocketAddr) -> Result<Self> {
+        let stream = stream.with_context(|| format!("connect to port {}", address.port()))?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
@@ -98,7 +107,27 @@ impl Connection {
             .with_context(|| format!("{} {}: no answer in time", ask.method, ask.path))?
     }
 
+    /// The status of the answer, whichever it is.
+    pub(crate) async fn status(&mut self, ask: &Ask) -> Result<StatusCode> {
+        let (status, _) = tokio::time::timeout(PATIENCE, self.exchange(ask))
+            .await
+            .with_context(|| format!("{} {}: no answer in time", ask.method, ask.path))??;
+        Ok(status)
+    }
+
     async fn send(&mut self, ask: &Ask) -> Result<Bytes> {
+        let (status, body) = self.exchange(ask).await?;
+        ensure!(
+            status.is_success(),
+            "{} {}: {status} {}",
+            ask.method,
+            ask.path,
+            String::from_utf8_lossy(&body).chars().take(400).collect::<String>()
+        );
+        Ok(body)
+    }
+
+    async fn exchange(&mut self, ask: &Ask) -> Result<(StatusCode, Bytes)> {
         let mut request = Request::builder()
             .method(ask.method.clone())
             .uri(&ask.path)
@@ -116,13 +145,6 @@ impl Connection {
         let answer =
             self.sender.send_request(request.body(Full::new(body))?).await.with_context(what)?;
         let status = answer.status();
-        let body = answer.into_body().collect().await.with_context(what)?.to_bytes();
-        ensure!(
-            status.is_success(),
-            "{}: {status} {}",
-            what(),
-            String::from_utf8_lossy(&body).chars().take(400).collect::<String>()
-        );
-        Ok(body)
+        Ok((status, answer.into_body().collect().await.with_context(what)?.to_bytes()))
     }
 }
