@@ -14,6 +14,7 @@ use crate::api_key::{self, Shown};
 use crate::app::App;
 use crate::http::{Problem, client_address};
 use crate::limit::{Payer, Standing};
+use crate::pages::{self, Language};
 use crate::rest::token::{self, TokenFailure};
 
 /// A request that may be answered, in its extensions.
@@ -45,7 +46,7 @@ pub async fn admit(State(app): State<App>, mut request: Request, next: Next) -> 
     };
     let (mut response, standing) = match standing {
         Ok(standing) => (next.run(request).await, standing),
-        Err(standing) => (refusal(request.uri().path(), standing), Some(standing)),
+        Err(standing) => (refusal(&request, standing), Some(standing)),
     };
     if let (Some(limiter), Some(standing)) = (&app.limiter, standing) {
         limiter.tell(standing, response.headers_mut());
@@ -87,8 +88,12 @@ async fn identify(
     Ok(known)
 }
 
-fn refusal(path: &str, standing: Standing) -> Response {
-    if token::speaks_oauth(path) {
+fn refusal(request: &Request, standing: Standing) -> Response {
+    let path = request.uri().path();
+    if pages::refusal::is_page(path) {
+        let language = Language::of(None, request.headers());
+        pages::refusal::rate_limited(language, standing.after()).into_response()
+    } else if token::speaks_oauth(path) {
         TokenFailure::rate_limited(standing.after()).into_response()
     } else {
         Problem::rate_limited(standing.after()).into_response()
@@ -186,6 +191,21 @@ mod tests {
             assert_eq!(refused.headers()[name], expected);
         }
         assert!(refused.headers().contains_key("ratelimit"));
+    }
+
+    #[tokio::test]
+    async fn people_at_a_page_are_refused_by_a_page() {
+        let gateway = gateway();
+        for path in ["/api/v1/auth/authorize", "/reset-password", "/set-password"] {
+            ask(&gateway, [203, 0, 113, 9], get("/api/v1/teams")).await;
+            let (refused, _) = ask(&gateway, [203, 0, 113, 9], get(path)).await;
+            assert_eq!(refused.status(), 429, "{path}");
+            for (name, expected) in
+                [("retry-after", "1000"), ("content-type", "text/html; charset=utf-8")]
+            {
+                assert_eq!(refused.headers()[name], expected, "{path}");
+            }
+        }
     }
 
     #[tokio::test]

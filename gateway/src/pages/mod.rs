@@ -7,6 +7,7 @@ pub mod form_token;
 mod language;
 mod page;
 pub mod password;
+pub mod refusal;
 pub mod second_step;
 pub mod sign_in;
 mod text;

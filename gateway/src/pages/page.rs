@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 
@@ -33,9 +33,17 @@ pub struct Page {
     pub body: String,
     /// Where its forms may lead besides this site, as sources of a content security policy: `https:`. Browsers look at where an answer to a form redirects, too.
     pub leads_to: Vec<String>,
+    /// Seconds until the same may be tried again.
+    pub retry_after: Option<u64>,
 }
 
 impl Page {
+    /// A page that leads nowhere else.
+    pub fn new(status: StatusCode, language: Language, title: &str, body: String) -> Self {
+        let (title, leads_to, retry_after) = (title.to_owned(), Vec::new(), None);
+        Self { status, language, title, body, leads_to, retry_after }
+    }
+
     fn html(&self) -> String {
         let (language, title) = (self.language.tag(), Text(&self.title));
         let body = &self.body;
@@ -73,6 +81,9 @@ impl IntoResponse for Page {
             headers.insert(name, HeaderValue::from_static(value));
         }
         let none = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
         headers.insert(CONTENT_SECURITY_POLICY, self.policy().unwrap_or(none));
         response
     }
@@ -83,12 +94,11 @@ mod tests {
     use super::*;
 
     fn page() -> Page {
+        let body = "<p>Hello</p>\n".to_owned();
         Page {
-            status: StatusCode::BAD_REQUEST,
-            language: Language::En,
-            title: "<b>".to_owned(),
-            body: "<p>Hello</p>\n".to_owned(),
             leads_to: vec!["https:".to_owned()],
+            retry_after: Some(7),
+            ..Page::new(StatusCode::BAD_REQUEST, Language::En, "<b>", body)
         }
     }
 
@@ -108,6 +118,7 @@ mod tests {
         }
         assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{policy}");
         assert_eq!(header(REFERRER_POLICY), "no-referrer");
+        assert_eq!(header(RETRY_AFTER), "7");
         assert_eq!(header(CACHE_CONTROL), "no-store");
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
         let body = str::from_utf8(&body).unwrap();

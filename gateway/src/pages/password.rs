@@ -167,7 +167,8 @@ fn with_fault(language: Language, title: &str, form: &str, fault: Option<Fault>)
         let _ = writeln!(body, "<p class=\"bad\" role=\"alert\">{}</p>", fault.words(language));
     }
     body += form;
-    page(fault.map_or(StatusCode::OK, Fault::status), language, title, body)
+    let page = Page::new(fault.map_or(StatusCode::OK, Fault::status), language, title, body);
+    Page { retry_after: fault.filter(|fault| *fault == Fault::Busy).map(|_| 1), ..page }
 }
 
 fn done(language: Language) -> Page {
@@ -180,7 +181,7 @@ fn done(language: Language) -> Page {
         ),
     };
     let body = format!("<p>{words}</p>\n<p><a href=\"/\">{lead}</a></p>\n");
-    page(StatusCode::OK, language, title, body)
+    Page::new(StatusCode::OK, language, title, body)
 }
 
 fn not_good(language: Language) -> Page {
@@ -199,7 +200,7 @@ fn not_good(language: Language) -> Page {
     let body = format!(
         "<p class=\"bad\" role=\"alert\">{words}</p>\n<p><a href=\"/reset-password\">{lead}</a></p>\n"
     );
-    page(StatusCode::UNPROCESSABLE_ENTITY, language, title, body)
+    Page::new(StatusCode::UNPROCESSABLE_ENTITY, language, title, body)
 }
 
 fn asked_for(language: Language) -> Page {
@@ -213,11 +214,7 @@ fn asked_for(language: Language) -> Page {
             "If there is a user of that address, a mail with a link is on its way. The link is good for 15 minutes.",
         ),
     };
-    page(StatusCode::OK, language, title, format!("<p>{words}</p>\n"))
-}
-
-fn page(status: StatusCode, language: Language, title: &str, body: String) -> Page {
-    Page { status, language, title: title.to_owned(), body, leads_to: Vec::new() }
+    Page::new(StatusCode::OK, language, title, format!("<p>{words}</p>\n"))
 }
 
 /// The fields of a form; of one that comes twice the last.
@@ -276,6 +273,7 @@ mod tests {
             assert_eq!(page.status, 422);
             assert!(page.body.contains(words) && page.body.contains("role=\"alert\""));
         }
-        assert_eq!(address_form(Language::En, Some(Fault::Busy)).status, 503);
+        let busy = address_form(Language::En, Some(Fault::Busy));
+        assert_eq!((busy.status.as_u16(), busy.retry_after), (503, Some(1)));
     }
 }

@@ -7,7 +7,7 @@ use http::StatusCode;
 use qrcode::{Color, EcLevel, QrCode};
 
 use super::form_token::{self, FormToken};
-use super::sign_in::{Complaint, leads_to};
+use super::sign_in::{Complaint, with_form};
 use super::{Language, Page, Text};
 
 /// Who has shown their password, and what comes next.
@@ -46,15 +46,7 @@ impl SecondStep<'_> {
         let mut body = String::new();
         // Writing to a string never fails.
         let _ = self.write(&mut body, words);
-        let response = Page {
-            status: self.complaint.map_or(StatusCode::OK, Complaint::status),
-            language: self.language,
-            title: title.to_owned(),
-            body,
-            leads_to: leads_to(self.redirect_uri),
-        }
-        .into_response();
-        super::sign_in::with_form(response, self.token, self.complaint)
+        with_form(self.language, title, body, self.redirect_uri, (self.token, self.complaint))
     }
 
     fn write(&self, out: &mut String, words: &Words) -> std::fmt::Result {
@@ -111,8 +103,7 @@ pub fn recovery_codes(language: Language, codes: &[String], location: &str) -> R
     let mut body = String::new();
     // Writing to a string never fails.
     let _ = write_codes(&mut body, words, codes, location);
-    let title = words.on.to_owned();
-    Page { status: StatusCode::OK, language, title, body, leads_to: Vec::new() }.into_response()
+    Page::new(StatusCode::OK, language, words.on, body).into_response()
 }
 
 fn write_codes(

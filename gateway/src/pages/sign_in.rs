@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use axum::response::{IntoResponse as _, Response};
-use http::header::{RETRY_AFTER, SET_COOKIE};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
+use http::header::SET_COOKIE;
 
 use super::form_token::{self, FormToken};
 use super::{Language, Page, Text};
@@ -52,15 +52,13 @@ impl SignIn<'_> {
     /// The page with the form.
     pub fn page(&self) -> Response {
         let words = words(self.language);
-        let response = Page {
-            status: self.complaint.map_or(StatusCode::OK, Complaint::status),
-            language: self.language,
-            title: words.title.to_owned(),
-            body: self.body(words),
-            leads_to: leads_to(self.redirect_uri),
-        }
-        .into_response();
-        with_form(response, self.token, self.complaint)
+        with_form(
+            self.language,
+            words.title,
+            self.body(words),
+            self.redirect_uri,
+            (self.token, self.complaint),
+        )
     }
 
     fn body(&self, words: &Words) -> String {
@@ -117,7 +115,7 @@ impl SignIn<'_> {
                 words.deny
             )?;
         }
-        writeln!(out, "</form>")?;
+        writeln!(out, "</form>\n<p><a href=\"/reset-password\">{}</a></p>", words.forgotten)?;
         if !self.is_first_party {
             let target = Text(target(self.redirect_uri));
             writeln!(out, "<p class=\"faint\">{} {target}</p>", words.back_to)?;
@@ -126,18 +124,23 @@ impl SignIn<'_> {
     }
 }
 
-/// A page with a form: its cookie, and when it may be sent again.
+/// A page with a form that leads to a program: its cookie, and when it may be sent again.
 pub(super) fn with_form(
-    mut response: Response,
-    token: &FormToken,
-    complaint: Option<Complaint>,
+    language: Language,
+    title: &str,
+    body: String,
+    redirect_uri: &str,
+    (token, complaint): (&FormToken, Option<Complaint>),
 ) -> Response {
-    let headers = response.headers_mut();
+    let status = complaint.map_or(StatusCode::OK, Complaint::status);
+    let page = Page {
+        leads_to: leads_to(redirect_uri),
+        retry_after: complaint.and_then(Complaint::wait),
+        ..Page::new(status, language, title, body)
+    };
+    let mut response = page.into_response();
     if let Some(cookie) = token.cookie() {
-        headers.append(SET_COOKIE, cookie);
-    }
-    if let Some(seconds) = complaint.and_then(Complaint::wait) {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
 }
@@ -147,8 +150,7 @@ pub fn refusal(language: Language, status: StatusCode, code: &str) -> Response {
     let words = words(language);
     let (title, text) = if status.is_server_error() { words.failed } else { words.refused };
     let body = format!("<p>{text}</p>\n<p class=\"faint\">{}</p>\n", Text(code));
-    let title = title.to_owned();
-    Page { status, language, title, body, leads_to: Vec::new() }.into_response()
+    Page::new(status, language, title, body).into_response()
 }
 
 impl Complaint {
@@ -228,6 +230,7 @@ struct Words {
     writes: &'static str,
     email: &'static str,
     password: &'static str,
+    forgotten: &'static str,
     sign_in: &'static str,
     allow: &'static str,
     deny: &'static str,
@@ -245,6 +248,7 @@ fn words(language: Language) -> &'static Words {
             writes: "以您的名義變更資料",
             email: "電子郵件",
             password: "密碼",
+            forgotten: "忘記密碼？",
             sign_in: "登入",
             allow: "登入並允許",
             deny: "取消",
@@ -262,6 +266,7 @@ fn words(language: Language) -> &'static Words {
             writes: "change it in your name",
             email: "E-mail address",
             password: "Password",
+            forgotten: "Forgot your password?",
             sign_in: "Sign in",
             allow: "Sign in and allow",
             deny: "Cancel",
@@ -281,6 +286,7 @@ fn words(language: Language) -> &'static Words {
 #[cfg(test)]
 mod tests {
     use http::HeaderMap;
+    use http::header::RETRY_AFTER;
 
     use super::*;
 
