@@ -55,6 +55,8 @@ async fn a_second_factor_is_turned_on_asked_for_taken_away_and_demanded() {
     let (secret, used, codes) = enrol(own).await;
     assert_eq!(codes.len(), 10);
     assert_eq!(own.get("/users/me").await.body["has_second_factor"], true);
+    let told = |body: &Value| body["items"][0]["event"] == "account.second_factor_enabled";
+    own.eventually("/notifications", told).await;
     let again = own.post("/users/me/second-factor/confirm", &json!({"code": "123456"})).await;
     assert_eq!((again.status, &again.body["code"]), (409, &json!("second_factor_enabled")));
 

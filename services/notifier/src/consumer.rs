@@ -1,14 +1,15 @@
-//! Which events it applies: people, teams and links to set a password from identity, won and lost from opportunities.
+//! Which events it applies: people, teams, links to set a password and what happened to accounts from identity, won and lost from opportunities.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use events::{ApplyError, Event, Origin, Record, consumer::Applying};
+use events::{ApplyError, ChangeSource, Event, Origin, Record, consumer::Applying};
 use proto::events::v1::{OpportunityRecord, PasswordLinkRecord};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
+    PEOPLE,
     directory::{
         self,
         model::{Person, Team},
@@ -16,11 +17,12 @@ use crate::{
     notification::{
         self,
         model::{Closing, Outcome},
+        notice::{self, Kind, Notice},
     },
     password_link::{self, model::News},
 };
 
-/// Applies events of identity. With a mail domain, links to set a password are mailed.
+/// Applies events of identity. With a mail domain, links to set a password are mailed, and what happened to an account is told by mail too.
 pub fn apply_identity<'a>(
     tx: &'a mut PgConnection,
     events: &'a [Event],
@@ -58,23 +60,32 @@ pub fn apply_identity<'a>(
                 }
                 _ => {}
             }
+            if let Some(notice) = notice(event)? {
+                notice::announce(tx, &notice, mail_domain.as_deref(), now).await?;
+            }
         }
         Ok(())
     })
 }
 
-/// Applies events of opportunities: whoever is to know of a closing is told. With a mail domain, by mail too.
+/// Applies events of opportunities: whoever is to know of a closing is told, as people and teams are once all is known that identity has told. With a mail domain,
+/// by mail too.
 pub fn apply_opportunities<'a>(
     tx: &'a mut PgConnection,
     events: &'a [Event],
+    identity: ChangeSource,
     mail_domain: Option<Arc<str>>,
     now: DateTime<Utc>,
 ) -> Applying<'a> {
     Box::pin(async move {
+        let mut is_known = false;
         for event in events {
-            if let Some(closing) = closing(event)? {
-                notification::announce(tx, &closing, mail_domain.as_deref(), now).await?;
+            let Some(closing) = closing(event)? else { continue };
+            if !is_known {
+                directory::catch_up(tx, PEOPLE, &identity).await?;
+                is_known = true;
             }
+            notification::announce(tx, &closing, mail_domain.as_deref(), now).await?;
         }
         Ok(())
     })
@@ -103,6 +114,25 @@ fn link_made(event: &Event, record: &PasswordLinkRecord) -> Result<Option<News>,
         link_id: record.id,
         user_id: record.user_id,
         expires_at: instant(record.expires_at),
+    }))
+}
+
+/// What an event tells of an account, if anything that its owner is told of.
+fn notice(event: &Event) -> Result<Option<Notice>, ApplyError> {
+    let (user_id, end_reason) = match &event.record {
+        Some(Record::User(user)) => (user.id, None),
+        Some(Record::Session(session)) => (session.user_id, session.end_reason.as_deref()),
+        _ => return Ok(None),
+    };
+    let Some(kind) = Kind::of(&event.r#type, end_reason).filter(|_| is_news(event)) else {
+        return Ok(None);
+    };
+    Ok(Some(Notice {
+        event_id: event_id(event)?,
+        occurred_at: instant(event.occurred_at),
+        recorded_at: instant(event.recorded_at),
+        user_id,
+        kind,
     }))
 }
 

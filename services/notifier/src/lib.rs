@@ -39,7 +39,7 @@ pub const SERVICE: &str = "notifier";
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/notifier");
 
 /// The consumer of identity's events. Another name is another row of the inbox: everything is applied anew from the beginning, which does no harm.
-const PEOPLE: &str = "notifier-people";
+pub const PEOPLE: &str = "notifier-people";
 /// How long without a message before an owner is asked.
 const POLL: Duration = Duration::from_secs(5);
 
@@ -133,6 +133,7 @@ impl Work {
         let (applied, hear_of_applied) = watch::channel(0);
         let domain: Option<Arc<str>> = self.post.as_ref().map(|post| post.mailer.domain().into());
         let mail_domain = domain.clone();
+        let identity = self.people.owner.clone();
         let people = events::consumer::run(
             Consumer { position: Some(applied.clone()), ..self.people },
             move |tx, events| {
@@ -143,7 +144,8 @@ impl Work {
         let closings = events::consumer::run(
             Consumer { position: Some(applied), ..self.closings },
             move |tx, events| {
-                consumer::apply_opportunities(tx, events, domain.clone(), process::now())
+                let (identity, domain) = (identity.clone(), domain.clone());
+                consumer::apply_opportunities(tx, events, identity, domain, process::now())
             },
             shutdown.clone(),
         );

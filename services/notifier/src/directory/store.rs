@@ -1,4 +1,4 @@
-//! Every statement about people and teams.
+//! Every statement about people and teams, and about how far they are known.
 
 use sqlx::PgConnection;
 
@@ -61,4 +61,15 @@ pub async fn manager_of(tx: &mut PgConnection, team_id: i64) -> sqlx::Result<Opt
             .fetch_optional(tx)
             .await?;
     Ok(row.and_then(|row| row.manager_id))
+}
+
+/// Up to where the consumer of that name has applied identity's events.
+pub async fn position(tx: &mut PgConnection, consumer: &str) -> sqlx::Result<i64> {
+    let position = sqlx::query_scalar!(
+        "select position from inbox where consumer = $1 and source = 'identity'",
+        consumer
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(position.unwrap_or_default())
 }

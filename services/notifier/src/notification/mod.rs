@@ -1,6 +1,7 @@
 //! Notifications: making them of what happened, and reading one's own.
 
 pub mod model;
+pub mod notice;
 pub mod store;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -59,7 +60,7 @@ pub async fn announce(
             event: closing.outcome.event(),
             title: &title,
             body: &body,
-            opportunity_id: closing.opportunity_id,
+            opportunity_id: Some(closing.opportunity_id),
             source_event_id: closing.event_id,
             occurred_at: closing.occurred_at,
         };

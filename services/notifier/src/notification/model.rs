@@ -14,7 +14,7 @@ use crate::{
 pub struct Notification {
     /// Its id.
     pub id: i64,
-    /// `opportunity.won` or `opportunity.lost`.
+    /// `opportunity.won`, `opportunity.lost`, or what happened to the recipient's account: `account.password_changed`, ….
     pub event: String,
     /// In one line.
     pub title: String,

@@ -18,7 +18,7 @@ pub struct New<'a> {
     /// A few lines more.
     pub body: &'a str,
     /// The opportunity it is about.
-    pub opportunity_id: i64,
+    pub opportunity_id: Option<i64>,
     /// The event that told so.
     pub source_event_id: Uuid,
     /// When it happened.

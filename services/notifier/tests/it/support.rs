@@ -10,7 +10,7 @@ use std::{
 
 use auth::ServiceToken;
 use chrono::{DateTime, TimeDelta, Utc};
-use events::{Event, Origin, Record};
+use events::{ChangeSource, Event, Origin, Record};
 use notifier::{
     consumer,
     delivery::{Post, mail::Mailer},
@@ -18,7 +18,7 @@ use notifier::{
 };
 use process::Secret;
 use proto::{
-    events::v1::{Actor, OpportunityRecord, TeamRecord, UserRecord},
+    events::v1::{Actor, ListChangesResponse, OpportunityRecord, TeamRecord, UserRecord},
     identity::v1::IssueServiceTokenResponse,
 };
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
@@ -102,7 +102,8 @@ impl Database {
         now: DateTime<Utc>,
     ) {
         let mut tx = self.pool.begin().await.unwrap();
-        consumer::apply_opportunities(&mut tx, events, domain, now).await.unwrap();
+        let silent = ChangeSource::new(|_| async { Ok(ListChangesResponse::default()) });
+        consumer::apply_opportunities(&mut tx, events, silent, domain, now).await.unwrap();
         tx.commit().await.unwrap();
     }
 

@@ -6,11 +6,11 @@ use auth::{
     Caller, Keys, Revocations, Role, Scope, Verifier,
     token::{Claims, Signer},
 };
-use events::Record;
-use notifier::grpc::notification::Notifications;
+use events::{ChangeSource, Event, Record};
+use notifier::{consumer, grpc::notification::Notifications};
 use process::Secret;
 use proto::{
-    events::v1::{TeamRecord, UserRecord},
+    events::v1::{ListChangesResponse, SessionRecord, TeamRecord, UserRecord},
     notifier::v1::{
         ListNotificationsRequest, ListNotificationsResponse,
         notification_service_client::NotificationServiceClient,
@@ -49,6 +49,72 @@ async fn nobody_is_told_of_what_they_did_themselves() {
     assert_eq!(database.told().await, [(MEI, "Won: 軟體授權採購".to_owned())]);
     database.apply(&[lost_by(MEI, "價格")], noon()).await;
     assert_eq!(database.told().await[0], (AMY, "失敗：軟體授權採購".to_owned()));
+    assert_eq!(database.told().await.len(), 2);
+}
+
+/// Something that happened to Amy's account, as identity tells it.
+fn of_account(event_type: &str, record: Record) -> Event {
+    Event { r#type: event_type.to_owned(), record: Some(record), ..won_by(AMY) }
+}
+
+#[tokio::test]
+async fn a_closing_waits_until_all_is_known_that_identity_has_told() {
+    let database = Database::create().await;
+    let told = ChangeSource::new(|_| async {
+        Ok(ListChangesResponse { last_position: 3, ..ListChangesResponse::default() })
+    });
+    let events = [won_by(BOB)];
+    let mut tx = database.pool.begin().await.unwrap();
+    let applying = consumer::apply_opportunities(&mut tx, &events, told, None, noon());
+    let learning = async {
+        // What the closing needs is not there yet: not who leads the team.
+        database.hear(&people(), noon()).await;
+        sqlx::query("insert into inbox (consumer, source, position, applied_at) values ($1, 'identity', 3, now())")
+            .bind(notifier::PEOPLE)
+            .execute(&database.pool)
+            .await
+            .unwrap();
+    };
+    let (applied, ()) = tokio::join!(applying, learning);
+    applied.unwrap();
+    tx.commit().await.unwrap();
+    let expected = [(AMY, "成交：軟體授權採購".to_owned()), (MEI, "Won: 軟體授權採購".to_owned())];
+    assert_eq!(database.told().await, expected);
+}
+
+#[tokio::test]
+async fn without_identity_a_closing_is_told_by_what_is_known() {
+    let database = Database::with_people().await;
+    let down = ChangeSource::new(|_| async { anyhow::bail!("down") });
+    let mut tx = database.pool.begin().await.unwrap();
+    let events = [won_by(BOB)];
+    consumer::apply_opportunities(&mut tx, &events, down, None, noon()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(database.told().await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_happens_to_an_account_is_told_to_its_owner_and_mailed_whoever_did_it() {
+    let database = Database::with_people().await;
+    let Some(Record::User(amy)) = people().remove(0).record else { panic!("no user") };
+    let of_user = |event_type| of_account(event_type, Record::User(amy.clone()));
+    let ended = |end_reason: &str| {
+        let session = SessionRecord {
+            user_id: AMY,
+            end_reason: Some(end_reason.to_owned()),
+            ..SessionRecord::default()
+        };
+        of_account("session.ended", Record::Session(session))
+    };
+    let events = [of_user("user.password_changed"), ended("refresh_reuse")];
+    database.hear(&events, noon()).await;
+    database.hear(&events, after(60)).await;
+    database.hear(&[ended("signed_out"), of_user("user.updated")], noon()).await;
+    let titles = ["您的密碼已變更", "您的一個登入已被結束"];
+    assert_eq!(database.told().await, titles.map(|title| (AMY, title.to_owned())));
+    assert_eq!(database.deliveries().await.len(), 2);
+    // Read anew after days, it is no news.
+    database.hear(&[of_user("user.password_changed")], after(2 * 86_400)).await;
     assert_eq!(database.told().await.len(), 2);
 }
 
