@@ -7,7 +7,7 @@ use events::{Change, Wake, rights};
 use rpc::Error;
 use sqlx::{PgPool, Postgres, Transaction};
 
-use crate::password::Gate;
+use crate::{password::Gate, sign_in::turns::Turns};
 
 /// The service's connections and the bound on its costliest work. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct App {
     pub write: PgPool,
     /// How many passwords are hashed at once.
     pub gate: Gate,
+    /// Who tries which account now.
+    pub turns: Turns,
     /// Wakes the relay after a commit.
     pub wake: Wake,
     /// What this process refuses of tokens that were signed before; others hear of it by the change.

@@ -57,6 +57,7 @@ use crate::{
     password::Gate,
     password_link::model::{Key, Links},
     seal::Seal,
+    sign_in::turns::Turns,
     token::Issuer,
 };
 
@@ -268,6 +269,7 @@ fn connect(database: &DatabaseSettings) -> anyhow::Result<App> {
         read: postgres::read_pool(&database.url, database.pool_size, SERVICE)?,
         write: postgres::write_pool(&database.url, database.pool_size, SERVICE)?,
         gate: Gate::default(),
+        turns: Turns::default(),
         wake: Wake::default(),
         revocations: Arc::default(),
     })

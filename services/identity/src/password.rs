@@ -1,6 +1,11 @@
 //! Passwords: how long they are, how they are hashed, and how many at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
@@ -8,7 +13,7 @@ use argon2::{
 };
 use process::Secret;
 use rpc::{Error, Invalid};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// The fewest characters.
 const SHORTEST: usize = 8;
@@ -37,16 +42,32 @@ pub enum Verdict {
 }
 
 /// Bounds how many passwords are hashed at once: one, so that sign-ins never take more than a core, with a queue before it. Each takes 19 MiB and
-/// tens of milliseconds.
+/// tens of milliseconds, on a thread that stands back where others need its core. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    turns: Arc<Semaphore>,
+    work: mpsc::Sender<Work>,
     places: Arc<Semaphore>,
 }
 
+type Work = Box<dyn FnOnce() + Send>;
+
+/// How far it stands back: it has a tenth of what others have of a core that all of them want.
+const NICE: i32 = 10;
+
 impl Default for Gate {
     fn default() -> Self {
-        Self { turns: Arc::new(Semaphore::new(1)), places: Arc::new(Semaphore::new(1 + QUEUE)) }
+        let (work, queue) = mpsc::channel::<Work>();
+        let hash = move || {
+            // Of this thread alone. Where it may not, it works as others do.
+            let _ = rustix::process::setpriority_process(None, NICE);
+            for work in queue {
+                // What panics answers nobody and takes nothing else with it.
+                let _ = catch_unwind(AssertUnwindSafe(work));
+            }
+        };
+        // Without a thread nothing is taken from the queue, and whoever comes is told that it failed.
+        let _ = thread::Builder::new().name("passwords".to_owned()).spawn(hash);
+        Self { work, places: Arc::new(Semaphore::new(1 + QUEUE)) }
     }
 }
 
@@ -60,14 +81,16 @@ impl Gate {
             return Err(Error::exhausted("SIGN_IN_BUSY", "too many passwords are being checked")
                 .retry_after(TRY_AGAIN_AFTER));
         };
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(anyhow::Error::new)?;
-        let done = tokio::task::spawn_blocking(move || {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.work.send(Box::new(move || {
             let done = work();
             // Kept by the work itself: a caller who hangs up does not make room before it is done.
-            drop((turn, place));
-            done
-        });
-        Ok(done.await.map_err(anyhow::Error::new)?)
+            drop(place);
+            // Nobody may wait any more.
+            let _ = answer.send(done);
+        }));
+        sent.map_err(|_| Error::internal("there is no thread for passwords"))?;
+        Ok(answered.await.map_err(anyhow::Error::new)?)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Limits on guessing passwords and codes: who may try now, and what a try costs.
 //!
 //! Failures are counted for each account, known or not: in one count for all addresses, and in one of its own for each address from which the account was
-//! signed in to lately, so that an attacker does not lock out its owner. From the first failure on a try is counted before it is checked, so that
-//! many at once are not more than one after the other.
+//! signed in to lately, so that an attacker does not lock out its owner. From the first failure on a try is counted before it is checked, and tries of one account
+//! wait for each other, so that many at once are not more than one after the other.
 
 pub mod model;
 pub mod store;
+pub mod turns;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rpc::Error;
@@ -16,6 +17,7 @@ use sqlx::{Postgres, Transaction};
 use self::model::{
     FAILURES_PER_ADDRESS, FORGOTTEN_AFTER, Failures, Peer, TRUSTED_FOR, WINDOW, account, codes_of,
 };
+use self::turns::Turn;
 use crate::{app::App, user::model::fold_email};
 
 /// A try that may be checked now.
@@ -27,6 +29,10 @@ pub struct Attempt {
     bucket: String,
     /// Whether it was counted as a failure before it is known to be one.
     counted: bool,
+    /// When it was asked for.
+    asked: Instant,
+    /// Until it is known what became of it nobody else tries the same.
+    turn: Turn,
 }
 
 /// Lets a try for an account through, or says when to come back: exhausted (`TOO_MANY_FAILURES`).
@@ -64,6 +70,11 @@ async fn let_through(
     now: DateTime<Utc>,
 ) -> Result<Attempt, Error> {
     let prefix = peer.prefix();
+    let trusted = store::is_trusted(&app.read, &account, &prefix, now - TRUSTED_FOR).await?;
+    let bucket = if trusted { prefix.clone() } else { String::new() };
+    let asked = Instant::now();
+    let turn = app.turns.take((account.clone(), bucket.clone())).await?;
+    let now = now + asked.elapsed();
     let mut tx = app.write.begin().await?;
     // Who has no address has none in common with others.
     if !prefix.is_empty()
@@ -73,8 +84,6 @@ async fn let_through(
     {
         return Err(wait_for(began + WINDOW - now));
     }
-    let trusted = store::is_trusted(&mut tx, &account, &prefix, now - TRUSTED_FOR).await?;
-    let bucket = if trusted { prefix.clone() } else { String::new() };
     let mut known = store::lock(&mut tx, &account, &bucket).await?.filter(|it| it.counts(now));
     let mut counted = known.is_some();
     if !counted && count == Count::Always {
@@ -86,20 +95,22 @@ async fn let_through(
         }
     }
     if let Some(known) = known {
-        if known.blocked_until > now {
-            return Err(wait_for(known.blocked_until - now));
+        if let Some(left) = known.left(now) {
+            return Err(wait_for(left));
         }
         let next = Failures::and_another(Some(known), now);
         store::put(&mut tx, &account, &bucket, next, false).await?;
     }
     tx.commit().await?;
-    Ok(Attempt { account, prefix, bucket, counted })
+    Ok(Attempt { account, prefix, bucket, counted, asked, turn })
 }
 
 impl Attempt {
     /// It was wrong.
     pub async fn failed(self, app: &App, now: DateTime<Utc>) -> Result<(), Error> {
-        let Self { account, prefix, bucket, counted } = self;
+        let Self { account, prefix, bucket, counted, asked, turn } = self;
+        // It waits from now on, not from when it was asked for.
+        let now = now + asked.elapsed();
         let mut tx = app.write.begin().await?;
         if !prefix.is_empty() {
             store::count_address(&mut tx, &prefix, now, now - WINDOW).await?;
@@ -112,7 +123,9 @@ impl Attempt {
                 store::put(&mut tx, &account, &bucket, next, false).await?;
             }
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        drop(turn);
+        Ok(())
     }
 
     /// It was right: in the transaction of what it was for.

@@ -64,6 +64,12 @@ impl Failures {
         Self { failures, blocked_until: now + wait(failures), failed_at: now }
     }
 
+    /// How long nothing is checked. The first ones do not make anybody wait, whoever's clock is ahead by a little.
+    pub fn left(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        (self.failures >= FREE_FAILURES && self.blocked_until > now)
+            .then(|| self.blocked_until - now)
+    }
+
     /// Whether they are not forgotten yet.
     pub fn counts(&self, now: DateTime<Utc>) -> bool {
         self.failures > 0 && self.failed_at + FORGOTTEN_AFTER > now

@@ -42,7 +42,7 @@ pub async fn count_address(
 
 /// Whether an account was signed in to from there since then.
 pub async fn is_trusted(
-    tx: &mut Transaction<'_, Postgres>,
+    pool: &PgPool,
     account: &[u8],
     prefix: &str,
     since: DateTime<Utc>,
@@ -53,7 +53,7 @@ pub async fn is_trusted(
         prefix,
         since
     )
-    .fetch_one(&mut **tx)
+    .fetch_one(pool)
     .await
 }
 

@@ -15,7 +15,7 @@ use identity::{
         model::{Need, code},
     },
     session::Which,
-    sign_in::model::Peer,
+    sign_in::{model::Peer, turns::Turns},
 };
 use process::{Secret, postgres};
 use prost_types::FieldMask;
@@ -363,6 +363,7 @@ pub(crate) fn app(database: &Database) -> App {
         read: postgres::read_pool(&url, 2, "test").unwrap(),
         write: postgres::write_pool(&url, 4, "test").unwrap(),
         gate: Gate::default(),
+        turns: Turns::default(),
         wake: events::Wake::default(),
         revocations: std::sync::Arc::default(),
     }
