@@ -17,7 +17,7 @@ use crate::target::{Connection, Target};
 /// Wrong sign-ins on one account.
 pub(crate) const TRIES: usize = 1_000;
 /// From how many addresses they come, each with a connection of its own.
-pub(crate) const ADDRESSES: u8 = 64;
+pub(crate) const ADDRESSES: u8 = 16;
 /// How many connections read meanwhile.
 pub(crate) const READERS: usize = 2;
 /// How long is read without the guesses. With them it is as long as they take, but no shorter than a second.

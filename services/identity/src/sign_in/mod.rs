@@ -72,6 +72,11 @@ async fn let_through(
     let prefix = peer.prefix();
     let trusted = store::is_trusted(&app.read, &account, &prefix, now - TRUSTED_FOR).await?;
     let bucket = if trusted { prefix.clone() } else { String::new() };
+    // Whoever has to wait is told so without waiting for those before them.
+    let known = store::failures(&app.read, &account, &bucket).await?;
+    if let Some(left) = known.filter(|it| it.counts(now)).and_then(|it| it.left(now)) {
+        return Err(wait_for(left));
+    }
     let asked = Instant::now();
     let turn = app.turns.take((account.clone(), bucket.clone())).await?;
     let now = now + asked.elapsed();

@@ -57,6 +57,22 @@ pub async fn is_trusted(
     .await
 }
 
+/// The failures of an account, as they are now.
+pub async fn failures(
+    pool: &PgPool,
+    account: &[u8],
+    bucket: &str,
+) -> sqlx::Result<Option<Failures>> {
+    sqlx::query_as!(
+        Failures,
+        "select failures, blocked_until, failed_at from sign_in_failures where account = $1 and prefix = $2",
+        account,
+        bucket
+    )
+    .fetch_optional(pool)
+    .await
+}
+
 /// The failures of an account, which nobody else counts until the transaction ends.
 pub async fn lock(
     tx: &mut Transaction<'_, Postgres>,
