@@ -1,8 +1,8 @@
 //! The whole product on one machine: PostgreSQL and NATS found or fetched and started privately, every service a child process.
 //!
 //! In reading order: [`settings`] and [`folder`], [`tools`] (where the servers' programs come from), [`child`] (processes that end
-//! when we do), [`postgres`], [`nats`], [`provision`] (roles and schemas), [`service`] and [`stack`] (the product's processes). On these stand what tests use, [`scratch`] and
-//! [`servers`], and the commands [`run`], [`seed`] and [`prepare`].
+//! when we do), [`postgres`], [`nats`], [`provision`] (roles and schemas), [`service`] and [`stack`] (the product's processes). On these stand what tests use, [`scratch`],
+//! [`servers`] and [`openid`], and the commands [`run`], [`seed`] and [`prepare`].
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -14,6 +14,7 @@ pub mod demo;
 pub mod folder;
 pub mod http;
 pub mod nats;
+pub mod openid;
 pub mod postgres;
 pub mod prepare;
 pub mod provision;

