@@ -13,6 +13,7 @@ use proto::audit::v1::audit_service_client::AuditServiceClient;
 use proto::identity::v1::api_key_service_client::ApiKeyServiceClient;
 use proto::identity::v1::authorization_service_client::AuthorizationServiceClient;
 use proto::identity::v1::client_service_client::ClientServiceClient;
+use proto::identity::v1::external_sign_in_service_client::ExternalSignInServiceClient;
 use proto::identity::v1::password_link_service_client::PasswordLinkServiceClient;
 use proto::identity::v1::second_factor_service_client::SecondFactorServiceClient;
 use proto::identity::v1::session_service_client::SessionServiceClient;
@@ -99,6 +100,11 @@ impl Guest {
     /// Signing in on the page.
     pub fn authorizations(&self) -> AuthorizationServiceClient<Channel> {
         AuthorizationServiceClient::new(self.app.identity.clone())
+    }
+
+    /// Signing in with the external provider.
+    pub fn external_sign_ins(&self) -> ExternalSignInServiceClient<Channel> {
+        ExternalSignInServiceClient::new(self.app.identity.clone())
     }
 
     /// A call that changes nothing; made once more where the service could not be reached.

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
-use axum::routing::get;
+use axum::routing::{get, post};
 use process::Readiness;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -30,6 +30,8 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::password_links::set_password_by_link))
         // Pages: not part of the documented API.
         .route("/auth/authorize", get(rest::authorize::show_sign_in).post(rest::authorize::sign_in))
+        .route("/auth/external", post(rest::external::begin))
+        .route("/auth/external/callback", get(rest::external::finish))
         .routes(routes!(rest::clients::list_clients, rest::clients::create_client))
         .routes(routes!(rest::clients::get_client, rest::clients::delete_client))
         .routes(routes!(rest::users::list_users, rest::users::create_user))

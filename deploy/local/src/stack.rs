@@ -31,13 +31,16 @@ const URLS: [(&str, &str); 4] = [
 ];
 /// The variable that asks for TLS between the processes.
 const TLS: &str = "TLS_CERT_FILE";
+/// What identity shows to an external provider.
+const OIDC_SECRET: &str = "OIDC_CLIENT_SECRET";
 /// What is given to a program only where it is its own to know, whatever the launcher was given.
-const CONFIDENTIAL: [&str; 8] = [
+const CONFIDENTIAL: [&str; 9] = [
     "DATABASE_URL",
     "MIGRATE_DATABASE_URL",
     "SECRET_KEY",
     "SECRET_KEY_PREVIOUS",
     "SERVICE_SECRETS",
+    OIDC_SECRET,
     "ADMIN_EMAIL",
     "ADMIN_PASSWORD",
     "DEMO_PASSWORD",
@@ -218,6 +221,10 @@ impl Stack {
             set("SECRET_KEY", secrets.secret_key.clone());
             if let Some(second) = settings::get("SECRET_KEY_PREVIOUS") {
                 set("SECRET_KEY_PREVIOUS", second);
+            }
+            let is_planned = self.plan.environment.contains_key(OIDC_SECRET);
+            if let Some(secret) = settings::get(OIDC_SECRET).filter(|_| !is_planned) {
+                set(OIDC_SECRET, secret);
             }
             set("SERVICE_SECRETS", secrets.service_pairs());
             set("ADMIN_EMAIL", secrets.admin_email.clone());

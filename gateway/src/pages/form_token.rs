@@ -53,12 +53,21 @@ impl FormToken {
 
     /// Whether a form with this field comes from a page that this browser was shown.
     pub fn is_shown(headers: &HeaderMap, is_secure: bool, field: Option<&str>) -> bool {
+        Self::shown(headers, is_secure, field).is_some()
+    }
+
+    /// What the browser holds, if a form with this field comes from a page that it was shown.
+    pub fn shown(headers: &HeaderMap, is_secure: bool, field: Option<&str>) -> Option<String> {
         let site = headers.get("sec-fetch-site");
         let is_own = site.is_none_or(|site| site == "same-origin" || site == "none");
-        let same = cookie(headers, name(is_secure)).zip(field).is_some_and(|(cookie, field)| {
-            verify_slices_are_equal(cookie.as_bytes(), field.as_bytes()).is_ok()
-        });
-        is_own && same
+        let browser = Self::browser(headers, is_secure).filter(|_| is_own)?;
+        let same = verify_slices_are_equal(browser.as_bytes(), field?.as_bytes()).is_ok();
+        same.then_some(browser)
+    }
+
+    /// What the browser holds, if it was shown a form lately.
+    pub fn browser(headers: &HeaderMap, is_secure: bool) -> Option<String> {
+        cookie(headers, name(is_secure))
     }
 }
 

@@ -3,6 +3,7 @@
 //! A page's body is put together with `write!`; whatever is not written here goes through [`Text`], so that it stays text. [`Page`] lays it out and
 //! says what a browser may do with it: next to nothing. [`Language`] is the one that its reader asked for, [`form_token`] knows a form that comes back.
 
+pub mod external;
 pub mod form_token;
 mod language;
 mod page;

@@ -7,7 +7,7 @@ use http::StatusCode;
 use qrcode::{Color, EcLevel, QrCode};
 
 use super::form_token::{self, FormToken};
-use super::sign_in::{Complaint, with_form};
+use super::sign_in::{Complaint, leads_to, with_form};
 use super::{Language, Page, Text};
 
 /// Who has shown their password, and what comes next.
@@ -46,7 +46,13 @@ impl SecondStep<'_> {
         let mut body = String::new();
         // Writing to a string never fails.
         let _ = self.write(&mut body, words);
-        with_form(self.language, title, body, self.redirect_uri, (self.token, self.complaint))
+        with_form(
+            self.language,
+            title,
+            body,
+            leads_to(self.redirect_uri),
+            (self.token, self.complaint),
+        )
     }
 
     fn write(&self, out: &mut String, words: &Words) -> std::fmt::Result {

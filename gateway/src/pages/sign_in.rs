@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::header::SET_COOKIE;
 
+use super::external::{External, Fault};
 use super::form_token::{self, FormToken};
 use super::{Language, Page, Text};
 
@@ -29,6 +30,8 @@ pub struct SignIn<'a> {
     pub token: &'a FormToken,
     /// The address that was typed before.
     pub username: &'a str,
+    /// The provider that they may sign in with instead.
+    pub external: Option<External>,
     /// What was wrong with what was typed before.
     pub complaint: Option<Complaint>,
 }
@@ -46,6 +49,8 @@ pub enum Complaint {
     Unavailable,
     /// The form is not from a page that this browser was shown lately.
     Stale,
+    /// Nobody signed in with the external provider.
+    External(Fault),
 }
 
 impl SignIn<'_> {
@@ -56,9 +61,17 @@ impl SignIn<'_> {
             self.language,
             words.title,
             self.body(words),
-            self.redirect_uri,
+            self.leads_to(),
             (self.token, self.complaint),
         )
+    }
+
+    fn leads_to(&self) -> Vec<String> {
+        let mut all = leads_to(self.redirect_uri);
+        if self.external.as_ref().is_some_and(|it| it.is_plain) {
+            all.push("http:".to_owned());
+        }
+        all
     }
 
     fn body(&self, words: &Words) -> String {
@@ -116,6 +129,9 @@ impl SignIn<'_> {
             )?;
         }
         writeln!(out, "</form>\n<p><a href=\"/reset-password\">{}</a></p>", words.forgotten)?;
+        if let Some(external) = &self.external {
+            external.write(out, (self.language, self.is_first_party), self.token)?;
+        }
         if !self.is_first_party {
             let target = Text(target(self.redirect_uri));
             writeln!(out, "<p class=\"faint\">{} {target}</p>", words.back_to)?;
@@ -129,12 +145,12 @@ pub(super) fn with_form(
     language: Language,
     title: &str,
     body: String,
-    redirect_uri: &str,
+    leads_to: Vec<String>,
     (token, complaint): (&FormToken, Option<Complaint>),
 ) -> Response {
     let status = complaint.map_or(StatusCode::OK, Complaint::status);
     let page = Page {
-        leads_to: leads_to(redirect_uri),
+        leads_to,
         retry_after: complaint.and_then(Complaint::wait),
         ..Page::new(status, language, title, body)
     };
@@ -160,6 +176,7 @@ impl Complaint {
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Stale => StatusCode::FORBIDDEN,
+            Self::External(fault) => fault.status(),
         }
     }
 
@@ -169,8 +186,8 @@ impl Complaint {
             Self::TooMany(wait) => {
                 u64::try_from(wait.as_millis().div_ceil(1_000)).ok().map(|seconds| seconds.max(1))
             }
-            Self::Unavailable => Some(1),
-            Self::Wrong | Self::WrongCode | Self::Stale => None,
+            Self::Unavailable | Self::External(Fault::Unavailable) => Some(1),
+            Self::Wrong | Self::WrongCode | Self::Stale | Self::External(_) => None,
         }
     }
 
@@ -195,6 +212,7 @@ impl Complaint {
                 "Signing in is not possible at the moment. Try again shortly.".to_owned()
             }
             (Self::Unavailable, Language::ZhTw) => "目前無法登入，請稍後再試。".to_owned(),
+            (Self::External(fault), language) => fault.text(language).to_owned(),
             (Self::Stale, Language::En) => {
                 "This page was open for too long, or your browser keeps no cookies. Please sign in again.".to_owned()
             }
@@ -305,6 +323,7 @@ mod tests {
             action: "/authorize?state=\"><script>alert(1)</script>",
             token,
             username: "\" autofocus onfocus=\"alert(1)",
+            external: None,
             complaint: None,
         }
     }
@@ -345,6 +364,9 @@ mod tests {
             (Complaint::Unavailable, 503, Some("1")),
             (Complaint::WrongCode, 422, None),
             (Complaint::Stale, 403, None),
+            (Complaint::External(Fault::NoAccount), 403, None),
+            (Complaint::External(Fault::Failed), 502, None),
+            (Complaint::External(Fault::Unavailable), 503, Some("1")),
         ] {
             let page = SignIn { complaint: Some(complaint), ..sign_in(&token) }.page();
             assert_eq!(page.status(), status);

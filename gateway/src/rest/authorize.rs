@@ -20,24 +20,27 @@ use crate::call::Guest;
 use crate::http::Fields;
 use crate::issuer::{is_secure, issuer};
 use crate::pages::Language;
+use crate::pages::external::External;
 use crate::pages::form_token::{self, FormToken};
 use crate::pages::second_step::{self, Enrolment, SecondStep};
 use crate::pages::sign_in::{self, Complaint, SignIn};
 use crate::router::BASE;
 
 /// A request that came to the endpoint.
-struct Asked {
-    authorization: AuthorizationRequest,
+pub(super) struct Asked {
+    pub(super) authorization: AuthorizationRequest,
     state: Option<String>,
-    language: Language,
+    pub(super) language: Language,
     /// The form's address: this endpoint with the request as it came.
     action: String,
+    /// The same for the form that leads to an external provider.
+    external: String,
     /// Whether it says twice who asks or where the answer goes: nobody is sent anywhere then.
     is_ambiguous: bool,
     /// Whether it says anything twice: the program is told so.
     says_twice: bool,
     issuer: Option<String>,
-    is_secure: bool,
+    pub(super) is_secure: bool,
 }
 
 /// Shows the page.
@@ -93,18 +96,7 @@ pub async fn sign_in(
     let mut service = guest.authorizations();
     let answer = guest.write(request, |request| async move { service.authorize(request).await });
     match answer.await.map(|answer| answer.outcome) {
-        Ok(Some(authorize_response::Outcome::Code(code))) => {
-            asked.redirect(&[("code", &code.code)])
-        }
-        Ok(Some(authorize_response::Outcome::Wrong(_))) => again(Complaint::Wrong),
-        Ok(Some(authorize_response::Outcome::SecondFactor(next))) => {
-            let enrolment = next.enrolment.as_ref().map(|it| (&*it.secret, &*it.otpauth_uri));
-            asked.second_form(&headers, &next.ticket, enrolment, None)
-        }
-        Ok(Some(authorize_response::Outcome::Refusal(it))) => {
-            asked.refuse(&it.error, &it.description)
-        }
-        Ok(None) => asked.fail(Error::internal("identity left its answer empty")),
+        Ok(outcome) => asked.came_to(outcome, &headers).unwrap_or_else(again),
         Err(error) => match complaint(&error) {
             Some(complaint) => again(complaint),
             None => asked.fail(error),
@@ -172,7 +164,29 @@ fn complaint(error: &Error) -> Option<Complaint> {
 }
 
 impl Asked {
-    fn of(app: &App, query: &str, headers: &HeaderMap) -> Self {
+    /// The answer to the first step of a sign-in, or what is to be said on the page.
+    pub(super) fn came_to(
+        &self,
+        outcome: Option<authorize_response::Outcome>,
+        headers: &HeaderMap,
+    ) -> Result<Response, Complaint> {
+        match outcome {
+            Some(authorize_response::Outcome::Code(code)) => {
+                Ok(self.redirect(&[("code", &code.code)]))
+            }
+            Some(authorize_response::Outcome::Wrong(_)) => Err(Complaint::Wrong),
+            Some(authorize_response::Outcome::SecondFactor(next)) => {
+                let enrolment = next.enrolment.as_ref().map(|it| (&*it.secret, &*it.otpauth_uri));
+                Ok(self.second_form(headers, &next.ticket, enrolment, None))
+            }
+            Some(authorize_response::Outcome::Refusal(it)) => {
+                Ok(self.refuse(&it.error, &it.description))
+            }
+            None => Ok(self.fail(Error::internal("identity left its answer empty"))),
+        }
+    }
+
+    pub(super) fn of(app: &App, query: &str, headers: &HeaderMap) -> Self {
         let mut fields = Fields::parse(query.as_bytes());
         let mut text = |name: &str| fields.take(name).unwrap_or_default();
         let authorization = AuthorizationRequest {
@@ -190,6 +204,7 @@ impl Asked {
             state: state.filter(|_| !twice.contains("state")),
             language,
             action: format!("{BASE}/auth/authorize?{query}"),
+            external: format!("{BASE}/auth/external?{query}"),
             is_ambiguous: twice.contains("client_id") || twice.contains("redirect_uri"),
             says_twice: !twice.is_empty(),
             issuer: issuer(app, headers),
@@ -198,7 +213,7 @@ impl Asked {
     }
 
     /// Who asks, if they may; else the answer to the request.
-    async fn check(&self, guest: &Guest) -> Result<AuthorizingClient, Response> {
+    pub(super) async fn check(&self, guest: &Guest) -> Result<AuthorizingClient, Response> {
         if self.is_ambiguous {
             let error = Error::Malformed {
                 reason: "INVALID_REQUEST".into(),
@@ -223,7 +238,7 @@ impl Asked {
         }
     }
 
-    fn form(
+    pub(super) fn form(
         &self,
         client: &AuthorizingClient,
         headers: &HeaderMap,
@@ -243,6 +258,11 @@ impl Asked {
             action: &self.action,
             token: &token,
             username,
+            external: client.external.clone().map(|it| External {
+                name: it.name,
+                action: self.external.clone(),
+                is_plain: it.is_plain,
+            }),
             complaint,
         }
         .page()
@@ -272,7 +292,7 @@ impl Asked {
     }
 
     /// Tells the program why there is no code. Only once identity has said that the redirect URI is the client's.
-    fn refuse(&self, error: &str, description: &str) -> Response {
+    pub(super) fn refuse(&self, error: &str, description: &str) -> Response {
         self.redirect(&[("error", error), ("error_description", description)])
     }
 
@@ -300,10 +320,12 @@ impl Asked {
     }
 
     /// The page that says that nobody can sign in.
-    fn fail(&self, error: Error) -> Response {
+    pub(super) fn fail(&self, error: Error) -> Response {
         let code = error.reason().to_lowercase();
         let status = match error {
-            Error::Malformed { .. } | Error::Invalid(_) => StatusCode::BAD_REQUEST,
+            Error::Malformed { .. } | Error::Invalid(_) | Error::Precondition { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Error::Unavailable { .. } | Error::Exhausted { .. } => StatusCode::SERVICE_UNAVAILABLE,
             error => {
                 tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "no page");

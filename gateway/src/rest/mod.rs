@@ -4,6 +4,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod authorize;
 pub mod clients;
+pub mod external;
 pub mod forecast;
 pub mod notifications;
 pub mod opportunities;

@@ -7,7 +7,7 @@ use events::{Change, Wake, rights};
 use rpc::Error;
 use sqlx::{PgPool, Postgres, Transaction};
 
-use crate::{password::Gate, sign_in::turns::Turns};
+use crate::{external::Provider, password::Gate, sign_in::turns::Turns};
 
 /// The service's connections and the bound on its costliest work. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct App {
     pub gate: Gate,
     /// Who tries which account now.
     pub turns: Turns,
+    /// The provider that people may sign in with instead of a password, if there is one.
+    pub external: Option<Provider>,
     /// Wakes the relay after a commit.
     pub wake: Wake,
     /// What this process refuses of tokens that were signed before; others hear of it by the change.

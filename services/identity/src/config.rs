@@ -66,6 +66,10 @@ pub struct Config {
     #[arg(long, env = "PUBLIC_URL", default_value = "", value_parser = PublicUrl::parse)]
     pub public_url: Setting<PublicUrl>,
 
+    /// With whom people may sign in instead of a password.
+    #[command(flatten)]
+    pub external: External,
+
     /// E-mail address of the first administrator, made where there is no user yet.
     #[arg(long, env = "ADMIN_EMAIL", requires = "admin_password")]
     pub admin_email: Option<String>,
@@ -107,6 +111,31 @@ impl Organisation {
             fiscal_year_start: self.fiscal_year_start,
         }
     }
+}
+
+/// An external OpenID Connect provider: the first three or none.
+#[derive(Args, Clone, Debug)]
+pub struct External {
+    /// As the provider names itself: `https://login.example.com`. Needs PUBLIC_URL, below which it sends people back to /api/v1/auth/external/callback.
+    #[arg(long = "oidc-issuer", env = "OIDC_ISSUER", default_value = "")]
+    pub issuer: String,
+
+    /// Our name there.
+    #[arg(long = "oidc-client-id", env = "OIDC_CLIENT_ID", default_value = "")]
+    pub client_id: String,
+
+    /// Our password there.
+    #[arg(
+        long = "oidc-client-secret",
+        env = "OIDC_CLIENT_SECRET",
+        hide_env_values = true,
+        default_value = ""
+    )]
+    pub client_secret: Secret,
+
+    /// What people know it by; its host where nothing is said.
+    #[arg(long = "oidc-name", env = "OIDC_NAME", default_value = "")]
+    pub name: String,
 }
 
 /// How tokens are made.

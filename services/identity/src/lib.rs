@@ -1,7 +1,7 @@
 //! identity: who uses the product, what they may do, and the tokens by which every other service knows them.
 //!
-//! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`], [`api_key`], [`sign_in`], [`password_link`], [`second_factor`], [`client`] and
-//! [`authorization`] are the nouns; [`first_start`] is what an empty database gets; [`grpc`] is the edge. [`app`] is what use cases work with, [`cause`] what the change
+//! In reading order: [`user`], [`team`], [`settings`], [`token`], [`session`], [`api_key`], [`sign_in`], [`password_link`], [`second_factor`], [`client`],
+//! [`authorization`] and [`external`] are the nouns; [`first_start`] is what an empty database gets; [`grpc`] is the edge. [`app`] is what use cases work with, [`cause`] what the change
 //! log says of who made a change; [`derive`] and [`seal`] are the keys that come of `SECRET_KEY`.
 
 pub mod api_key;
@@ -11,6 +11,7 @@ pub mod cause;
 pub mod client;
 pub mod config;
 pub mod derive;
+pub mod external;
 pub mod first_start;
 pub mod grpc;
 pub mod page;
@@ -39,7 +40,9 @@ use proto::{
     identity::v1::{
         api_key_service_server::ApiKeyServiceServer,
         authorization_service_server::AuthorizationServiceServer,
-        client_service_server::ClientServiceServer, key_service_server::KeyServiceServer,
+        client_service_server::ClientServiceServer,
+        external_sign_in_service_server::ExternalSignInServiceServer,
+        key_service_server::KeyServiceServer,
         password_link_service_server::PasswordLinkServiceServer,
         second_factor_service_server::SecondFactorServiceServer,
         session_service_server::SessionServiceServer,
@@ -54,6 +57,7 @@ use crate::{
     app::App,
     config::{Config, CreateAdmin, PasswordGrant, Tokens},
     derive::Marker,
+    external::{Provider, model::Settings},
     password::Gate,
     password_link::model::{Key, Links},
     seal::Seal,
@@ -90,7 +94,7 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
         let seal = Seal::of(&config.tokens.secret_key, config.tokens.second_secret_key())?;
         let marker = Marker::of(&config.tokens.secret_key)
             .context("no key can be derived from SECRET_KEY")?;
-        let app = connect(&config.database)?;
+        let app = connect(&config.database, external(&config)?)?;
         let nats = stream::connect(config.events.nats_url.expose(), SERVICE)
             .await
             .context("NATS_URL makes no sense")?;
@@ -132,6 +136,10 @@ pub fn serve(config: Config, process: &process::Context) -> Work<'_> {
                 app: app.clone(),
                 seal: seal.clone(),
                 issuer: issuer.clone(),
+            }))
+            .add(ExternalSignInServiceServer::new(grpc::external::ExternalSignIns {
+                app: app.clone(),
+                seal: seal.clone(),
             }))
             .add(ClientServiceServer::new(grpc::client::Clients { app: app.clone() }))
             .add(KeyServiceServer::new(grpc::key::Keys { issuer }))
@@ -217,6 +225,7 @@ async fn forget(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
             sign_in::forget(&app, now).await?;
             password_link::forget(&app, now).await?;
             authorization::forget(&app, now).await?;
+            external::forget(&app, now).await?;
             idempotency::forget(&app.write, now).await
         };
         if let Err(error) = forgotten.await {
@@ -251,7 +260,7 @@ pub fn migrate(url: &Secret) -> Work<'_> {
 /// Makes an administrator.
 pub fn create_admin(wanted: CreateAdmin) -> Work<'static> {
     Box::pin(async move {
-        let app = connect(&wanted.database)?;
+        let app = connect(&wanted.database, None)?;
         let now = process::now();
         first_start::seed_settings(&app, &wanted.organisation.draft(), now)
             .await
@@ -264,12 +273,13 @@ pub fn create_admin(wanted: CreateAdmin) -> Work<'static> {
     })
 }
 
-fn connect(database: &DatabaseSettings) -> anyhow::Result<App> {
+fn connect(database: &DatabaseSettings, external: Option<Provider>) -> anyhow::Result<App> {
     Ok(App {
         read: postgres::read_pool(&database.url, database.pool_size, SERVICE)?,
         write: postgres::write_pool(&database.url, database.pool_size, SERVICE)?,
         gate: Gate::default(),
         turns: Turns::default(),
+        external,
         wake: Wake::default(),
         revocations: Arc::default(),
     })
@@ -287,6 +297,13 @@ fn issuer(tokens: &Tokens) -> anyhow::Result<Issuer> {
         life_s: tokens.access_token_expire_minutes * 60,
         takes_passwords: tokens.password_grant == PasswordGrant::FirstParty,
     })
+}
+
+/// The provider, which is asked when somebody wants to sign in there.
+fn external(config: &Config) -> anyhow::Result<Option<Provider>> {
+    let secret_key = &config.tokens.secret_key;
+    let settings = Settings::read(&config.external, config.public_url.as_ref(), secret_key)?;
+    settings.map(Provider::new).transpose()
 }
 
 fn links(config: &Config) -> anyhow::Result<Links> {

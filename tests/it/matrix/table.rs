@@ -173,6 +173,8 @@ fn program_rows() -> Vec<Row> {
         row("identity.v1.AuthorizationService/Authorize", "", Open),
         row("identity.v1.AuthorizationService/AuthorizeWithSecondFactor", "", Open),
         row("identity.v1.AuthorizationService/ListGrantTypes", "", Open),
+        row("identity.v1.ExternalSignInService/BeginExternalSignIn", "", Open),
+        row("identity.v1.ExternalSignInService/FinishExternalSignIn", "", Open),
         row("identity.v1.ClientService/ListClients", "get /oauth-clients", Admins),
         row("identity.v1.ClientService/GetClient", "get /oauth-clients/{id}", Admins)
             .saying(&identity::GetClientRequest { id: ABSENT }),

@@ -7,7 +7,7 @@ pub mod store;
 pub mod ticket;
 
 use chrono::{DateTime, Utc};
-use events::Actor;
+use events::{Actor, Change};
 use process::Secret;
 use rpc::Error;
 use sqlx::{Postgres, Transaction};
@@ -104,29 +104,32 @@ pub async fn sign_in(
         Err(refusal) => return Ok(SignedIn::Refused(refusal)),
     };
     match token::check_password(app, email, password, (peer, salt), now).await? {
-        Some((tx, account)) => go_on(app, seal, (tx, &account), wanted, (peer, random), now).await,
+        Some((tx, account)) => {
+            let by = (peer, random, Method::Code);
+            go_on(app, seal, (tx, &account, &[]), wanted, by, now).await
+        }
         None => Ok(SignedIn::Wrong),
     }
 }
 
-/// What follows for somebody who is known by one thing, in the transaction that found it so.
-async fn go_on(
+/// What follows for somebody who is known by one thing, in the transaction that found it so and made those changes.
+pub(crate) async fn go_on(
     app: &App,
     seal: &Seal,
-    (mut tx, account): (Transaction<'_, Postgres>, &Account),
+    (mut tx, account, changes): (Transaction<'_, Postgres>, &Account, &[Change]),
     wanted: Wanted,
-    (peer, random): (Peer, Random),
+    (peer, random, method): (Peer, Random, Method),
     now: DateTime<Utc>,
 ) -> Result<SignedIn, Error> {
     let need = second_factor::need(&mut tx, account.user_id).await?;
     if need == Need::None {
-        let expires_at = now + LIFE;
-        let code = give(&mut tx, wanted, account.user_id, (peer, random), expires_at).await?;
-        tx.commit().await?;
+        let (by, expires_at) = ((peer, random, method), now + LIFE);
+        let code = give(&mut tx, wanted, account.user_id, by, expires_at).await?;
+        app.commit(tx, changes).await?;
         return Ok(SignedIn::Done(Done { code, recovery_codes: Vec::new() }));
     }
-    tx.commit().await?;
-    let ticket = Ticket::of(account, now).seal(seal, &wanted, random.ticket)?.into();
+    app.commit(tx, changes).await?;
+    let ticket = Ticket::of(account, method, now).seal(seal, &wanted, random.ticket)?.into();
     let enrolment = match need {
         Need::Enrolment => {
             let user_id = account.user_id;
@@ -152,7 +155,7 @@ pub async fn pass_second_factor(
         Err(refusal) => return Ok(SignedIn::Refused(refusal)),
     };
     let Some(ticket) = Ticket::open(seal, ticket, &wanted, now) else { return Ok(SignedIn::Late) };
-    let Ticket { user_id, .. } = ticket;
+    let Ticket { user_id, method, .. } = ticket;
     let mut tx = app.write.begin().await?;
     let account = token::store::account(&mut tx, user_id).await?;
     let need = second_factor::need(&mut tx, user_id).await?;
@@ -183,7 +186,7 @@ pub async fn pass_second_factor(
         return Ok(SignedIn::Late);
     }
     let life = if codes.is_empty() { LIFE } else { LIFE_AFTER_ENROLMENT };
-    let code = give(&mut tx, wanted, user_id, (peer, random), now + life).await?;
+    let code = give(&mut tx, wanted, user_id, (peer, random, method), now + life).await?;
     app.commit(tx, &changes).await?;
     Ok(SignedIn::Done(Done { code, recovery_codes: codes }))
 }
@@ -193,7 +196,7 @@ async fn give(
     tx: &mut Transaction<'_, Postgres>,
     wanted: Wanted,
     user_id: i64,
-    (peer, random): (Peer, Random),
+    (peer, random, method): (Peer, Random, Method),
     expires_at: DateTime<Utc>,
 ) -> Result<Secret, Error> {
     let code = letters(&random.code);
@@ -203,6 +206,7 @@ async fn give(
         redirect_uri: wanted.redirect_uri,
         code_challenge: wanted.code_challenge,
         may_write: wanted.may_write,
+        method,
         address: peer.told(),
         expires_at,
         session_id: None,
@@ -257,7 +261,7 @@ pub async fn exchange(
         return Err(token::invalid_grant());
     }
     let opened = Opened {
-        method: Method::Code,
+        method: code.method,
         address: code.address,
         client: Some(&client),
         may_write: code.may_write,

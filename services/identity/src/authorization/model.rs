@@ -6,9 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rpc::Error;
 use sha2::{Digest as _, Sha256};
 
-use crate::client::{
-    model::{self as client, Client},
-    redirect,
+use crate::{
+    client::{
+        model::{self as client, Client},
+        redirect,
+    },
+    session::model::Method,
 };
 
 /// How long a code may be exchanged.
@@ -112,6 +115,8 @@ pub struct Code {
     pub code_challenge: String,
     /// Whether its token may be for changing too.
     pub may_write: bool,
+    /// How they did.
+    pub method: Method,
     /// Where the sign-in came from, if known.
     pub address: Option<String>,
     /// When it is no longer good.
@@ -247,6 +252,7 @@ mod tests {
             redirect_uri: URI.to_owned(),
             code_challenge: CHALLENGE.to_owned(),
             may_write: false,
+            method: Method::Code,
             address: None,
             expires_at: DateTime::UNIX_EPOCH + LIFE,
             session_id: None,

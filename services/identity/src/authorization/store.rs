@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::model::Code;
+use crate::session::model::Method;
 
 /// Keeps a new code by its hash.
 pub async fn insert(
@@ -12,14 +13,15 @@ pub async fn insert(
     code: &Code,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into authorization_codes (code_hash, client_id, user_id, redirect_uri, code_challenge, may_write, address, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into authorization_codes (code_hash, client_id, user_id, redirect_uri, code_challenge, may_write, method, address, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         code_hash,
         code.client_id,
         code.user_id,
         code.redirect_uri,
         code.code_challenge,
         code.may_write,
+        code.method as Method,
         code.address,
         code.expires_at
     )
@@ -50,8 +52,8 @@ pub async fn lock(
 ) -> sqlx::Result<Option<Code>> {
     sqlx::query_as!(
         Code,
-        "select client_id, user_id, redirect_uri, code_challenge, may_write, address, expires_at, session_id
-         from authorization_codes where code_hash = $1 for update",
+        r#"select client_id, user_id, redirect_uri, code_challenge, may_write, method as "method: Method", address, expires_at, session_id
+           from authorization_codes where code_hash = $1 for update"#,
         code_hash
     )
     .fetch_optional(&mut **tx)

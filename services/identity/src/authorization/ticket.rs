@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::model::Wanted;
 use crate::{
     seal::{self, Seal},
+    session::model::Method,
     token::store::Account,
 };
 
@@ -17,20 +18,22 @@ pub const LIFE: TimeDelta = TimeDelta::minutes(10);
 /// The longest text that may be one.
 const LONGEST: usize = 256;
 
-/// Who has shown their password, and when.
+/// Who has shown their password, or was told of by the external provider, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
     /// The user.
     pub user_id: i64,
+    /// How they showed who they are.
+    pub method: Method,
     shown_at: DateTime<Utc>,
     /// Tells whether the password is still the same.
     mark: [u8; 32],
 }
 
 impl Ticket {
-    /// For an account whose owner has just shown the password.
-    pub fn of(account: &Account, now: DateTime<Utc>) -> Self {
-        Self { user_id: account.user_id, shown_at: now, mark: mark(account) }
+    /// For an account whose owner has just shown who they are.
+    pub fn of(account: &Account, method: Method, now: DateTime<Utc>) -> Self {
+        Self { user_id: account.user_id, method, shown_at: now, mark: mark(account) }
     }
 
     /// Whether the account is still what it was then.
@@ -46,7 +49,9 @@ impl Ticket {
         random: seal::Random,
     ) -> Result<String, Error> {
         let shown_at = self.shown_at.timestamp_micros();
-        let plain = [&self.user_id.to_be_bytes()[..], &shown_at.to_be_bytes(), &self.mark].concat();
+        let method = [u8::from(self.method == Method::External)];
+        let user_id = self.user_id.to_be_bytes();
+        let plain = [&user_id[..], &shown_at.to_be_bytes(), &method, &self.mark].concat();
         Ok(URL_SAFE_NO_PAD.encode(seal.seal(&plain, &bound(wanted), random)?))
     }
 
@@ -58,10 +63,12 @@ impl Ticket {
         let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
         let plain = seal.open(&sealed, &bound(wanted)).ok()?;
         let (user_id, rest) = plain.split_first_chunk()?;
-        let (shown_at, mark) = rest.split_first_chunk()?;
+        let (shown_at, rest) = rest.split_first_chunk()?;
+        let (is_external, mark) = rest.split_first()?;
+        let method = if *is_external == 1 { Method::External } else { Method::Code };
         let shown_at = DateTime::from_timestamp_micros(i64::from_be_bytes(*shown_at))?;
-        let ticket =
-            Self { user_id: i64::from_be_bytes(*user_id), shown_at, mark: mark.try_into().ok()? };
+        let (user_id, mark) = (i64::from_be_bytes(*user_id), mark.try_into().ok()?);
+        let ticket = Self { user_id, method, shown_at, mark };
         (now < shown_at + LIFE).then_some(ticket)
     }
 }
@@ -111,7 +118,7 @@ mod tests {
     #[test]
     fn a_ticket_is_read_back_for_what_it_was_made_for_and_while_it_is_young() {
         let now = process::now();
-        let ticket = Ticket::of(&account(), now);
+        let ticket = Ticket::of(&account(), Method::External, now);
         let text = ticket.seal(&seal(), &wanted(), [1; 12]).unwrap();
         assert!(text.len() <= LONGEST);
         let opened = |text: &str, wanted: &Wanted, now| Ticket::open(&seal(), text, wanted, now);
@@ -138,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_ticket_is_void_once_the_account_is_another() {
-        let ticket = Ticket::of(&account(), process::now());
+        let ticket = Ticket::of(&account(), Method::Code, process::now());
         assert!(ticket.is_of(&account()));
         assert!(!ticket.is_of(&Account { is_active: false, ..account() }));
         assert!(!ticket.is_of(&Account { user_id: 8, ..account() }));

@@ -49,6 +49,7 @@ impl AuthorizationService for Authorizations {
                     name: client.name,
                     is_first_party: client.is_built_in,
                     scopes: scopes(may_write),
+                    external: super::external::provider(&self.app),
                 })
             }
             Err(refusal) => check_authorization_response::Outcome::Refusal(to_wire(refusal)),
@@ -68,15 +69,7 @@ impl AuthorizationService for Authorizations {
             let who = (&*username, password);
             authorization::sign_in(&app, &seal, ask, who, by, process::now()).await
         });
-        let outcome = match signed_in.await? {
-            SignedIn::Done(done) => authorize_response::Outcome::Code(code(&done)),
-            SignedIn::Next(next) => authorize_response::Outcome::SecondFactor(needed(next)),
-            SignedIn::Wrong | SignedIn::Late => {
-                authorize_response::Outcome::Wrong(WrongCredentials {})
-            }
-            SignedIn::Refused(refusal) => authorize_response::Outcome::Refusal(to_wire(refusal)),
-        };
-        Ok(Response::new(AuthorizeResponse { outcome: Some(outcome) }))
+        Ok(Response::new(signed_in_to_wire(signed_in.await?)))
     }
 
     async fn authorize_with_second_factor(
@@ -111,7 +104,18 @@ impl AuthorizationService for Authorizations {
     }
 }
 
-fn ask(request: Option<AuthorizationRequest>) -> Ask {
+/// What came of the first step, whichever way it was.
+pub(super) fn signed_in_to_wire(signed_in: SignedIn) -> AuthorizeResponse {
+    let outcome = match signed_in {
+        SignedIn::Done(done) => authorize_response::Outcome::Code(code(&done)),
+        SignedIn::Next(next) => authorize_response::Outcome::SecondFactor(needed(next)),
+        SignedIn::Wrong | SignedIn::Late => authorize_response::Outcome::Wrong(WrongCredentials {}),
+        SignedIn::Refused(refusal) => authorize_response::Outcome::Refusal(to_wire(refusal)),
+    };
+    AuthorizeResponse { outcome: Some(outcome) }
+}
+
+pub(super) fn ask(request: Option<AuthorizationRequest>) -> Ask {
     let AuthorizationRequest {
         client_id,
         redirect_uri,
@@ -123,7 +127,7 @@ fn ask(request: Option<AuthorizationRequest>) -> Ask {
     Ask { client_id, redirect_uri, response_type, scope, code_challenge, code_challenge_method }
 }
 
-fn randomness() -> Result<Random, rpc::Error> {
+pub(super) fn randomness() -> Result<Random, rpc::Error> {
     let factor = second_factor::Random { key: random()?, seal: random()? };
     Ok(Random { code: random()?, ticket: random()?, factor })
 }
@@ -141,7 +145,7 @@ fn needed(Next { ticket, enrolment }: Next) -> SecondFactorNeeded {
     SecondFactorNeeded { ticket: ticket.expose().to_owned(), enrolment }
 }
 
-fn to_wire(refusal: Refusal) -> AuthorizationRefusal {
+pub(super) fn to_wire(refusal: Refusal) -> AuthorizationRefusal {
     let Refusal { error, description } = refusal;
     AuthorizationRefusal { error: error.to_owned(), description: description.to_owned() }
 }

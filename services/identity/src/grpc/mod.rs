@@ -4,6 +4,7 @@ pub mod api_key;
 pub mod audit;
 pub mod authorization;
 pub mod client;
+pub mod external;
 pub mod key;
 pub mod password_link;
 pub mod second_factor;
@@ -27,12 +28,13 @@ use crate::{
 };
 
 /// The methods that need no access token.
-pub const OPEN: [&str; 5] = [
+pub const OPEN: [&str; 6] = [
     "/salespipeline.identity.v1.TokenService/",
     "/salespipeline.identity.v1.KeyService/",
     "/salespipeline.identity.v1.PasswordLinkService/RequestPasswordReset",
     "/salespipeline.identity.v1.PasswordLinkService/SetPasswordByLink",
     "/salespipeline.identity.v1.AuthorizationService/",
+    "/salespipeline.identity.v1.ExternalSignInService/",
 ];
 
 /// What the change log says of a change that this request makes.

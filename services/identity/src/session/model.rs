@@ -33,12 +33,15 @@ pub struct Session {
 }
 
 /// How somebody signed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Method {
     /// With a password, at the token endpoint.
     Password,
     /// On the product's own page, for a program that got a code.
     Code,
+    /// The same, with an external provider instead of a password.
+    External,
 }
 
 impl Method {
@@ -47,6 +50,7 @@ impl Method {
         match self {
             Self::Password => "password",
             Self::Code => "code",
+            Self::External => "external",
         }
     }
 }

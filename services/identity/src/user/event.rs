@@ -50,6 +50,38 @@ pub fn recovery_codes_replaced(user: &User, cause: &Cause, now: DateTime<Utc>) -
     cause.change(subject(user, "user.recovery_codes_replaced"), record(user), Vec::new(), now)
 }
 
+/// Somebody at an external provider is that user from now on: nothing that is told of them changed, but who they are there is.
+pub fn external_linked(
+    user: &User,
+    (issuer, subject): (&str, &str),
+    cause: &Cause,
+    now: DateTime<Utc>,
+) -> Change {
+    let changes = external(None, Some((issuer, subject))).collect();
+    cause.change(self::subject(user, "user.external_linked"), record(user), changes, now)
+}
+
+/// A user is other than they were, and therefore no longer somebody at external providers.
+pub fn unlinked(mut updated: Change, who: &[(String, String)]) -> Change {
+    let gone = who.iter().flat_map(|(issuer, subject)| external(Some((issuer, subject)), None));
+    updated.changes.extend(gone);
+    updated
+}
+
+fn external(
+    old: Option<(&str, &str)>,
+    new: Option<(&str, &str)>,
+) -> impl Iterator<Item = FieldChange> {
+    let issuer = |it: Option<(&str, &str)>| it.map(|(issuer, _)| issuer.to_owned());
+    let subject = |it: Option<(&str, &str)>| it.map(|(_, subject)| subject.to_owned());
+    [
+        field_change("external_issuer", issuer(old).as_ref(), issuer(new).as_ref()),
+        field_change("external_subject", subject(old).as_ref(), subject(new).as_ref()),
+    ]
+    .into_iter()
+    .flatten()
+}
+
 fn subject(user: &User, event_type: &'static str) -> Subject {
     Subject { aggregate: "user", id: user.id, version: user.version, event_type }
 }

@@ -17,6 +17,7 @@ use crate::{
     SERVICE,
     app::App,
     cause::Cause,
+    external,
     page::{Items, Page},
     password::{self, Salt, Verdict},
     password_link::{
@@ -194,7 +195,12 @@ pub(crate) async fn replace(
         require_team(tx, new.team_id).await?;
     }
     store::update(tx, new).await.on_constraints(taken)?;
-    let mut changes = vec![event::updated(old, new, cause, now)];
+    let mut updated = event::updated(old, new, cause, now);
+    if old.email != new.email || !new.is_active {
+        // The provider made sure of the address of before, or of who is not to come in any more.
+        updated = event::unlinked(updated, &external::unlink(tx, new.id).await?);
+    }
+    let mut changes = vec![updated];
     if old.is_active && !new.is_active {
         let reason = EndReason::UserInactive;
         changes.extend(session::end(tx, new.id, Which::All, reason, cause, now).await?);

@@ -19,6 +19,16 @@ pub async fn get(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<Option<User>>
     .await
 }
 
+/// The user of a folded address.
+pub async fn id_of(
+    tx: &mut Transaction<'_, Postgres>,
+    folded_email: &str,
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!("select id from users where folded_email = $1", folded_email)
+        .fetch_optional(&mut **tx)
+        .await
+}
+
 /// A user, whom nobody else may change until the transaction ends.
 pub async fn lock(tx: &mut Transaction<'_, Postgres>, id: i64) -> sqlx::Result<Option<User>> {
     sqlx::query_as!(

@@ -6,6 +6,7 @@
 mod api_keys;
 mod audit;
 mod changes;
+mod external;
 mod first_start;
 mod forgotten;
 mod keys;

@@ -364,6 +364,7 @@ pub(crate) fn app(database: &Database) -> App {
         write: postgres::write_pool(&url, 4, "test").unwrap(),
         gate: Gate::default(),
         turns: Turns::default(),
+        external: None,
         wake: events::Wake::default(),
         revocations: std::sync::Arc::default(),
     }

@@ -1,0 +1,406 @@
+//! The provider as it is asked: where it is, what it is known by, and what it says of who comes back. Only here is it spoken to.
+//!
+//! What goes wrong is logged here, without anything of what was sent or answered: it may be secret.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use openidconnect::{
+    AccessToken, AccessTokenHash, AdditionalProviderMetadata, AuthType, AuthorizationCode,
+    ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, EmptyAdditionalClaims,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse as _,
+    PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, RequestTokenError, Scope,
+    SignatureVerificationError, SubjectIdentifier, TokenResponse as _, UserInfoError,
+    core::{
+        CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient,
+        CoreClientAuthMethod, CoreGenderClaim, CoreGrantType, CoreIdTokenVerifier, CoreJsonWebKey,
+        CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm,
+        CoreJwsSigningAlgorithm as Algorithm, CoreResponseMode, CoreResponseType,
+        CoreSubjectIdentifierType, CoreTokenResponse, CoreUserInfoClaims,
+    },
+};
+use process::Secret;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::{Instant, timeout},
+};
+
+use super::{
+    http::Http,
+    model::{Answer, Refused, Secrets, Settings, Told, is_safe},
+};
+
+/// Algorithms whose signatures count. None with a secret: whoever reads ours could make such a signature.
+const ALGORITHMS: [Algorithm; 9] = [
+    Algorithm::RsaSsaPkcs1V15Sha256,
+    Algorithm::RsaSsaPkcs1V15Sha384,
+    Algorithm::RsaSsaPkcs1V15Sha512,
+    Algorithm::RsaSsaPssSha256,
+    Algorithm::RsaSsaPssSha384,
+    Algorithm::RsaSsaPssSha512,
+    Algorithm::EcdsaP256Sha256,
+    Algorithm::EcdsaP384Sha384,
+    Algorithm::EdDsa,
+];
+/// How long all calls of a sign-in may take: less than the gateway waits.
+const LONGEST: Duration = Duration::from_secs(8);
+/// How many sign-ins may wait for the provider at once.
+const PLACES: usize = 64;
+/// How long what the provider says of itself is believed.
+const FRESH: Duration = Duration::from_hours(1);
+/// How long it is believed where the provider cannot be asked.
+const KEPT: Duration = Duration::from_hours(24);
+/// How long nobody asks again who was not answered, or found no new keys.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How far in the future a token may have been issued, by a clock that is not ours.
+const AHEAD: TimeDelta = TimeDelta::minutes(1);
+
+/// What is wrong with a token that none of the keys signed which are known.
+const UNKNOWN_KEY: &str = "the token's key is unknown";
+
+/// What it says of itself that the library does not read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct More {
+    /// RFC 9207.
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+impl AdditionalProviderMetadata for More {}
+
+type Metadata = ProviderMetadata<
+    More,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+type Client = CoreClient<
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
+
+/// The provider. Cheap to clone.
+#[derive(Clone)]
+pub struct Provider(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    http: Http,
+    places: Semaphore,
+    /// Held while it is asked, so that many who want to know ask once.
+    itself: Mutex<Option<Itself>>,
+}
+
+/// What the provider says of itself.
+struct Itself {
+    metadata: Arc<Metadata>,
+    asked_at: Instant,
+    /// Nobody asks again before.
+    next_at: Instant,
+    /// When it was last asked for a key that it had not named.
+    renewed_at: Option<Instant>,
+}
+
+impl Provider {
+    /// Asks nobody anything yet: it may be started later than we.
+    pub fn new(settings: Settings) -> anyhow::Result<Self> {
+        let http = Http::new()?;
+        let (places, itself) = (Semaphore::new(PLACES), Mutex::default());
+        Ok(Self(Arc::new(Inner { settings, http, places, itself })))
+    }
+
+    /// As it names itself.
+    pub fn issuer(&self) -> &str {
+        &self.0.settings.issuer
+    }
+
+    /// Its name for people.
+    pub fn name(&self) -> &str {
+        &self.0.settings.name
+    }
+
+    /// Whether it is on this machine, and asked without TLS: a browser is then sent there without it too.
+    pub fn is_plain(&self) -> bool {
+        self.issuer().starts_with("http:")
+    }
+
+    /// What is secret about the sign-in of that state.
+    fn secrets(&self, state: &str) -> Secrets {
+        Secrets::of(&self.0.settings.key, state)
+    }
+
+    /// Where somebody is to sign in, and to come back from with that state.
+    pub async fn address(&self, state: &str) -> Result<Secret, Refused> {
+        self.bounded(async {
+            let metadata = self.metadata().await?;
+            let endpoint = metadata.authorization_endpoint().url();
+            if !is_safe(endpoint) {
+                return Err(failed("the address to sign in at is not safe"));
+            }
+            let client = self.client(&metadata)?;
+            let Secrets { nonce, verifier } = self.secrets(state);
+            let (state, nonce) = (state.to_owned(), nonce.expose().to_owned());
+            let verifier = PkceCodeVerifier::new(verifier.expose().to_owned());
+            let (url, _, _) = client
+                .authorize_url(
+                    CoreAuthenticationFlow::AuthorizationCode,
+                    || CsrfToken::new(state),
+                    || Nonce::new(nonce),
+                )
+                .add_scope(Scope::new("email".to_owned()))
+                .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
+                .url();
+            Ok(Secret::from(url.to_string()))
+        })
+        .await
+    }
+
+    /// Whom the provider says that it was who came back with that state. Nothing of it is believed that its token does not prove.
+    pub async fn redeem(
+        &self,
+        state: &str,
+        answer: Answer,
+        now: DateTime<Utc>,
+    ) -> Result<Told, Refused> {
+        self.bounded(async {
+            let metadata = self.metadata().await?;
+            let names_itself =
+                metadata.additional_metadata().authorization_response_iss_parameter_supported;
+            let code = answer.code(self.issuer(), names_itself)?;
+            let client = self.client(&metadata)?;
+            let Secrets { nonce, verifier } = self.secrets(state);
+            let response = self.exchange(&client, code, verifier).await?;
+            let nonce = Nonce::new(nonce.expose().to_owned());
+            let told = match self.verify(&metadata, &response, &nonce, now) {
+                Err(UNKNOWN_KEY) => match self.renewed().await? {
+                    Some(metadata) => self.verify(&metadata, &response, &nonce, now),
+                    None => Err(UNKNOWN_KEY),
+                },
+                other => other,
+            };
+            let told = told.map_err(failed)?;
+            if told.email.is_some() && told.email_verified.is_some() {
+                return Ok(told);
+            }
+            // Many say it only there, OpenID Connect Core section 5.4.
+            self.user_info(&client, &metadata, response.access_token().clone(), told.subject).await
+        })
+        .await
+    }
+
+    async fn bounded<T>(
+        &self,
+        asking: impl Future<Output = Result<T, Refused>>,
+    ) -> Result<T, Refused> {
+        let Ok(_place) = self.0.places.try_acquire() else {
+            return Err(unavailable("too many wait for it"));
+        };
+        timeout(LONGEST, asking).await.unwrap_or_else(|_late| Err(unavailable("it took too long")))
+    }
+
+    fn client(&self, metadata: &Metadata) -> Result<Client, Refused> {
+        let Settings { client_id, client_secret, redirect_uri, .. } = &self.0.settings;
+        let secret = ClientSecret::new(client_secret.expose().to_owned());
+        let id = ClientId::new(client_id.clone());
+        let back = RedirectUrl::new(redirect_uri.clone());
+        let back = back.map_err(|_| failed("PUBLIC_URL is no place to come back to"))?;
+        let client = Client::from_provider_metadata(metadata.clone(), id, Some(secret));
+        // Basic is what every provider takes, unless it says otherwise.
+        let takes = |method: &CoreClientAuthMethod| {
+            metadata.token_endpoint_auth_methods_supported().is_none_or(|all| all.contains(method))
+        };
+        let is_post = !takes(&CoreClientAuthMethod::ClientSecretBasic)
+            && takes(&CoreClientAuthMethod::ClientSecretPost);
+        let auth = if is_post { AuthType::RequestBody } else { AuthType::BasicAuth };
+        Ok(client.set_auth_type(auth).set_redirect_uri(back))
+    }
+
+    async fn exchange(
+        &self,
+        client: &Client,
+        code: Secret,
+        verifier: Secret,
+    ) -> Result<CoreTokenResponse, Refused> {
+        let code = AuthorizationCode::new(code.expose().to_owned());
+        let request = client.exchange_code(code);
+        let request = request.map_err(|_| failed("it names no address for tokens"))?;
+        let request =
+            request.set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()));
+        request.request_async(&self.0.http).await.map_err(|error| match error {
+            RequestTokenError::Request(error) => unavailable(&error.to_string()),
+            RequestTokenError::ServerResponse(_) => failed("it does not take the code"),
+            RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+                failed("its answer to the code cannot be read")
+            }
+        })
+    }
+
+    /// OpenID Connect Core section 3.1.3.7; what is wrong with the token otherwise.
+    fn verify(
+        &self,
+        metadata: &Metadata,
+        response: &CoreTokenResponse,
+        nonce: &Nonce,
+        now: DateTime<Utc>,
+    ) -> Result<Told, &'static str> {
+        let token = response.id_token().ok_or("there is no token of who it was")?;
+        let client_id = ClientId::new(self.0.settings.client_id.clone());
+        // A public client's: no signature by a secret counts.
+        let verifier = CoreIdTokenVerifier::new_public_client(
+            client_id.clone(),
+            metadata.issuer().clone(),
+            metadata.jwks().clone(),
+        )
+        .set_allowed_algs(ALGORITHMS)
+        .set_time_fn(move || now)
+        .set_issue_time_verifier_fn(move |issued_at| {
+            if issued_at <= now + AHEAD { Ok(()) } else { Err("issued in the future".to_owned()) }
+        });
+        let claims = token.claims(&verifier, nonce).map_err(|error| what(&error))?;
+        // The library leaves this to us.
+        if claims.authorized_party().is_some_and(|party| **party != *client_id) {
+            return Err("the token was given to another");
+        }
+        if let Some(expected) = claims.access_token_hash() {
+            let by = token.signing_alg().ok().zip(token.signing_key(&verifier).ok());
+            let hash = by.and_then(|(algorithm, key)| {
+                AccessTokenHash::from_token(response.access_token(), algorithm, key).ok()
+            });
+            if hash.as_ref() != Some(expected) {
+                return Err("the token is for another access token");
+            }
+        }
+        Ok(Told {
+            subject: claims.subject().to_string(),
+            email: claims.email().map(|email| email.to_string()),
+            email_verified: claims.email_verified(),
+        })
+    }
+
+    async fn user_info(
+        &self,
+        client: &Client,
+        metadata: &Metadata,
+        token: AccessToken,
+        subject: String,
+    ) -> Result<Told, Refused> {
+        let nothing = Told { subject: subject.clone(), email: None, email_verified: None };
+        if metadata.userinfo_endpoint().is_none() {
+            return Ok(nothing);
+        }
+        let request = client.user_info(token, Some(SubjectIdentifier::new(subject)));
+        let request = request.map_err(|_| failed("it names no address for who it was"))?;
+        let claims: Result<CoreUserInfoClaims, _> =
+            request.request_async::<EmptyAdditionalClaims, _, CoreGenderClaim>(&self.0.http).await;
+        let claims = claims.map_err(|error| match error {
+            UserInfoError::Request(error) => unavailable(&error.to_string()),
+            _ => failed("its answer to who it was is not to be trusted"),
+        })?;
+        let email = claims.email().map(|email| email.to_string());
+        Ok(Told { email, email_verified: claims.email_verified(), ..nothing })
+    }
+
+    /// What the provider says of itself: lately, or some time ago where it cannot be asked.
+    async fn metadata(&self) -> Result<Arc<Metadata>, Refused> {
+        let mut itself = self.0.itself.lock().await;
+        if let Some(known) = itself.as_ref().filter(|known| Instant::now() < known.next_at) {
+            return Ok(Arc::clone(&known.metadata));
+        }
+        match self.discover().await {
+            Ok(metadata) => {
+                let renewed_at = itself.as_ref().and_then(|known| known.renewed_at);
+                Ok(learn(&mut itself, metadata, renewed_at))
+            }
+            Err(refused) => {
+                let known = itself.as_mut().filter(|known| known.asked_at.elapsed() < KEPT);
+                let known = known.ok_or(refused)?;
+                known.next_at = Instant::now() + PAUSE;
+                Ok(Arc::clone(&known.metadata))
+            }
+        }
+    }
+
+    /// The same, asked anew, for a key that is not among those that are known; nothing where that was done just now.
+    async fn renewed(&self) -> Result<Option<Arc<Metadata>>, Refused> {
+        let mut itself = self.0.itself.lock().await;
+        let now = Instant::now();
+        let renewed_at = itself.as_ref().and_then(|known| known.renewed_at);
+        if renewed_at.is_some_and(|at| now < at + PAUSE) {
+            return Ok(None);
+        }
+        if let Some(known) = itself.as_mut() {
+            known.renewed_at = Some(now);
+        }
+        let metadata = self.discover().await?;
+        Ok(Some(learn(&mut itself, metadata, Some(now))))
+    }
+
+    async fn discover(&self) -> Result<Metadata, Refused> {
+        let issuer = IssuerUrl::new(self.issuer().to_owned());
+        let issuer = issuer.map_err(|_| failed("OIDC_ISSUER is no URL"))?;
+        let metadata = Metadata::discover_async(issuer, &self.0.http).await;
+        metadata.map_err(|error| match error {
+            openidconnect::DiscoveryError::Request(error) => unavailable(&error.to_string()),
+            openidconnect::DiscoveryError::Validation(_) => failed("it goes by another name"),
+            _ => unavailable("what it says of itself cannot be read"),
+        })
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Provider").field(&self.0.settings).finish()
+    }
+}
+
+fn learn(
+    itself: &mut Option<Itself>,
+    metadata: Metadata,
+    renewed_at: Option<Instant>,
+) -> Arc<Metadata> {
+    let (metadata, now) = (Arc::new(metadata), Instant::now());
+    let next_at = now + FRESH;
+    *itself = Some(Itself { metadata: Arc::clone(&metadata), asked_at: now, next_at, renewed_at });
+    metadata
+}
+
+fn failed(reason: &str) -> Refused {
+    tracing::warn!(reason, "the external provider is not to be trusted");
+    Refused::Failed
+}
+
+fn unavailable(reason: &str) -> Refused {
+    tracing::warn!(reason, "the external provider does not answer");
+    Refused::Unavailable
+}
+
+/// What is wrong with a token, without what stands in it.
+fn what(error: &ClaimsVerificationError) -> &'static str {
+    match error {
+        ClaimsVerificationError::Expired(_) => "the token is not good at present",
+        ClaimsVerificationError::InvalidAudience(_) => "the token is for another",
+        ClaimsVerificationError::InvalidIssuer(_) => "the token is of another provider",
+        ClaimsVerificationError::InvalidNonce(_) => "the token is of another sign-in",
+        ClaimsVerificationError::SignatureVerification(
+            SignatureVerificationError::NoMatchingKey,
+        ) => UNKNOWN_KEY,
+        ClaimsVerificationError::SignatureVerification(_) => {
+            "the token is not signed as it has to be"
+        }
+        _ => "the token cannot be read",
+    }
+}
