@@ -1,6 +1,8 @@
 //! Programs that sign people in on the product's own page, and programs that act by themselves.
 
 mod browser;
+mod elsewhere;
+mod external;
 mod page;
 mod programs;
 mod second_step;
