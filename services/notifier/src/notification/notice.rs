@@ -19,6 +19,8 @@ pub enum Kind {
     SecondFactorOn,
     /// Its second factor was turned off, or taken away by an administrator.
     SecondFactorOff,
+    /// Somebody at an external provider may sign in to it.
+    ExternalLinked,
     /// A session of it ended because a token or code was used a second time.
     SessionStolen,
 }
@@ -32,6 +34,7 @@ impl Kind {
             ("user.second_factor_disabled" | "user.second_factor_reset", _) => {
                 Some(Self::SecondFactorOff)
             }
+            ("user.external_linked", _) => Some(Self::ExternalLinked),
             ("session.ended", Some("refresh_reuse" | "code_reuse")) => Some(Self::SessionStolen),
             _ => None,
         }
@@ -43,6 +46,7 @@ impl Kind {
             Self::PasswordChanged => "account.password_changed",
             Self::SecondFactorOn => "account.second_factor_enabled",
             Self::SecondFactorOff => "account.second_factor_disabled",
+            Self::ExternalLinked => "account.external_linked",
             Self::SessionStolen => "account.session_ended",
         }
     }
@@ -57,6 +61,14 @@ impl Kind {
             (Self::PasswordChanged, Language::En) => (
                 "Your password was changed",
                 "Your password was changed, and other devices were signed out.\nIf that was not you, set a new one by \"Forgot your password?\" now, and tell your administrator.",
+            ),
+            (Self::ExternalLinked, Language::ZhTw) => (
+                "您的帳號已連結外部帳號",
+                "有人以外部登入服務驗證了您的電子郵件，從現在起可用該外部帳號登入您的帳號。\n若不是您本人，請立即通知管理員。",
+            ),
+            (Self::ExternalLinked, Language::En) => (
+                "Your account was linked with another",
+                "Somebody signed in with the external provider, which has verified your address. From now on that account there signs in to yours here.\nIf that was not you, tell your administrator now.",
             ),
             (Self::SecondFactorOn, Language::ZhTw) => {
                 ("兩步驟驗證已啟用", "您的帳號已啟用兩步驟驗證。\n若不是您本人，請立即通知管理員。")
@@ -141,6 +153,7 @@ mod tests {
             ("user.password_changed", None, Some(Kind::PasswordChanged)),
             ("user.second_factor_enabled", None, Some(Kind::SecondFactorOn)),
             ("user.second_factor_reset", None, Some(Kind::SecondFactorOff)),
+            ("user.external_linked", None, Some(Kind::ExternalLinked)),
             ("session.ended", Some("refresh_reuse"), Some(Kind::SessionStolen)),
             ("session.ended", Some("code_reuse"), Some(Kind::SessionStolen)),
             ("session.ended", Some("signed_out"), None),
@@ -159,6 +172,7 @@ mod tests {
             Kind::PasswordChanged,
             Kind::SecondFactorOn,
             Kind::SecondFactorOff,
+            Kind::ExternalLinked,
             Kind::SessionStolen,
         ] {
             let ((title, body), (zh_title, zh_body)) =
