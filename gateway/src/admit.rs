@@ -196,7 +196,12 @@ mod tests {
     #[tokio::test]
     async fn people_at_a_page_are_refused_by_a_page() {
         let gateway = gateway();
-        for path in ["/api/v1/auth/authorize", "/reset-password", "/set-password"] {
+        for path in [
+            "/api/v1/auth/authorize",
+            "/api/v1/auth/external/callback",
+            "/reset-password",
+            "/set-password",
+        ] {
             ask(&gateway, [203, 0, 113, 9], get("/api/v1/teams")).await;
             let (refused, _) = ask(&gateway, [203, 0, 113, 9], get(path)).await;
             assert_eq!(refused.status(), 429, "{path}");

@@ -8,7 +8,14 @@ use super::{Language, Page};
 
 /// Whether people are shown pages at that path, without the API's base.
 pub fn is_page(path: &str) -> bool {
-    matches!(path, "/auth/authorize" | "/set-password" | "/reset-password")
+    matches!(
+        path,
+        "/auth/authorize"
+            | "/auth/external"
+            | "/auth/external/callback"
+            | "/set-password"
+            | "/reset-password"
+    )
 }
 
 /// Says when to come back.
