@@ -97,7 +97,7 @@ fn identity_rows(Record { owner, .. }: Record) -> Vec<Row> {
             .with(json!({"username": "x"})),
         // Over gRPC it is the same method with one's own id.
         row("", "patch /users/me", OwnThings).with(json!({"username": "x"})),
-        row("identity.v1.UserService/ChangePassword", "post /users/me/password", OwnThings)
+        row("identity.v1.UserService/ChangePassword", "post /users/me/password", OwnSession)
             .saying(&short)
             .with(json!({"current_password": "x", "new_password": "x"})),
         row("identity.v1.SessionService/ListSessions", "get /users/me/sessions", Readers),

@@ -240,6 +240,8 @@ pub async fn change_password(
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
+    // No program is given a password, so none has one to show.
+    caller.require_session()?;
     caller.require_own_write()?;
     let id = caller.user().ok_or_else(|| Error::denied("a service has no password"))?;
     let operation = CHANGE_PASSWORD;
