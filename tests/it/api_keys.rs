@@ -32,6 +32,7 @@ async fn a_program_asks_with_a_key_of_a_person() {
     a_key_is_shown_once_and_serves_in_either_header(&world, &amy).await;
     a_key_does_what_its_scopes_and_its_owners_role_allow(&world, &amy, &viewer).await;
     a_key_makes_no_keys(&world, &amy).await;
+    an_administrators_key_makes_nobody_who_outlives_it(&world, &amy).await;
     what_is_wrong_with_a_key_is_said(&world, &amy).await;
     a_request_that_is_sent_again_does_not_show_the_key_again(&amy).await;
     a_key_is_good_until_it_expires(&world, &amy).await;
@@ -146,6 +147,28 @@ async fn a_key_makes_no_keys(world: &World, amy: &Person) {
     assert_eq!(refused.problem(), (403, "denied"));
     let own = format!("/api-keys/{}", key.id);
     assert_eq!(key.api.send(Method::DELETE, &own, &[], "").await.problem(), (403, "denied"));
+}
+
+async fn an_administrators_key_makes_nobody_who_outlives_it(world: &World, amy: &Person) {
+    let made = world.admin.post("/api-keys", &json!({"name": "all", "scopes": ["write"]})).await;
+    let key = made.body["key"].as_str().unwrap().to_owned();
+    let ask = async |method, path: &str, body: Value| {
+        let headers = [("x-api-key", &*key), ("content-type", "application/json")];
+        world.nobody.send(method, path, &headers, &body.to_string()).await.status
+    };
+    let user = json!({"email": "new@example.com", "username": "new", "role": "admin"});
+    assert_eq!(ask(Method::POST, "/users", user).await, 403);
+    let path = format!("/users/{}", amy.id);
+    for change in [
+        json!({"role": "admin"}),
+        json!({"email": "other@example.com"}),
+        json!({"is_active": false}),
+    ] {
+        assert_eq!(ask(Method::PATCH, &path, change.clone()).await, 403, "{change}");
+    }
+    let demanded = json!({"second_factor_roles": ["viewer"]});
+    assert_eq!(ask(Method::PATCH, "/settings", demanded).await, 403);
+    assert_eq!(ask(Method::PATCH, &path, json!({"username": "Amy"})).await, 200);
 }
 
 async fn what_is_wrong_with_a_key_is_said(world: &World, amy: &Person) {

@@ -118,7 +118,8 @@ async fn second_step(
     let again = |complaint| asked.second_form(headers, ticket, enrolment, Some(complaint));
     let token = fields.take(form_token::FIELD);
     if !FormToken::is_shown(headers, asked.is_secure, token.as_deref()) {
-        return again(Complaint::Stale);
+        // Nothing of it is shown: it may be somebody else's, with their secret.
+        return asked.form(client, headers, "", Some(Complaint::Stale));
     }
     let code = fields.take("code").or_else(|| fields.take("recovery_code"));
     let Some(code) = code else { return again(Complaint::WrongCode) };
@@ -326,7 +327,9 @@ impl Asked {
             Error::Malformed { .. } | Error::Invalid(_) | Error::Precondition { .. } => {
                 StatusCode::BAD_REQUEST
             }
-            Error::Unavailable { .. } | Error::Exhausted { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Unavailable { .. } | Error::Exhausted { .. } | Error::OutcomeUnknown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             error => {
                 tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "no page");
                 StatusCode::INTERNAL_SERVER_ERROR

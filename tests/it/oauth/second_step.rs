@@ -50,7 +50,9 @@ pub(super) async fn it_turns_a_second_factor_on_where_the_role_must_have_one(wor
     assert_eq!(hidden(&again, "secret").as_ref(), Some(&secret));
     assert!(again.text.contains("role=\"alert\"") && again.text.contains("<svg"));
     // One by one: what another browser has the form of is not taken.
-    assert_eq!(send(&program.browser(), &again, ("code", "12345")).await.status, 403);
+    let foreign = send(&program.browser(), &again, ("code", "12345")).await;
+    assert_eq!(foreign.status, 403);
+    assert_eq!((hidden(&foreign, "ticket"), hidden(&foreign, "secret")), (None, None));
 
     let codes = send(&browser, &again, ("code", &shown(&secret, 0))).await;
     assert_eq!((codes.status, codes.header("cache-control")), (200, "no-store"));

@@ -54,6 +54,7 @@ pub async fn create(
     now: DateTime<Utc>,
 ) -> Result<Outcome<(ApiKey, auth::ApiKey)>, Error> {
     caller.require_session()?;
+    caller.require_own_write()?;
     let mut tx = app.write.begin().await?;
     let by = caller.user_id;
     if let Some(answer) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), now).await? {
@@ -87,6 +88,7 @@ pub async fn revoke(
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     caller.require_session()?;
+    caller.require_own_write()?;
     let is_admin = caller.require_admin().is_ok();
     let mut tx = app.write.begin().await?;
     let old = store::lock(&mut tx, id).await?;

@@ -260,6 +260,10 @@ pub async fn exchange(
     if !is_good || !account.is_active {
         return Err(token::invalid_grant());
     }
+    // It may have come to be demanded since.
+    if second_factor::need(&mut tx, account.user_id).await? == Need::Enrolment {
+        return Err(second_factor::required());
+    }
     let opened = Opened {
         method: code.method,
         address: code.address,

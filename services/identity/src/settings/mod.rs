@@ -38,6 +38,9 @@ pub async fn update(
     if new == old {
         return Ok(old);
     }
+    if new.second_factor_roles != old.second_factor_roles {
+        caller.require_session()?;
+    }
     if new.default_currency != old.default_currency && old.currency_fixed {
         return Err(Error::conflict(
             "CURRENCY_FIXED",

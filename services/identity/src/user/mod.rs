@@ -24,6 +24,7 @@ use crate::{
         self,
         model::{Kind, Links, Nonce},
     },
+    second_factor::{self, model::Need},
     session::{self, Which, model::EndReason},
     settings,
     sign_in::{self, Attempt, model::Peer},
@@ -76,6 +77,8 @@ pub async fn create(
     now: DateTime<Utc>,
 ) -> Result<Outcome<Made>, Error> {
     caller.require_admin()?;
+    // A key or a program would have made somebody who outlives it.
+    caller.require_session()?;
     let by = caller.user_id;
     // Before anything is looked at anew: what was right then may not be now.
     if let Some(answer) = idempotency::kept(&app.read, by, CREATE, once.as_ref(), now).await? {
@@ -173,6 +176,10 @@ pub async fn update(
     if new == old {
         return Ok(old);
     }
+    if (&new.email, new.role, new.is_active) != (&old.email, old.role, old.is_active) {
+        // Whoever has these has the account, or another's rights: that would outlive the key or the program.
+        caller.require_session()?;
+    }
     let new = User { updated_at: now.max(old.updated_at), ..new };
     let changes = replace(&mut tx, &old, &new, cause, now).await?;
     app.commit(tx, &changes).await?;
@@ -208,6 +215,11 @@ pub(crate) async fn replace(
     if old.email != new.email || !new.is_active {
         // It was mailed to the address of before, or to who is not to come in any more.
         changes.extend(password_link::withdraw(tx, new.id, cause, now).await?);
+    }
+    if old.role != new.role && second_factor::need(tx, new.id).await? == Need::Enrolment {
+        // They sign in anew, and show what the role must have.
+        let reason = EndReason::SecondFactorChanged;
+        changes.extend(session::end(tx, new.id, Which::All, reason, cause, now).await?);
     }
     if rights(old) != rights(new) {
         changes.extend(team::lead_if_nobody_does(tx, new, cause, now).await?);

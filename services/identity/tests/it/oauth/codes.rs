@@ -272,3 +272,13 @@ async fn who_needs_a_second_factor_gets_no_code_for_a_password() {
     let wrong = outcome(&identity, asks(&client), "wrong").await.unwrap();
     assert!(matches!(wrong, authorize_response::Outcome::Wrong(_)), "{wrong:?}");
 }
+
+#[tokio::test]
+async fn a_code_is_worth_nothing_once_a_second_factor_is_demanded() {
+    let identity = Identity::start().await;
+    let client = make(&identity, &identity.admin().await, draft(ClientKind::Public)).await;
+    let given = code(&identity, &client).await;
+    let must = "update settings set second_factor_roles = '{admin}'";
+    sqlx::query(must).execute(&mut identity.connection().await).await.unwrap();
+    assert_eq!(reason(exchange(&identity, shows(&client, &given)).await), "SECOND_FACTOR_REQUIRED");
+}
