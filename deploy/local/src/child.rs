@@ -165,6 +165,25 @@ fn tail(log: &Path) -> String {
     read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
+/// The last lines of each log in that folder that are more than information, each with the log's name before it.
+pub fn worries(logs: &Path) -> Vec<String> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(logs)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|it| it == "log"))
+        .collect();
+    paths.sort();
+    let mut worries = Vec::new();
+    for path in paths {
+        let (name, text) = (path.file_stem().unwrap_or_default().to_string_lossy(), tail(&path));
+        let lines: Vec<&str> = text.lines().filter(|line| read(line).0).collect();
+        let last = &lines[lines.len().saturating_sub(10)..];
+        worries.extend(last.iter().map(|line| format!("{name}: {line}")));
+    }
+    worries
+}
+
 /// The last that a process said, in one line: of lines of JSON only what is no mere information, if there is such a line.
 pub fn last_words(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

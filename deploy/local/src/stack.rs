@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use crate::child::{GRACE, command};
+use crate::child::{self, GRACE, command};
 use crate::folder::Scratch;
 use crate::nats::{self, Nats};
 use crate::provision::Database;
@@ -381,6 +381,12 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        // Of a test that failed: its logs go with the scratch folder.
+        if self.scratch.is_some() && std::thread::panicking() {
+            for line in child::worries(&self.plan.logs) {
+                crate::say(line);
+            }
+        }
         for service in &mut self.services {
             if let Some(line) = service.ended() {
                 crate::say(line);
