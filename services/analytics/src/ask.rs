@@ -14,7 +14,7 @@ use crate::directory::model::Settings;
 use crate::period::Calendar;
 use crate::pipeline::{Pipeline, Pipelines};
 use crate::rollup::day;
-use crate::visibility::{Scope, sight};
+use crate::visibility::{Scope, Sight, sight};
 
 /// How long an answer waits for a write.
 const WITHIN: Duration = Duration::from_millis(250);
@@ -94,7 +94,7 @@ pub(crate) async fn prepare(
     invalid.into_result()?;
     let sight = sight(&state.reads, caller, &settings).await?;
     if let Some(after) = after.flatten() {
-        wait_for(&state.reads, after).await?;
+        wait_for(&state.reads, after, &sight).await?;
         // It may be in a stage that is as new.
         state.refresh_pipelines().await?;
     }
@@ -105,19 +105,27 @@ pub(crate) async fn prepare(
     })
 }
 
-async fn wait_for(pool: &PgPool, after: After) -> Result<(), Error> {
+/// What is out of sight is waited for like what is not there: the time that an answer takes tells nobody of it.
+async fn wait_for(pool: &PgPool, after: After, sight: &Sight) -> Result<(), Error> {
     let until = Instant::now() + WITHIN;
-    while !is_known(pool, after).await? && Instant::now() + EVERY <= until {
+    while !is_known(pool, after, sight).await? && Instant::now() + EVERY <= until {
         sleep(EVERY).await;
     }
     Ok(())
 }
 
-async fn is_known(pool: &PgPool, after: After) -> sqlx::Result<bool> {
+async fn is_known(pool: &PgPool, after: After, sight: &Sight) -> sqlx::Result<bool> {
+    let (is_all, owner_id, team_ids) = sight.parts();
     sqlx::query_scalar!(
-        r#"select exists (select from opportunity_facts where opportunity_id = $1 and version >= $2) as "is_known!""#,
+        r#"select exists (
+               select from opportunity_facts
+               where opportunity_id = $1 and version >= $2 and ($3 or owner_id = $4 or team_id = any($5))
+           ) as "is_known!""#,
         after.opportunity_id,
-        after.version
+        after.version,
+        is_all,
+        owner_id,
+        team_ids
     )
     .fetch_one(pool)
     .await

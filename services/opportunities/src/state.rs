@@ -57,8 +57,10 @@ impl<T> Known<T> {
     }
 
     /// From now on this.
-    pub fn set(&self, value: T) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(value));
+    pub fn set(&self, value: T) -> Arc<T> {
+        let value = Arc::new(value);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&value));
+        value
     }
 }
 
@@ -84,10 +86,11 @@ impl State {
             return Ok(settings);
         }
         self.identity.fix_currency(&self.writes).await?;
-        if let Some(settings) = directory::store::settings(&self.reads).await? {
-            self.settings.set(settings);
+        // What was read, and not what is known by then: a refresh that read before may have come in between.
+        match directory::store::settings(&self.reads).await? {
+            Some(settings) => Ok(self.settings.set(settings)),
+            None => self.settings.get(),
         }
-        self.settings.get()
     }
 
     /// Refreshes until everything is known: what a service waits for before it is ready.
