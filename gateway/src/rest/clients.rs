@@ -66,7 +66,7 @@ pub async fn get_client(
 
 /// Delete an OAuth client
 ///
-/// For admins. No token of it is good after 2 seconds.
+/// For admins who signed in. No token of it is good after 2 seconds.
 #[utoipa::path(
     delete,
     path = "/oauth-clients/{id}",

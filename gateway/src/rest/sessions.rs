@@ -23,7 +23,7 @@ pub async fn list_sessions(
 
 /// End one of one's sessions
 ///
-/// No token of it is good after 2 seconds.
+/// No token of it is good after 2 seconds. For who signed in: not with an API key.
 #[utoipa::path(delete, path = "/users/me/sessions/{id}", tag = "users", params(("id" = i64, Path, description = "The session.")))]
 pub async fn end_session(
     call: Call,
@@ -39,7 +39,7 @@ pub async fn end_session(
 
 /// End all sessions of a user
 ///
-/// For admins.
+/// For admins who signed in.
 #[utoipa::path(delete, path = "/users/{id}/sessions", tag = "users", params(("id" = i64, Path, description = "The user.")))]
 pub async fn end_user_sessions(
     call: Call,

@@ -119,12 +119,13 @@ fn link_made(event: &Event, record: &PasswordLinkRecord) -> Result<Option<News>,
 
 /// What an event tells of an account, if anything that its owner is told of.
 fn notice(event: &Event) -> Result<Option<Notice>, ApplyError> {
-    let (user_id, end_reason) = match &event.record {
-        Some(Record::User(user)) => (user.id, None),
+    let email = event.changes.iter().find(|change| change.field == "email");
+    let (user_id, detail) = match &event.record {
+        Some(Record::User(user)) => (user.id, email.map(|change| &*change.field)),
         Some(Record::Session(session)) => (session.user_id, session.end_reason.as_deref()),
         _ => return Ok(None),
     };
-    let Some(kind) = Kind::of(&event.r#type, end_reason).filter(|_| is_news(event)) else {
+    let Some(kind) = Kind::of(&event.r#type, detail).filter(|_| is_news(event)) else {
         return Ok(None);
     };
     Ok(Some(Notice {
@@ -133,6 +134,7 @@ fn notice(event: &Event) -> Result<Option<Notice>, ApplyError> {
         recorded_at: instant(event.recorded_at),
         user_id,
         kind,
+        old_email: email.and_then(|change| serde_json::from_str(&change.old).unwrap_or_default()),
     }))
 }
 

@@ -101,7 +101,7 @@ fn identity_rows(Record { owner, .. }: Record) -> Vec<Row> {
             .saying(&short)
             .with(json!({"current_password": "x", "new_password": "x"})),
         row("identity.v1.SessionService/ListSessions", "get /users/me/sessions", Readers),
-        row("identity.v1.SessionService/EndSession", "delete /users/me/sessions/{id}", OwnThings)
+        row("identity.v1.SessionService/EndSession", "delete /users/me/sessions/{id}", OwnSession)
             .saying(&identity::EndSessionRequest { id: ABSENT }),
         row("identity.v1.SessionService/EndUserSessions", "delete /users/{id}/sessions", Admins)
             .saying(&identity::EndUserSessionsRequest { user_id: ABSENT }),

@@ -91,6 +91,9 @@ pub async fn revoke(
     caller.require_own_write()?;
     let is_admin = caller.require_admin().is_ok();
     let mut tx = app.write.begin().await?;
+    if is_admin {
+        user::take_turn_as_admin(&mut tx, caller).await?;
+    }
     let old = store::lock(&mut tx, id).await?;
     let old = old.filter(|key| is_admin || key.user_id == caller.user_id);
     let old = old.ok_or_else(|| Error::not_found("API key", id))?;

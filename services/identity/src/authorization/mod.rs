@@ -133,7 +133,11 @@ pub(crate) async fn go_on(
     let enrolment = match need {
         Need::Enrolment => {
             let user_id = account.user_id;
-            Some(second_factor::begin_enrolment(app, seal, user_id, random.factor, now).await?)
+            match second_factor::begin_enrolment(app, seal, user_id, random.factor, now).await {
+                // It was turned on elsewhere meanwhile: a code of it will do.
+                Err(Error::Conflict { .. }) => None,
+                begun => Some(begun?),
+            }
         }
         Need::Code | Need::None => None,
     };

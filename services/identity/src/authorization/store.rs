@@ -82,7 +82,9 @@ pub async fn withdraw_of_user(
     user_id: i64,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "delete from authorization_codes where user_id = $1 and session_id is null",
+        "delete from authorization_codes where code_hash in (
+             select code_hash from authorization_codes where user_id = $1 and session_id is null order by code_hash for update
+         )",
         user_id
     )
     .execute(&mut **tx)
@@ -96,7 +98,9 @@ pub async fn withdraw_of_client(
     client_id: i64,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "delete from authorization_codes where client_id = $1 and session_id is null",
+        "delete from authorization_codes where code_hash in (
+             select code_hash from authorization_codes where client_id = $1 and session_id is null order by code_hash for update
+         )",
         client_id
     )
     .execute(&mut **tx)

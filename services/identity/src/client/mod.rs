@@ -81,6 +81,7 @@ pub async fn create(
     if let Some(answer) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), now).await? {
         return Ok(Outcome::Replay(answer));
     }
+    user::take_turn_as_admin(&mut tx, caller).await?;
     let secret = (new.kind == Kind::Confidential).then(|| random.secret());
     let hashed = secret.as_ref().map(hash);
     let client = store::insert(&mut tx, &new, &random.client_id(), hashed.as_deref(), now)
@@ -103,7 +104,9 @@ pub async fn delete(
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     caller.require_admin()?;
+    caller.require_session()?;
     let mut tx = app.write.begin().await?;
+    user::take_turn_as_admin(&mut tx, caller).await?;
     let old = store::lock(&mut tx, id).await?.ok_or_else(|| not_found(id))?;
     if expected_version.is_some_and(|version| version != old.version) {
         return Err(Error::Stale { current: Some(old.version) });

@@ -49,7 +49,7 @@ pub struct Issued {
     pub changes: Vec<Change>,
 }
 
-/// Makes a link of a locked user in that transaction; it takes the place of the one before.
+/// Makes a link of a locked user in that transaction; it takes the place of the one before, and an invitation that of a reset, too.
 pub(crate) async fn issue(
     tx: &mut Transaction<'_, Postgres>,
     (links, nonce): (&Links, Nonce),
@@ -58,7 +58,11 @@ pub(crate) async fn issue(
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<Issued, Error> {
-    let mut changes = withdraw(tx, user_id, cause, now).await?;
+    let mut changes = match kind {
+        Kind::Invitation => withdraw(tx, user_id, cause, now).await?,
+        // Anybody may ask for one; an administrator's invitation stays good.
+        Kind::Reset => told(&store::withdraw_of_kind(tx, user_id, kind, now).await?, cause, now),
+    };
     let id = store::next_id(tx).await?;
     let token = links.key.token(id, &nonce);
     let token = token.ok_or_else(|| Error::internal("a link has no secret"))?;
@@ -76,8 +80,11 @@ pub(crate) async fn withdraw(
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<Vec<Change>, Error> {
-    let withdrawn = store::withdraw(tx, user_id, now).await?;
-    Ok(withdrawn.iter().map(|link| event::withdrawn(link, cause, now)).collect())
+    Ok(told(&store::withdraw(tx, user_id, now).await?, cause, now))
+}
+
+fn told(withdrawn: &[Link], cause: &Cause, now: DateTime<Utc>) -> Vec<Change> {
+    withdrawn.iter().map(|link| event::withdrawn(link, cause, now)).collect()
 }
 
 /// A link for an active user, who may have a password already, on behalf of an admin who signed in: with it, they could sign in as that user. Asked again with
@@ -100,6 +107,7 @@ pub async fn invite(
     if let Some(made) = idempotency::answered(&mut tx, by, &operation, once.as_ref(), now).await? {
         return Err(idempotency::shown_once(String::from_utf8_lossy(&made)));
     }
+    user::take_turn_as_admin(&mut tx, caller).await?;
     let user = user::store::lock(&mut tx, user_id).await?;
     let user = user.ok_or_else(|| Error::not_found("user", user_id))?;
     if !user.is_active {
@@ -125,12 +133,15 @@ pub async fn request_reset(
         tracing::warn!("somebody forgot their password, and without PUBLIC_URL no link is mailed");
         return Ok(());
     }
-    let folded = fold_email(email);
+    let (folded, prefix) = (fold_email(email), peer.prefix());
+    // Where they signed in lately they have a count of their own, so that nobody elsewhere uses it up.
+    let account = if sign_in::is_trusted(app, &folded, peer, now).await? {
+        subject("account from", &format!("{prefix} {folded}"))
+    } else {
+        subject("account", &folded)
+    };
     let mut tx = app.write.begin().await?;
-    for (subject, most) in [
-        (subject("address", &peer.prefix()), PER_ADDRESS),
-        (subject("account", &folded), PER_ACCOUNT),
-    ] {
+    for (subject, most) in [(subject("address", &prefix), PER_ADDRESS), (account, PER_ACCOUNT)] {
         if !store::count(&mut tx, &subject, most, now, now - WINDOW).await? {
             tracing::info!("more links to set a password were asked for than there may be");
             return Ok(tx.commit().await?);

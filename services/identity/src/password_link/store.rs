@@ -12,7 +12,7 @@ pub async fn next_id(tx: &mut Transaction<'_, Postgres>) -> sqlx::Result<i64> {
         .await
 }
 
-/// Stores a new link. The user has no other that is good.
+/// Stores a new link.
 pub async fn insert(tx: &mut Transaction<'_, Postgres>, link: &Link) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into password_links (id, user_id, kind, nonce, token_hash, created_at, expires_at, version) values ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -79,6 +79,26 @@ pub async fn withdraw(
            where user_id = $1 and used_at is null and withdrawn_at is null
            returning id, user_id, kind as "kind: Kind", nonce, token_hash, created_at, expires_at, used_at, withdrawn_at, version"#,
         user_id,
+        now
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// The same for those of one kind.
+pub async fn withdraw_of_kind(
+    tx: &mut Transaction<'_, Postgres>,
+    user_id: i64,
+    kind: Kind,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Link>> {
+    sqlx::query_as!(
+        Link,
+        r#"update password_links set withdrawn_at = $3, version = version + 1
+           where user_id = $1 and kind = $2 and used_at is null and withdrawn_at is null
+           returning id, user_id, kind as "kind: Kind", nonce, token_hash, created_at, expires_at, used_at, withdrawn_at, version"#,
+        user_id,
+        kind as Kind,
         now
     )
     .fetch_all(&mut **tx)

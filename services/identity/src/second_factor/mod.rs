@@ -106,8 +106,8 @@ pub async fn begin_enrolment(
     random: Random,
     now: DateTime<Utc>,
 ) -> Result<Begun, Error> {
-    let user = user::get(app, user_id).await?;
     let mut tx = app.write.begin().await?;
+    let user = lock(&mut tx, user_id).await?;
     let begun = begin_in(&mut tx, seal, &user, random, now).await?;
     tx.commit().await?;
     Ok(begun)
@@ -267,6 +267,7 @@ pub async fn reset(
         return Err(Error::denied("one's own second factor is turned off with a code of it"));
     }
     let mut tx = app.write.begin().await?;
+    user::take_turn_as_admin(&mut tx, caller).await?;
     let old = lock(&mut tx, user_id).await?;
     if !old.has_second_factor {
         return Err(Error::not_found("second factor", user_id));

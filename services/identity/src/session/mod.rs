@@ -61,6 +61,8 @@ pub async fn end_own(
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
+    // A key or a program that was stolen would put its owner out.
+    caller.require_session()?;
     caller.require_own_write()?;
     let mut tx = app.write.begin().await?;
     let reason = EndReason::SignedOut;
@@ -79,9 +81,11 @@ pub async fn end_all(
     cause: &Cause,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
+    caller.require_session()?;
     caller.require_admin()?;
     user::get(app, user_id).await?;
     let mut tx = app.write.begin().await?;
+    user::take_turn_as_admin(&mut tx, caller).await?;
     let reason = EndReason::EndedByAdmin;
     let ended = end(&mut tx, user_id, Which::All, reason, cause, now).await?;
     app.commit(tx, &ended).await

@@ -38,7 +38,7 @@ pub async fn address(pool: &PgPool, id: i64) -> sqlx::Result<Option<String>> {
     Ok(address.flatten())
 }
 
-/// Ends sessions of a user that are not over: one, or all but one, or all. Answers them as they are now.
+/// Ends sessions of a user that are not over: one, or all but one, or all. Answers them as they are now. They are taken in the order of their ids, as everywhere.
 pub async fn end(
     tx: &mut Transaction<'_, Postgres>,
     user_id: i64,
@@ -50,7 +50,11 @@ pub async fn end(
     sqlx::query_as!(
         Session,
         "update sessions set ended_at = $5, end_reason = $4, version = version + 1
-         where user_id = $1 and ($2::bigint is null or id = $2) and ($3::bigint is null or id <> $3) and ended_at is null and expires_at > $5
+         where id in (
+             select id from sessions
+             where user_id = $1 and ($2::bigint is null or id = $2) and ($3::bigint is null or id <> $3) and ended_at is null and expires_at > $5
+             order by id for update
+         )
          returning id, user_id, method, address, created_at, refreshed_at, expires_at, ended_at, end_reason, version,
                    (select name from clients c where c.id = sessions.client_id) as client",
         user_id,
@@ -72,7 +76,8 @@ pub async fn end_of_client(
 ) -> sqlx::Result<Vec<Session>> {
     sqlx::query_as!(
         Session,
-        "update sessions set ended_at = $3, end_reason = $2, version = version + 1 where client_id = $1 and ended_at is null and expires_at > $3
+        "update sessions set ended_at = $3, end_reason = $2, version = version + 1
+         where id in (select id from sessions where client_id = $1 and ended_at is null and expires_at > $3 order by id for update)
          returning id, user_id, method, address, created_at, refreshed_at, expires_at, ended_at, end_reason, version,
                    (select name from clients c where c.id = sessions.client_id) as client",
         client_id,

@@ -27,6 +27,7 @@ pub async fn update(
 ) -> Result<Settings, Error> {
     caller.require_admin()?;
     let mut tx = app.write.begin().await?;
+    user::take_turn_as_admin(&mut tx, caller).await?;
     let old = store::lock(&mut tx).await?.ok_or_else(not_seeded)?;
     if expected_version.is_some_and(|version| version != old.version) {
         return Err(Error::Stale { current: Some(old.version) });

@@ -2,7 +2,7 @@
 //!
 //! Failures are counted for each account, known or not: in one count for all addresses, and in one of its own for each address from which the account was
 //! signed in to lately, so that an attacker does not lock out its owner. From the first failure on a try is counted before it is checked, and tries of one account
-//! wait for each other, so that many at once are not more than one after the other.
+//! wait for each other, and all but a few from one address, so that many at once are not more than one after the other.
 
 pub mod model;
 pub mod store;
@@ -31,8 +31,8 @@ pub struct Attempt {
     counted: bool,
     /// When it was asked for.
     asked: Instant,
-    /// Until it is known what became of it nobody else tries the same.
-    turn: Turn,
+    /// Until it is known what became of it nobody else tries the same, and few others from there try anything.
+    turn: (Turn, Option<Turn>),
 }
 
 /// Lets a try for an account through, or says when to come back: exhausted (`TOO_MANY_FAILURES`).
@@ -79,6 +79,7 @@ async fn let_through(
     }
     let asked = Instant::now();
     let turn = app.turns.take((account.clone(), bucket.clone())).await?;
+    let among = app.turns.take_among(&prefix).await?;
     let now = now + asked.elapsed();
     let mut tx = app.write.begin().await?;
     // Who has no address has none in common with others.
@@ -107,7 +108,7 @@ async fn let_through(
         store::put(&mut tx, &account, &bucket, next, false).await?;
     }
     tx.commit().await?;
-    Ok(Attempt { account, prefix, bucket, counted, asked, turn })
+    Ok(Attempt { account, prefix, bucket, counted, asked, turn: (turn, among) })
 }
 
 impl Attempt {
@@ -159,6 +160,17 @@ impl Attempt {
         }
         Ok(tx.commit().await?)
     }
+}
+
+/// Whether that account was signed in to from there lately.
+pub(crate) async fn is_trusted(
+    app: &App,
+    folded_email: &str,
+    peer: Peer,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let account = account(folded_email);
+    Ok(store::is_trusted(&app.read, &account, &peer.prefix(), now - TRUSTED_FOR).await?)
 }
 
 /// Forgets the failures of an account whose owner has shown another way who they are, in the transaction of what that was for.

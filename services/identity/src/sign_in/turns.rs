@@ -1,5 +1,5 @@
-//! Whose turn it is: what is tried on one account at once is checked one after the other, so that wrong ones are counted before the next is looked at,
-//! and nobody else waits for it.
+//! Whose turn it is: what is tried on one account at once is checked one after the other, and of what comes from one address a few at a time, so that wrong
+//! ones are counted before the next is looked at, and nobody else waits for it.
 
 use std::{
     collections::HashMap,
@@ -11,15 +11,17 @@ use std::{
 use rpc::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many may wait for one account.
+/// How many may wait for one account, or come from one address.
 const MOST: usize = 64;
+/// How many from one address are checked at once: enough for passwords to be hashed without a pause.
+const AMONG: usize = 4;
 /// When one who was turned away may try again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// An account, and the count that its tries are in.
 pub type Key = (Vec<u8>, String);
 
-/// The accounts that are being tried in this process, each with those who wait. Cheap to clone.
+/// The accounts that are being tried in this process, and from where, each with those who wait. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Turns(Arc<Mutex<HashMap<Key, Arc<Semaphore>>>>);
 
@@ -41,21 +43,39 @@ struct Place {
 impl Turns {
     /// Waits for one's turn; exhausted (`SIGN_IN_BUSY`) where too many do.
     pub async fn take(&self, key: Key) -> Result<Turn, Error> {
-        let place = self.place(key)?;
+        self.take_of(key, 1).await
+    }
+
+    /// Waits until few others from that address have a turn; exhausted (`SIGN_IN_BUSY`) where too many wait. Comes after [`Turns::take`]. Who has no address has
+    /// none in common with others.
+    pub async fn take_among(&self, prefix: &str) -> Result<Option<Turn>, Error> {
+        if prefix.is_empty() {
+            return Ok(None);
+        }
+        // No account is named by nothing.
+        let key = (Vec::new(), prefix.to_owned());
+        Ok(Some(self.take_of(key, AMONG).await?))
+    }
+
+    async fn take_of(&self, key: Key, at_once: usize) -> Result<Turn, Error> {
+        let place = self.place(key, at_once)?;
         let permit = Arc::clone(&place.line).acquire_owned().await.map_err(anyhow::Error::new)?;
         Ok(Turn { _permit: permit, _place: place })
     }
 
-    fn place(&self, key: Key) -> Result<Place, Error> {
+    fn place(&self, key: Key, at_once: usize) -> Result<Place, Error> {
         let mut lines = self.lines();
-        let line =
-            Arc::clone(lines.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(1))));
+        let line = lines.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(at_once)));
+        let line = Arc::clone(line);
         drop(lines);
         let place = Place { turns: self.clone(), key, line };
         // Each place holds the line, and once more while it waits or has its turn.
         if Arc::strong_count(&place.line) > 2 * (MOST + 1) {
-            return Err(Error::exhausted("SIGN_IN_BUSY", "too many try this account")
-                .retry_after(TRY_AGAIN_AFTER));
+            return Err(Error::exhausted(
+                "SIGN_IN_BUSY",
+                "too many try this account, or come from there",
+            )
+            .retry_after(TRY_AGAIN_AFTER));
         }
         Ok(place)
     }
@@ -124,6 +144,22 @@ mod tests {
         }
         drop(first);
         assert!(turns.lines().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_few_from_one_address_are_tried_at_once() {
+        let turns = Turns::default();
+        let mut context = Context::from_waker(Waker::noop());
+        let few: Vec<_> = (0..AMONG).map(|_| Box::pin(turns.take_among("192.0.2.7"))).collect();
+        let mut few = futures::future::join_all(few).await;
+        let mut one_more = pin!(turns.take_among("192.0.2.7"));
+        assert!(one_more.as_mut().poll(&mut context).is_pending());
+        assert!(turns.take_among("192.0.2.8").await.unwrap().is_some());
+        assert!(turns.take_among("").await.unwrap().is_none());
+        drop(few.pop());
+        drop(one_more.await.unwrap());
+        drop(few);
+        assert!(turns.lines().is_empty(), "nobody is left");
     }
 
     #[tokio::test]

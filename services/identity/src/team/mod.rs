@@ -51,7 +51,7 @@ pub async fn create(
     if let Some(answer) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), now).await? {
         return Ok(Outcome::Replay(answer));
     }
-    user::take_turn(&mut tx).await?;
+    user::take_turn_as_admin(&mut tx, caller).await?;
     let mut invalid = Invalid::default();
     check_manager(&mut tx, draft.manager_id, &mut invalid).await?;
     check_parent(&mut tx, draft.parent_id, &mut invalid).await?;
@@ -76,7 +76,7 @@ pub async fn update(
 ) -> Result<Team, Error> {
     caller.require_admin()?;
     let mut tx = app.write.begin().await?;
-    user::take_turn(&mut tx).await?;
+    user::take_turn_as_admin(&mut tx, caller).await?;
     let old = lock(&mut tx, id, expected_version).await?;
     let mut invalid = Invalid::default();
     let new = edit.apply(&old, &mut invalid);
@@ -110,7 +110,7 @@ pub async fn delete(
 ) -> Result<(), Error> {
     caller.require_admin()?;
     let mut tx = app.write.begin().await?;
-    user::take_turn(&mut tx).await?;
+    user::take_turn_as_admin(&mut tx, caller).await?;
     let old = lock(&mut tx, id, expected_version).await?;
     let mut changes = Vec::new();
     for member in user::store::lock_members(&mut tx, id).await? {
@@ -139,7 +139,7 @@ pub async fn add_member(
 ) -> Result<(), Error> {
     caller.require_admin()?;
     let mut tx = app.write.begin().await?;
-    user::take_turn(&mut tx).await?;
+    user::take_turn_as_admin(&mut tx, caller).await?;
     lock(&mut tx, id, None).await?;
     let old = user::store::lock(&mut tx, user_id).await?;
     let old = old.ok_or_else(|| Error::not_found("user", user_id))?;
@@ -162,7 +162,7 @@ pub async fn remove_member(
 ) -> Result<(), Error> {
     caller.require_admin()?;
     let mut tx = app.write.begin().await?;
-    user::take_turn(&mut tx).await?;
+    user::take_turn_as_admin(&mut tx, caller).await?;
     lock(&mut tx, id, None).await?;
     let old = user::store::lock(&mut tx, user_id).await?;
     let old = old

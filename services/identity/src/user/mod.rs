@@ -93,6 +93,7 @@ pub async fn create(
     if let Some(answer) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), now).await? {
         return Ok(Outcome::Replay(answer));
     }
+    take_turn_as_admin(&mut tx, caller).await?;
     let user = insert(&mut tx, &new, hashed.as_deref(), now).await?;
     let mut changes = vec![event::created(&user, cause, now)];
     changes.extend(team::lead_if_nobody_does(&mut tx, &user, cause, now).await?);
@@ -159,7 +160,11 @@ pub async fn update(
     }
     let organisation = settings::get(app).await?;
     let mut tx = app.write.begin().await?;
-    take_turn(&mut tx).await?;
+    if is_admin {
+        take_turn_as_admin(&mut tx, caller).await?;
+    } else {
+        take_turn(&mut tx).await?;
+    }
     let old = store::lock(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id))?;
     if expected_version.is_some_and(|version| version != old.version) {
         return Err(Error::Stale { current: Some(old.version) });
@@ -230,6 +235,22 @@ pub(crate) async fn replace(
 /// Changes of people and teams are made one after the other: they are rare, and each may concern many records of both kinds.
 pub(crate) async fn take_turn(tx: &mut Transaction<'_, Postgres>) -> Result<(), Error> {
     Ok(store::take_turn(tx, lock::key("people", SERVICE)).await?)
+}
+
+/// The same on behalf of an admin, and refuses (`TOKEN_REVOKED`) who is none any more: their token says what they were when they asked, and they may have waited.
+/// Nobody's role changes while another has the turn.
+pub(crate) async fn take_turn_as_admin(
+    tx: &mut Transaction<'_, Postgres>,
+    caller: &Caller,
+) -> Result<(), Error> {
+    caller.require_admin()?;
+    take_turn(tx).await?;
+    let now = store::get(&mut **tx, caller.user_id).await?;
+    if now.is_some_and(|user| user.is_active && user.role == Role::Admin) {
+        return Ok(());
+    }
+    let message = "whose token this is may not do what it says any more";
+    Err(Error::unauthenticated(rpc::reason::TOKEN_REVOKED, message))
 }
 
 /// A team that somebody comes into is there.

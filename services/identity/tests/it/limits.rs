@@ -130,6 +130,27 @@ async fn an_address_has_thirty_failures_a_minute_whatever_the_account() {
 }
 
 #[tokio::test]
+async fn many_at_once_from_an_address_are_not_more_than_one_after_the_other() {
+    let identity = Identity::start().await;
+    let gateway = identity.service().await;
+    let guesses = (0..60).map(|number| {
+        let (identity, gateway) = (&identity, &gateway);
+        async move {
+            let email = format!("{number}@example.com");
+            from(identity, gateway, "192.0.2.1", &email, "wrong").await.unwrap_err()
+        }
+    });
+    let answers = join_all(guesses).await;
+    let checked = answers.iter().filter(|answer| answer.reason() == "INVALID_GRANT").count();
+    // A few are checked while another is counted.
+    assert!((30..=33).contains(&checked), "{checked} were checked");
+    assert_eq!(
+        answers.iter().filter(|it| it.reason() == "TOO_MANY_FAILURES").count(),
+        60 - checked
+    );
+}
+
+#[tokio::test]
 async fn what_is_tried_by_a_session_counts_for_where_it_was_opened_and_not_for_the_connection() {
     let identity = Identity::start().await;
     let gateway = identity.service().await;

@@ -8,10 +8,11 @@ use events::{Event, Record};
 use futures::future::join_all;
 use prost::Message as _;
 use proto::identity::v1::{
-    ChangePasswordRequest, CreateUserRequest, GetUserRequest, InviteUserRequest, PasswordLinkKind,
-    RequestPasswordResetRequest, RevealPasswordLinkRequest, RevealPasswordLinkResponse,
-    SetPasswordByLinkRequest, UpdateUserRequest, User,
+    ChangePasswordRequest, CreateUserRequest, GetUserRequest, InviteUserRequest, IssueTokenRequest,
+    PasswordLinkKind, RequestPasswordResetRequest, RevealPasswordLinkRequest,
+    RevealPasswordLinkResponse, SetPasswordByLinkRequest, UpdateUserRequest, User,
     password_link_service_client::PasswordLinkServiceClient,
+    token_service_client::TokenServiceClient,
 };
 use rpc::{Error, client::Context};
 use tonic::transport::Channel;
@@ -352,6 +353,49 @@ async fn so_many_links_are_made_for_an_account_and_an_address_and_no_more() {
     forgot(&identity, &gateway, "192.0.2.9", AMY).await;
     links(&identity, amy.id, 5).await;
     links(&identity, bob.id, 1).await;
+}
+
+#[tokio::test]
+async fn nobody_elsewhere_uses_up_the_links_of_where_one_signed_in() {
+    let identity = Identity::start().await;
+    let admin = identity.admin().await;
+    let gateway = identity.service().await;
+    let amy = identity.create_user(&admin, wanted(AMY)).await.unwrap();
+    let request = IssueTokenRequest {
+        username: AMY.to_owned(),
+        password: PASSWORD.to_owned(),
+        ..IssueTokenRequest::default()
+    };
+    let home = gateway.clone().with_client_address("192.0.2.7".parse().unwrap());
+    let mut tokens = TokenServiceClient::new(identity.channel.clone());
+    tokens.issue_token(home.request(request)).await.unwrap();
+    for from in ["198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4"] {
+        forgot(&identity, &gateway, from, AMY).await;
+    }
+    links(&identity, amy.id, 3).await;
+    for count in 4..=6 {
+        forgot(&identity, &gateway, "192.0.2.7", AMY).await;
+        links(&identity, amy.id, count).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_link_takes_no_invitation_away() {
+    let identity = Identity::start().await;
+    let admin = identity.admin().await;
+    let gateway = identity.service().await;
+    let (amy, invitation) = invited(&identity, &admin).await;
+    for count in 2..=3 {
+        forgot(&identity, &gateway, "198.51.100.1", AMY).await;
+        links(&identity, amy.id, count).await;
+    }
+    set(&identity, &invitation, NEW).await.unwrap();
+    identity.sign_in(AMY, NEW).await.unwrap();
+    // Whoever has set a password needs no other link.
+    let sql = "select count(*) from password_links where used_at is null and withdrawn_at is null";
+    let left: i64 =
+        sqlx::query_scalar(sql).fetch_one(&mut identity.connection().await).await.unwrap();
+    assert_eq!(left, 0);
 }
 
 #[tokio::test]

@@ -1,8 +1,14 @@
 //! Users and teams.
 
 use proto::identity::v1::{
-    CreateTeamRequest, GetSettingsRequest, GetUserRequest, ListTeamsRequest, ListUsersRequest,
-    Role, settings_service_client::SettingsServiceClient,
+    AddTeamMemberRequest, ClientKind, CreateClientRequest, CreateTeamRequest, DeleteClientRequest,
+    DeleteTeamRequest, EndUserSessionsRequest, GetSettingsRequest, GetUserRequest,
+    InviteUserRequest, ListTeamsRequest, ListUsersRequest, RemoveTeamMemberRequest,
+    ResetSecondFactorRequest, Role, UpdateSettingsRequest, UpdateUserRequest,
+    client_service_client::ClientServiceClient,
+    password_link_service_client::PasswordLinkServiceClient,
+    second_factor_service_client::SecondFactorServiceClient,
+    session_service_client::SessionServiceClient, settings_service_client::SettingsServiceClient,
 };
 use rpc::Error;
 use tonic::Code;
@@ -60,6 +66,85 @@ async fn only_admins_make_users_and_teams() {
     let nobody = rpc::client::Context::default();
     let refused = identity.create_user(&nobody, wanted("new@example.com")).await.unwrap_err();
     assert_eq!(refused.reason(), rpc::reason::TOKEN_MISSING);
+}
+
+#[tokio::test]
+async fn who_is_no_admin_any_more_changes_nothing_though_their_token_says_so() {
+    let identity = Identity::start().await;
+    let admin = identity.admin().await;
+    let amy = identity.create_user(&admin, wanted("amy@example.com")).await.unwrap();
+    let team = CreateTeamRequest { name: "North".to_owned(), ..CreateTeamRequest::default() };
+    let created = identity.teams().create_team(admin.request(team.clone())).await.unwrap();
+    let team_id = created.into_inner().team.unwrap().id;
+    // As if they had asked a moment before, and waited for who took it from them.
+    for taken in ["role = 'rep'", "is_active = false"] {
+        let sql = format!("update users set {taken} where id = 1");
+        let mut connection = identity.connection().await;
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        let (channel, mut users, mut teams) =
+            (identity.channel.clone(), identity.users(), identity.teams());
+        let change = UpdateUserRequest {
+            id: 1,
+            role: Some(Role::Admin.into()),
+            is_active: Some(true),
+            ..UpdateUserRequest::default()
+        };
+        let client = CreateClientRequest {
+            kind: Some(ClientKind::Public.into()),
+            name: "A program".to_owned(),
+            redirect_uris: vec!["https://app.example/".to_owned()],
+            scopes: vec!["read".to_owned()],
+            user_id: None,
+        };
+        let member = AddTeamMemberRequest { team_id, user_id: amy.id };
+        let no_member = RemoveTeamMemberRequest { team_id, user_id: amy.id };
+        let settings = UpdateSettingsRequest {
+            time_zone: Some("Asia/Tokyo".to_owned()),
+            ..UpdateSettingsRequest::default()
+        };
+        let refused = [
+            users.update_user(admin.request(change)).await.map(drop),
+            users.create_user(admin.request(wanted("bob@example.com"))).await.map(drop),
+            teams.create_team(admin.request(team.clone())).await.map(drop),
+            teams.update_team(admin.request(lead(team_id, Some(amy.id)))).await.map(drop),
+            teams
+                .delete_team(
+                    admin.request(DeleteTeamRequest { id: team_id, expected_version: None }),
+                )
+                .await
+                .map(drop),
+            teams.add_team_member(admin.request(member)).await.map(drop),
+            teams.remove_team_member(admin.request(no_member)).await.map(drop),
+            SettingsServiceClient::new(channel.clone())
+                .update_settings(admin.request(settings))
+                .await
+                .map(drop),
+            PasswordLinkServiceClient::new(channel.clone())
+                .invite_user(admin.request(InviteUserRequest { user_id: amy.id }))
+                .await
+                .map(drop),
+            SessionServiceClient::new(channel.clone())
+                .end_user_sessions(admin.request(EndUserSessionsRequest { user_id: amy.id }))
+                .await
+                .map(drop),
+            SecondFactorServiceClient::new(channel.clone())
+                .reset_second_factor(admin.request(ResetSecondFactorRequest { user_id: amy.id }))
+                .await
+                .map(drop),
+            ClientServiceClient::new(channel.clone())
+                .create_client(admin.request(client))
+                .await
+                .map(drop),
+            ClientServiceClient::new(channel)
+                .delete_client(admin.request(DeleteClientRequest { id: 1, expected_version: None }))
+                .await
+                .map(drop),
+        ];
+        for (number, refused) in refused.into_iter().enumerate() {
+            let refused = Error::from(refused.unwrap_err());
+            assert_eq!(refused.reason(), rpc::reason::TOKEN_REVOKED, "{number}: {refused:?}");
+        }
+    }
 }
 
 #[tokio::test]

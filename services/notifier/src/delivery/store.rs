@@ -5,17 +5,18 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::model::{Content, Due, Outcome, Recipient};
 
-/// Queues the mail of a notification.
+/// Queues a mail of a notification: to that address, or else to where its recipient has mail by then.
 pub async fn queue(
     tx: &mut PgConnection,
     notification_id: i64,
-    message_id: &str,
+    (fixed_address, message_id): (Option<&str>, &str),
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into deliveries (notification_id, channel, state, attempts, next_attempt_at, message_id, created_at, updated_at)
-         values ($1, 'email', 'queued', 0, $3, $2, $3, $3)",
+        "insert into deliveries (notification_id, channel, state, attempts, next_attempt_at, fixed_address, message_id, created_at, updated_at)
+         values ($1, 'email', 'queued', 0, $4, $2, $3, $4, $4)",
         notification_id,
+        fixed_address,
         message_id,
         now
     )
@@ -60,10 +61,10 @@ pub async fn lease(
            ), leased as (
              update deliveries set state = 'sending', attempts = attempts + 1, next_attempt_at = $2, updated_at = $1
              from due where deliveries.id = due.id
-             returning deliveries.id, notification_id, password_link_id, attempts, message_id, created_at, expires_at
+             returning deliveries.id, notification_id, password_link_id, fixed_address, attempts, message_id, created_at, expires_at
            )
            select leased.id, leased.attempts, leased.message_id, leased.created_at, leased.expires_at, password_link_id, title as "title?",
-                  body as "body?", username as "username?", email as "email?", is_active as "is_active?"
+                  body as "body?", username as "username?", coalesce(leased.fixed_address, email) as "email?", is_active as "is_active?"
            from leased
            left join notifications on notifications.id = leased.notification_id
            left join people on people.user_id = notifications.recipient_user_id

@@ -69,7 +69,7 @@ pub async fn announce(
             && closing.recorded_at > now - NEWS
         {
             let message_id = format!("<{}.{user_id}@{domain}>", closing.event_id);
-            delivery::store::queue(tx, id, &message_id, now).await?;
+            delivery::store::queue(tx, id, (None, &message_id), now).await?;
         }
     }
     Ok(())

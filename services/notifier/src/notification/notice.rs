@@ -19,6 +19,10 @@ pub enum Kind {
     SecondFactorOn,
     /// Its second factor was turned off, or taken away by an administrator.
     SecondFactorOff,
+    /// It has other recovery codes.
+    RecoveryCodesReplaced,
+    /// It has another address.
+    EmailChanged,
     /// Somebody at an external provider may sign in to it.
     ExternalLinked,
     /// A session of it ended because a token or code was used a second time.
@@ -26,14 +30,16 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What an event of identity tells of an account, if anything that its owner is to know.
-    pub fn of(event_type: &str, end_reason: Option<&str>) -> Option<Self> {
-        match (event_type, end_reason) {
+    /// What an event of identity tells of an account, if anything that its owner is to know. Of an update it is what field changed, of a session why it ended.
+    pub fn of(event_type: &str, detail: Option<&str>) -> Option<Self> {
+        match (event_type, detail) {
             ("user.password_changed", _) => Some(Self::PasswordChanged),
             ("user.second_factor_enabled", _) => Some(Self::SecondFactorOn),
             ("user.second_factor_disabled" | "user.second_factor_reset", _) => {
                 Some(Self::SecondFactorOff)
             }
+            ("user.recovery_codes_replaced", _) => Some(Self::RecoveryCodesReplaced),
+            ("user.updated", Some("email")) => Some(Self::EmailChanged),
             ("user.external_linked", _) => Some(Self::ExternalLinked),
             ("session.ended", Some("refresh_reuse" | "code_reuse")) => Some(Self::SessionStolen),
             _ => None,
@@ -46,6 +52,8 @@ impl Kind {
             Self::PasswordChanged => "account.password_changed",
             Self::SecondFactorOn => "account.second_factor_enabled",
             Self::SecondFactorOff => "account.second_factor_disabled",
+            Self::RecoveryCodesReplaced => "account.recovery_codes_replaced",
+            Self::EmailChanged => "account.email_changed",
             Self::ExternalLinked => "account.external_linked",
             Self::SessionStolen => "account.session_ended",
         }
@@ -85,6 +93,22 @@ impl Kind {
                 "Your second step was turned off",
                 "Signing in to your account takes no second step any more.\nIf that was not you, change your password now, and tell your administrator.",
             ),
+            (Self::RecoveryCodesReplaced, Language::ZhTw) => (
+                "您的備用碼已更換",
+                "您的帳號已產生新的備用碼，先前的備用碼都已失效。\n若不是您本人，請立即變更密碼並通知管理員。",
+            ),
+            (Self::RecoveryCodesReplaced, Language::En) => (
+                "Your recovery codes were replaced",
+                "Your account has new recovery codes, and the ones before are no longer good.\nIf that was not you, change your password now, and tell your administrator.",
+            ),
+            (Self::EmailChanged, Language::ZhTw) => (
+                "您帳號的電子郵件已變更",
+                "您帳號的電子郵件已變更，之後請以新的電子郵件登入，通知也會寄到新的電子郵件。\n若您不知道此事，請立即通知管理員。",
+            ),
+            (Self::EmailChanged, Language::En) => (
+                "The address of your account was changed",
+                "Your account has another e-mail address. From now on you sign in with that one, and mail goes there.\nIf you did not expect this, tell your administrator now.",
+            ),
             (Self::SessionStolen, Language::ZhTw) => (
                 "您的一個登入已被結束",
                 "有人重複使用了您某次登入的權杖，可能已遭複製，因此該次登入已結束。\n請重新登入；若再次發生，請變更密碼並通知管理員。",
@@ -110,6 +134,8 @@ pub struct Notice {
     pub user_id: i64,
     /// What.
     pub kind: Kind,
+    /// The address that was theirs until now, if that is what changed: it is told, too.
+    pub old_email: Option<String>,
 }
 
 /// Tells the owner of the account, once however often it is told to us. With a mail domain, by mail too. What is old is told to nobody: it comes where all events
@@ -137,8 +163,12 @@ pub async fn announce(
     };
     let Some(id) = store::insert(tx, &new, now).await? else { return Ok(()) };
     if let Some(domain) = mail_domain {
-        let message_id = format!("<{}.{}@{domain}>", notice.event_id, notice.user_id);
-        delivery::store::queue(tx, id, &message_id, now).await?;
+        let name = format!("{}.{}", notice.event_id, notice.user_id);
+        delivery::store::queue(tx, id, (None, &format!("<{name}@{domain}>")), now).await?;
+        if let Some(old) = &notice.old_email {
+            let mail = (Some(&**old), &*format!("<{name}.old@{domain}>"));
+            delivery::store::queue(tx, id, mail, now).await?;
+        }
     }
     Ok(())
 }
@@ -161,6 +191,8 @@ mod tests {
             ("session.started", Some("refresh_reuse"), None),
             ("user.created", None, None),
             ("user.updated", None, None),
+            ("user.updated", Some("email"), Some(Kind::EmailChanged)),
+            ("user.recovery_codes_replaced", None, Some(Kind::RecoveryCodesReplaced)),
         ] {
             assert_eq!(Kind::of(event_type, end_reason), expected, "{event_type} {end_reason:?}");
         }
@@ -172,6 +204,8 @@ mod tests {
             Kind::PasswordChanged,
             Kind::SecondFactorOn,
             Kind::SecondFactorOff,
+            Kind::RecoveryCodesReplaced,
+            Kind::EmailChanged,
             Kind::ExternalLinked,
             Kind::SessionStolen,
         ] {

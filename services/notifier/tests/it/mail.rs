@@ -1,16 +1,20 @@
 //! Mails, up to the SMTP server that takes them.
 
 use chrono::TimeDelta;
+use events::{Event, Record};
 use notifier::delivery::{
     self,
     model::{LEASE, Outcome},
     store,
 };
+use proto::events::v1::{FieldChange, UserRecord};
 use tokio::net::TcpListener;
 
 use crate::{
     smtp::Smtp,
-    support::{AMY, BOB, DOMAIN, Database, after, lost_by, nobody_asked, noon, post, won_by},
+    support::{
+        AMY, BOB, DOMAIN, Database, after, lost_by, nobody_asked, noon, people, post, won_by,
+    },
 };
 
 #[tokio::test]
@@ -49,6 +53,34 @@ async fn a_mail_arrives_with_what_the_notification_says() {
         delivery::step(&database.pool, &post(&url, nobody_asked()), after(3_600)).await.unwrap(),
         0
     );
+}
+
+#[tokio::test]
+async fn a_changed_address_is_told_to_the_old_one_and_the_new_one() {
+    let database = Database::with_people().await;
+    let (server, url) = Smtp::start().await;
+    let Some(Record::User(amy)) = people().remove(0).record else { panic!("no user") };
+    let change = FieldChange {
+        field: "email".to_owned(),
+        old: "\"1@example.com\"".to_owned(),
+        new: "\"amy@example.org\"".to_owned(),
+    };
+    let moved = UserRecord { email: "amy@example.org".to_owned(), version: 2, ..amy };
+    let event = Event {
+        r#type: "user.updated".to_owned(),
+        record: Some(Record::User(moved)),
+        changes: vec![change],
+        ..won_by(AMY)
+    };
+    database.hear(&[event.clone(), event], noon()).await;
+    assert_eq!(database.told().await, [(AMY, "您帳號的電子郵件已變更".to_owned())]);
+    delivery::step(&database.pool, &post(&url, nobody_asked()), noon()).await.unwrap();
+    let mut mails = server.mails();
+    mails.sort_by(|one, other| one.to.cmp(&other.to));
+    let to: Vec<_> = mails.iter().map(|mail| mail.to.concat()).collect();
+    assert_eq!(to, ["1@example.com", "amy@example.org"]);
+    assert_eq!(mails[0].text(), mails[1].text());
+    assert_ne!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
 }
 
 #[tokio::test]
