@@ -15,6 +15,7 @@ use crate::{
     app::App,
     cause::Cause,
     page::{Items, Page},
+    second_factor::{self, model::Need},
     session,
     token::Issuer,
     user,
@@ -43,7 +44,8 @@ pub async fn list(
     Ok(page.cut(rows, |key| (key.created_at, key.id)))
 }
 
-/// Makes a key of the caller's own, with this secret. Fails with every bad field at once; `TOO_MANY_API_KEYS` where the caller has enough.
+/// Makes a key of the caller's own, with this secret. Fails with every bad field at once; `TOO_MANY_API_KEYS` where the caller has enough; denied
+/// (`SECOND_FACTOR_REQUIRED`) where their role must have a second factor and they have none.
 pub async fn create(
     app: &App,
     caller: &Caller,
@@ -67,6 +69,11 @@ pub async fn create(
     let new = new.ok_or_else(|| Error::internal("a key was refused without a reason"))?;
     // One after the other, so that two requests at once do not both find room.
     user::store::lock(&mut tx, by).await?.ok_or_else(|| Error::not_found("user", by))?;
+    // It would outlive the token that it is made with, which is from before that was demanded.
+    if second_factor::need(&mut tx, by).await? == Need::Enrolment {
+        let message = "your role must have a second factor: turn it on first".to_owned();
+        return Err(Error::Denied { reason: second_factor::REQUIRED.into(), message });
+    }
     if store::count(&mut tx, by, now).await? >= MOST {
         let message = format!("there are {MOST} API keys already; revoke one first");
         return Err(Error::conflict("TOO_MANY_API_KEYS", message));

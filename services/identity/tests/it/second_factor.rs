@@ -20,10 +20,11 @@ use identity::{
 use process::{Secret, postgres};
 use prost_types::FieldMask;
 use proto::identity::v1::{
-    BeginSecondFactorRequest, BeginSecondFactorResponse, ConfirmSecondFactorRequest,
-    DisableSecondFactorRequest, GetSecondFactorRequest, GetUserRequest,
+    ApiKeyScope, BeginSecondFactorRequest, BeginSecondFactorResponse, ConfirmSecondFactorRequest,
+    CreateApiKeyRequest, DisableSecondFactorRequest, GetSecondFactorRequest, GetUserRequest,
     ReplaceRecoveryCodesRequest, ResetSecondFactorRequest, Role, SecondFactor, TokenSet,
-    UpdateSettingsRequest, User, second_factor_service_client::SecondFactorServiceClient,
+    UpdateSettingsRequest, User, api_key_service_client::ApiKeyServiceClient,
+    second_factor_service_client::SecondFactorServiceClient,
     settings_service_client::SettingsServiceClient,
 };
 use rpc::{Error, client::Context};
@@ -313,10 +314,19 @@ async fn whose_role_must_have_one_signs_in_anew_and_does_not_turn_it_off() {
     let stands = standing(&identity, &own).await;
     assert_eq!((stands.is_enabled, stands.is_required), (false, true));
 
-    // The access token is still good: enough to turn one on, from when on the session goes on.
+    // The access token is still good: not enough for a key that outlives it, but to turn one on, from when on the session goes on.
+    let mut keys = ApiKeyServiceClient::new(identity.channel.clone());
+    let key = CreateApiKeyRequest {
+        name: "A script".to_owned(),
+        scopes: vec![ApiKeyScope::Read.into()],
+        expires_at: None,
+    };
+    let refused = keys.create_api_key(own.request(key.clone())).await.map_err(Error::from);
+    assert_eq!(refused.unwrap_err().reason(), "SECOND_FACTOR_REQUIRED");
     let secret = begin(&identity, &own, PASSWORD).await.unwrap().secret;
     let codes = confirm(&identity, &own, &shown(&secret, 0)).await.unwrap();
     identity.refresh(&mine.refresh_token).await.unwrap();
+    keys.create_api_key(own.request(key)).await.unwrap();
     let refused = disable(&identity, &own, &codes[0]).await.unwrap_err();
     assert_eq!(refused.reason(), "SECOND_FACTOR_REQUIRED");
     // An administrator may take it away; then another has to be turned on.
