@@ -225,7 +225,9 @@ mod tests {
             let ask = Ask { code_challenge_method: of(method), ..ask() };
             assert_eq!(refused(ask), "invalid_request", "{method}");
         }
-        assert_eq!(refused(Ask { scope: of("openid"), ..ask() }), "invalid_scope");
+        for scope in ["openid", &"read ".repeat(13), &" ".repeat(65)] {
+            assert_eq!(refused(Ask { scope: of(scope), ..ask() }), "invalid_scope", "{scope}");
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ use sha2::{Digest as _, Sha256};
 use super::redirect;
 use crate::text;
 
+/// The longest `scope` that is read. It is kept while people sign in.
+const LONGEST_SCOPE_BYTES: usize = 64;
 /// The most redirect URIs.
 const MOST_REDIRECT_URIS: usize = 20;
 
@@ -117,8 +119,11 @@ pub const fn scope(may_write: bool) -> Scope {
 }
 
 /// Whether what a `scope` parameter asks for is to write too; nothing where it asks for nothing. To write includes to read. Fails with a precondition
-/// (`INVALID_SCOPE`) on a scope that there is not.
+/// (`INVALID_SCOPE`) on a scope that there is not, and on more text than all there are.
 pub fn asked(scope: Option<&str>) -> Result<Option<bool>, Error> {
+    if scope.is_some_and(|text| text.len() > LONGEST_SCOPE_BYTES) {
+        return Err(invalid_scope("only read and write can be asked for"));
+    }
     let Some(scope) = scope.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
     let scope: Scope =
         scope.parse().map_err(|_| invalid_scope("only read and write can be asked for"))?;
@@ -329,7 +334,8 @@ mod tests {
         ] {
             assert_eq!(asked(text).unwrap(), expected, "{text:?}");
         }
-        for text in ["openid", "read admin", "READ"] {
+        let long = "read ".repeat(13);
+        for text in ["openid", "read admin", "READ", &long, &" ".repeat(65)] {
             assert_eq!(asked(Some(text)).unwrap_err().reason(), "INVALID_SCOPE", "{text}");
         }
     }
