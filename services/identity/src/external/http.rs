@@ -1,4 +1,4 @@
-//! Calls to the provider: each with a time limit and a bound on what is read. No redirect is followed, and without TLS only this machine is asked.
+//! Calls to the provider: each with a time limit and a bound on what is read. No redirect is followed, and without TLS only this machine is asked, by who is told to.
 
 use std::{io, pin::Pin, time::Duration};
 
@@ -17,11 +17,14 @@ const LIMIT_BYTES: usize = 256 * 1024;
 
 /// The way to the provider.
 #[derive(Debug)]
-pub(super) struct Http(reqwest::Client);
+pub(super) struct Http {
+    client: reqwest::Client,
+    is_plain: bool,
+}
 
 impl Http {
-    /// Trusts the certificate authorities that the machine trusts.
-    pub(super) fn new() -> anyhow::Result<Self> {
+    /// Trusts the certificate authorities that the machine trusts. `is_plain` where the provider is on this machine, without TLS.
+    pub(super) fn new(is_plain: bool) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .timeout(CALL)
@@ -29,16 +32,18 @@ impl Http {
             .no_proxy()
             .user_agent("salespipeline");
         let client = client.build();
-        Ok(Self(client.context("no TLS with OIDC_ISSUER: are there certificate authorities?")?))
+        let client =
+            client.context("no TLS with OIDC_ISSUER: are there certificate authorities?")?;
+        Ok(Self { client, is_plain })
     }
 
     async fn call(&self, request: HttpRequest) -> io::Result<HttpResponse> {
-        if !Url::parse(&request.uri().to_string()).is_ok_and(|url| is_safe(&url)) {
+        if !Url::parse(&request.uri().to_string()).is_ok_and(|url| is_safe(&url, self.is_plain)) {
             return Err(io::Error::other("an address that it names is not safe"));
         }
         let request = reqwest::Request::try_from(request).map_err(io::Error::other)?;
         let broken = |error: reqwest::Error| io::Error::other(cause(&error));
-        let mut answer = self.0.execute(request).await.map_err(broken)?;
+        let mut answer = self.client.execute(request).await.map_err(broken)?;
         let status = answer.status();
         if status.is_redirection() || status.is_server_error() {
             return Err(io::Error::other(format!("it answers {}", status.as_u16())));
@@ -81,5 +86,25 @@ fn cause(error: &reqwest::Error) -> &'static str {
         "no connection"
     } else {
         "the connection broke"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_provider_with_tls_sends_nobody_to_this_machine_without_it() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/keys", listener.local_addr().unwrap());
+        let http = Http::new(false).unwrap();
+        let request = || http::Request::get(&address).body(Vec::new()).unwrap();
+        let refused = http.call(request()).await.unwrap_err().to_string();
+        assert!(refused.contains("not safe"), "{refused}");
+        // Who has none themselves is asked.
+        drop(listener);
+        let http = Http::new(true).unwrap();
+        let refused = http.call(request()).await.unwrap_err().to_string();
+        assert_eq!(refused, "no connection");
     }
 }

@@ -4,6 +4,7 @@
 //! Nobody is made a user by it. Who somebody is at the provider is remembered at the first sign-in, and counts from then on instead of the address.
 
 mod http;
+mod memory;
 pub mod model;
 pub mod provider;
 pub mod store;

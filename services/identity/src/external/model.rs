@@ -62,7 +62,10 @@ impl Settings {
         let url = Url::parse(issuer).context("OIDC_ISSUER is no URL")?;
         let is_bare = url.query().is_none() && url.fragment().is_none() && !issuer.contains('@');
         ensure!(is_bare, "OIDC_ISSUER has more than scheme, host, port and path");
-        ensure!(is_safe(&url), "OIDC_ISSUER must begin with https:// (or be on this machine)");
+        ensure!(
+            is_safe(&url, true),
+            "OIDC_ISSUER must begin with https:// (or be on this machine)"
+        );
         let public_url = public_url
             .context("OIDC_ISSUER needs PUBLIC_URL: the provider sends people back there")?;
         let host = url.host_str().unwrap_or_default();
@@ -77,17 +80,22 @@ impl Settings {
                 .context("no key can be derived from SECRET_KEY")?,
         }))
     }
+
+    /// Whether it is on this machine, and asked without TLS.
+    pub fn is_plain(&self) -> bool {
+        Url::parse(&self.issuer).is_ok_and(|url| url.scheme() == "http")
+    }
 }
 
-/// Whether nobody on the way reads what is sent there.
-pub fn is_safe(url: &Url) -> bool {
+/// Whether nobody on the way reads what is sent there. `is_plain` where it may be on this machine, without TLS: a provider that has TLS has it everywhere.
+pub fn is_safe(url: &Url, is_plain: bool) -> bool {
     let is_here = match url.host() {
         Some(Host::Ipv4(address)) => address == Ipv4Addr::LOCALHOST,
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    url.scheme() == "https" || (url.scheme() == "http" && is_here)
+    url.scheme() == "https" || (is_plain && url.scheme() == "http" && is_here)
 }
 
 /// What is secret about one sign-in. It follows from the state and `SECRET_KEY`, so that nothing of it is stored.
@@ -311,6 +319,20 @@ mod tests {
         ] {
             assert_eq!(read(&given(issuer, "us", "secret", "")).is_ok(), is_good, "{issuer}");
         }
+    }
+
+    #[test]
+    fn who_has_tls_has_it_everywhere() {
+        let safe = |url: &str, is_plain| is_safe(&Url::parse(url).unwrap(), is_plain);
+        for is_plain in [true, false] {
+            assert!(safe("https://login.example.com/keys", is_plain));
+            assert!(!safe("http://login.example.com/keys", is_plain));
+            assert_eq!(safe("http://127.0.0.1:9000/keys", is_plain), is_plain);
+        }
+        let is_plain =
+            |issuer| read(&given(issuer, "us", "secret", "")).unwrap().unwrap().is_plain();
+        assert!(is_plain("http://localhost:9000") && is_plain("HTTP://localhost:9000"));
+        assert!(!is_plain(ISSUER) && !is_plain("HTTPS://login.example.com"));
     }
 
     #[test]

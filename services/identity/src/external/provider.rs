@@ -10,7 +10,8 @@ use openidconnect::{
     ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, EmptyAdditionalClaims,
     EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse as _,
     PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, RequestTokenError, Scope,
-    SignatureVerificationError, SubjectIdentifier, TokenResponse as _, UserInfoError,
+    SignatureVerificationError, SubjectIdentifier, TokenResponse as _, TokenUrl, UserInfoError,
+    UserInfoUrl,
     core::{
         CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient,
         CoreClientAuthMethod, CoreGenderClaim, CoreGrantType, CoreIdTokenVerifier, CoreJsonWebKey,
@@ -28,6 +29,7 @@ use tokio::{
 
 use super::{
     http::Http,
+    memory::{Memory, Renewal},
     model::{Answer, Refused, Secrets, Settings, Told, is_safe},
 };
 
@@ -47,17 +49,11 @@ const ALGORITHMS: [Algorithm; 9] = [
 const LONGEST: Duration = Duration::from_secs(8);
 /// How many sign-ins may wait for the provider at once.
 const PLACES: usize = 64;
-/// How long what the provider says of itself is believed.
-const FRESH: Duration = Duration::from_hours(1);
-/// How long it is believed where the provider cannot be asked.
-const KEPT: Duration = Duration::from_hours(24);
-/// How long nobody asks again who was not answered, or found no new keys.
-const PAUSE: Duration = Duration::from_secs(30);
 /// How far in the future a token may have been issued, by a clock that is not ours.
 const AHEAD: TimeDelta = TimeDelta::minutes(1);
 
-/// What is wrong with a token that none of the keys signed which are known.
-const UNKNOWN_KEY: &str = "the token's key is unknown";
+/// What is wrong with a token that none of the keys signed which are known: there may be others by now, also by the same name.
+const UNKNOWN_KEY: &str = "no known key has signed the token";
 
 /// What it says of itself that the library does not read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -102,25 +98,15 @@ struct Inner {
     http: Http,
     places: Semaphore,
     /// Held while it is asked, so that many who want to know ask once.
-    itself: Mutex<Option<Itself>>,
-}
-
-/// What the provider says of itself.
-struct Itself {
-    metadata: Arc<Metadata>,
-    asked_at: Instant,
-    /// Nobody asks again before.
-    next_at: Instant,
-    /// When it was last asked for a key that it had not named.
-    renewed_at: Option<Instant>,
+    memory: Mutex<Memory<Metadata>>,
 }
 
 impl Provider {
     /// Asks nobody anything yet: it may be started later than we.
     pub fn new(settings: Settings) -> anyhow::Result<Self> {
-        let http = Http::new()?;
-        let (places, itself) = (Semaphore::new(PLACES), Mutex::default());
-        Ok(Self(Arc::new(Inner { settings, http, places, itself })))
+        let http = Http::new(settings.is_plain())?;
+        let (places, memory) = (Semaphore::new(PLACES), Mutex::default());
+        Ok(Self(Arc::new(Inner { settings, http, places, memory })))
     }
 
     /// As it names itself.
@@ -135,7 +121,7 @@ impl Provider {
 
     /// Whether it is on this machine, and asked without TLS: a browser is then sent there without it too.
     pub fn is_plain(&self) -> bool {
-        self.issuer().starts_with("http:")
+        self.0.settings.is_plain()
     }
 
     /// What is secret about the sign-in of that state.
@@ -147,10 +133,6 @@ impl Provider {
     pub async fn address(&self, state: &str) -> Result<Secret, Refused> {
         self.bounded(async {
             let metadata = self.metadata().await?;
-            let endpoint = metadata.authorization_endpoint().url();
-            if !is_safe(endpoint) {
-                return Err(failed("the address to sign in at is not safe"));
-            }
             let client = self.client(&metadata)?;
             let Secrets { nonce, verifier } = self.secrets(state);
             let (state, nonce) = (state.to_owned(), nonce.expose().to_owned());
@@ -186,7 +168,7 @@ impl Provider {
             let response = self.exchange(&client, code, verifier).await?;
             let nonce = Nonce::new(nonce.expose().to_owned());
             let told = match self.verify(&metadata, &response, &nonce, now) {
-                Err(UNKNOWN_KEY) => match self.renewed().await? {
+                Err(UNKNOWN_KEY) => match self.renewed(&metadata).await? {
                     Some(metadata) => self.verify(&metadata, &response, &nonce, now),
                     None => Err(UNKNOWN_KEY),
                 },
@@ -316,48 +298,39 @@ impl Provider {
 
     /// What the provider says of itself: lately, or some time ago where it cannot be asked.
     async fn metadata(&self) -> Result<Arc<Metadata>, Refused> {
-        let mut itself = self.0.itself.lock().await;
-        if let Some(known) = itself.as_ref().filter(|known| Instant::now() < known.next_at) {
-            return Ok(Arc::clone(&known.metadata));
+        let mut memory = self.0.memory.lock().await;
+        if let Some(known) = memory.recall(Instant::now()) {
+            return known;
         }
         match self.discover().await {
-            Ok(metadata) => {
-                let renewed_at = itself.as_ref().and_then(|known| known.renewed_at);
-                Ok(learn(&mut itself, metadata, renewed_at))
-            }
-            Err(refused) => {
-                let known = itself.as_mut().filter(|known| known.asked_at.elapsed() < KEPT);
-                let known = known.ok_or(refused)?;
-                known.next_at = Instant::now() + PAUSE;
-                Ok(Arc::clone(&known.metadata))
-            }
+            Ok(metadata) => Ok(memory.learn(metadata, Instant::now())),
+            Err(refused) => memory.fail(refused, Instant::now()),
         }
     }
 
-    /// The same, asked anew, for a key that is not among those that are known; nothing where that was done just now.
-    async fn renewed(&self) -> Result<Option<Arc<Metadata>>, Refused> {
-        let mut itself = self.0.itself.lock().await;
-        let now = Instant::now();
-        let renewed_at = itself.as_ref().and_then(|known| known.renewed_at);
-        if renewed_at.is_some_and(|at| now < at + PAUSE) {
-            return Ok(None);
+    /// The same, asked anew, for a key that is not among those of `old`; nothing where that was done just now.
+    async fn renewed(&self, old: &Arc<Metadata>) -> Result<Option<Arc<Metadata>>, Refused> {
+        let mut memory = self.0.memory.lock().await;
+        match memory.renew(old, Instant::now()) {
+            Renewal::Done(metadata) => Ok(Some(metadata)),
+            Renewal::Due => Ok(Some(memory.learn(self.discover().await?, Instant::now()))),
+            Renewal::TooSoon => Ok(None),
         }
-        if let Some(known) = itself.as_mut() {
-            known.renewed_at = Some(now);
-        }
-        let metadata = self.discover().await?;
-        Ok(Some(learn(&mut itself, metadata, Some(now))))
     }
 
     async fn discover(&self) -> Result<Metadata, Refused> {
         let issuer = IssuerUrl::new(self.issuer().to_owned());
         let issuer = issuer.map_err(|_| failed("OIDC_ISSUER is no URL"))?;
         let metadata = Metadata::discover_async(issuer, &self.0.http).await;
-        metadata.map_err(|error| match error {
+        let metadata = metadata.map_err(|error| match error {
             openidconnect::DiscoveryError::Request(error) => unavailable(&error.to_string()),
             openidconnect::DiscoveryError::Validation(_) => failed("it goes by another name"),
             _ => unavailable("what it says of itself cannot be read"),
-        })
+        })?;
+        if !names_safe(&metadata, self.is_plain()) {
+            return Err(failed("an address that it names is not safe"));
+        }
+        Ok(metadata)
     }
 }
 
@@ -367,15 +340,12 @@ impl fmt::Debug for Provider {
     }
 }
 
-fn learn(
-    itself: &mut Option<Itself>,
-    metadata: Metadata,
-    renewed_at: Option<Instant>,
-) -> Arc<Metadata> {
-    let (metadata, now) = (Arc::new(metadata), Instant::now());
-    let next_at = now + FRESH;
-    *itself = Some(Itself { metadata: Arc::clone(&metadata), asked_at: now, next_at, renewed_at });
-    metadata
+/// Whether every address that it names and we use is one that nobody on the way reads along.
+fn names_safe(metadata: &Metadata, is_plain: bool) -> bool {
+    let token = metadata.token_endpoint().map(TokenUrl::url);
+    let user_info = metadata.userinfo_endpoint().map(UserInfoUrl::url);
+    let named = [metadata.authorization_endpoint().url(), metadata.jwks_uri().url()];
+    named.into_iter().chain(token).chain(user_info).all(|url| is_safe(url, is_plain))
 }
 
 fn failed(reason: &str) -> Refused {
@@ -396,11 +366,44 @@ fn what(error: &ClaimsVerificationError) -> &'static str {
         ClaimsVerificationError::InvalidIssuer(_) => "the token is of another provider",
         ClaimsVerificationError::InvalidNonce(_) => "the token is of another sign-in",
         ClaimsVerificationError::SignatureVerification(
-            SignatureVerificationError::NoMatchingKey,
+            SignatureVerificationError::NoMatchingKey | SignatureVerificationError::CryptoError(_),
         ) => UNKNOWN_KEY,
         ClaimsVerificationError::SignatureVerification(_) => {
             "the token is not signed as it has to be"
         }
         _ => "the token cannot be read",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_provider_with_tls_names_no_address_without_it() {
+        let here = "http://127.0.0.1:9000/x";
+        let good = json!({
+            "issuer": "https://login.example.com",
+            "authorization_endpoint": "https://login.example.com/authorize",
+            "token_endpoint": "https://login.example.com/token",
+            "userinfo_endpoint": "https://login.example.com/me",
+            "jwks_uri": "https://login.example.com/keys",
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        });
+        let read =
+            |said: &serde_json::Value| serde_json::from_value::<Metadata>(said.clone()).unwrap();
+        assert!(names_safe(&read(&good), false));
+        for name in ["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri"] {
+            let mut said = good.clone();
+            said[name] = json!(here);
+            assert!(!names_safe(&read(&said), false), "{name}");
+            assert!(names_safe(&read(&said), true), "{name}");
+            said[name] = json!("http://login.example.com/x");
+            assert!(!names_safe(&read(&said), true), "{name}");
+        }
     }
 }

@@ -1,12 +1,16 @@
 //! What a provider, or somebody between it and us, may try.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::future::join_all;
 use proto::identity::v1::{
     BeginExternalSignInRequest, FinishExternalSignInRequest, begin_external_sign_in_response,
 };
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 
 use super::{
     AMY, BROWSER, End, PAGE, Scene, failure,
@@ -288,20 +292,71 @@ async fn nobody_is_sent_to_a_provider_that_is_not_there_or_is_another() {
 async fn a_provider_that_changes_its_keys_is_asked_again_once() {
     let scene = Scene::start().await;
     assert!(matches!(scene.signs_in(json!({})).await, End::Code(_)));
-    assert_eq!(scene.provider.asked_for_keys(), 1);
+    assert_eq!(scene.provider.asked_for("/keys"), 1);
     let next = Key::new("second");
     scene.provider.desk().keys = Reply::Json(200, json!({"keys": [next.public()]}));
     let went = scene.goes().await;
     scene.provider.gives(&next.sign(&scene.amy(&went)));
     assert!(matches!(scene.comes_back(&went).await.unwrap(), End::Code(_)));
-    assert_eq!(scene.provider.asked_for_keys(), 2);
+    assert_eq!(scene.provider.asked_for("/keys"), 2);
     // Keys that nobody knows do not make us ask without end.
     for _ in 0..3 {
         let went = scene.goes().await;
         scene.provider.gives(&Key::new("third").sign(&scene.amy(&went)));
         assert_eq!(scene.comes_back(&went).await.unwrap(), failure("failed"));
     }
-    assert_eq!(scene.provider.asked_for_keys(), 2);
+    assert_eq!(scene.provider.asked_for("/keys"), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_takes_the_name_of_another_is_asked_for_too() {
+    let scene = Scene::start().await;
+    assert!(matches!(scene.signs_in(json!({})).await, End::Code(_)));
+    let next = Key::new("first");
+    scene.provider.desk().keys = Reply::Json(200, json!({"keys": [next.public()]}));
+    let went = scene.goes().await;
+    scene.provider.gives(&next.sign(&scene.amy(&went)));
+    assert!(matches!(scene.comes_back(&went).await.unwrap(), End::Code(_)));
+    assert_eq!(scene.provider.asked_for("/keys"), 2);
+}
+
+#[tokio::test]
+async fn all_who_come_back_while_the_keys_change_are_signed_in_and_one_asks() {
+    let scene = Scene::start().await;
+    assert!(matches!(scene.signs_in(json!({})).await, End::Code(_)));
+    let next = Key::new("second");
+    scene.provider.desk().keys = Reply::Json(200, json!({"keys": [next.public()]}));
+    let mut requests = Vec::new();
+    // All of them know the old keys.
+    scene.provider.desk().together = Some(Arc::new(Barrier::new(8)));
+    for code in (0..8).map(|number| format!("code {number}")) {
+        let went = scene.goes().await;
+        let token = next.sign(&scene.amy(&went));
+        scene.provider.desk().tokens.insert(code.clone(), token);
+        requests.push(FinishExternalSignInRequest {
+            state: went.told["state"].clone(),
+            code,
+            browser: BROWSER.to_owned(),
+            ..FinishExternalSignInRequest::default()
+        });
+    }
+    let ends = join_all(requests.iter().map(|request| scene.comes_back_with(request))).await;
+    assert!(ends.iter().all(|end| matches!(end, Ok(End::Code(_)))), "{ends:?}");
+    assert_eq!(scene.provider.asked_for("/keys"), 2);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_is_not_asked_by_everybody() {
+    let scene = Scene::start().await;
+    scene.provider.desk().discovery = Reply::Json(500, json!({}));
+    for _ in 0..5 {
+        let outcome = scene.begin(BROWSER).await.unwrap();
+        let begin_external_sign_in_response::Outcome::Failure(it) = outcome else {
+            panic!("somebody is sent to nobody")
+        };
+        assert_eq!(it.reason, "unavailable");
+    }
+    assert_eq!(scene.provider.asked_for("/.well-known/openid-configuration"), 1);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
+    sync::Barrier,
 };
 
 pub(super) const CLIENT_ID: &str = "salespipeline";
@@ -43,6 +44,8 @@ pub(super) struct Desk {
     pub(super) token: Reply,
     /// The tokens of codes that have one of their own.
     pub(super) tokens: BTreeMap<String, String>,
+    /// How many ask for tokens before anybody is answered.
+    pub(super) together: Option<Arc<Barrier>>,
     pub(super) user_info: Reply,
     /// What came to the address for tokens: the header `Authorization`, and the form.
     pub(super) exchanges: Vec<(String, String)>,
@@ -117,6 +120,7 @@ impl Hostile {
             keys: Reply::Json(200, json!({"keys": [key.public()]})),
             token: Reply::Json(400, json!({"error": "invalid_grant"})),
             tokens: BTreeMap::new(),
+            together: None,
             user_info: Reply::Json(404, json!({})),
             exchanges: Vec::new(),
             asked: Vec::new(),
@@ -140,9 +144,9 @@ impl Hostile {
         self.desk().token = Reply::Json(200, token(id_token));
     }
 
-    /// How often it was asked for its keys.
-    pub(super) fn asked_for_keys(&self) -> usize {
-        self.desk().asked.iter().filter(|path| *path == "/keys").count()
+    /// How often it was asked at that path.
+    pub(super) fn asked_for(&self, path: &str) -> usize {
+        self.desk().asked.iter().filter(|it| *it == path).count()
     }
 }
 
@@ -202,6 +206,10 @@ async fn serve(mut stream: TcpStream, desk: Arc<Mutex<Desk>>) {
             _ => Reply::Json(404, json!({})),
         }
     };
+    let together = desk.lock().unwrap().together.clone().filter(|_| path == "/token");
+    if let Some(barrier) = together {
+        barrier.wait().await;
+    }
     let (status, more, text) = match reply {
         Reply::Json(status, value) => (status, "application/json".to_owned(), value.to_string()),
         Reply::Html => (200, "text/html".to_owned(), "<!doctype html>".to_owned()),
