@@ -19,6 +19,10 @@ pub const MOST_PENDING: i64 = 300;
 /// The longest query of a sign-in page that is kept.
 pub const LONGEST_PAGE_BYTES: usize = 8 * 1024;
 
+/// The longest name of somebody at a provider (OpenID Connect Core section 2).
+const LONGEST_SUBJECT_BYTES: usize = 255;
+/// The longest address in characters, as users have it.
+const LONGEST_EMAIL: usize = 320;
 /// Binds the key to this one use of the secret.
 const PURPOSE: &[u8] = b"salespipeline external sign-in v1";
 /// Where the provider sends people back to, below `PUBLIC_URL`.
@@ -232,6 +236,17 @@ pub struct Known {
 }
 
 impl Told {
+    /// The same, if nothing of it is longer than it may be; what is otherwise.
+    pub fn bounded(self) -> Result<Self, &'static str> {
+        if self.subject.len() > LONGEST_SUBJECT_BYTES {
+            return Err("its name for somebody is longer than 255 bytes");
+        }
+        if self.email.as_ref().is_some_and(|email| email.chars().count() > LONGEST_EMAIL) {
+            return Err("an address is longer than 320 characters");
+        }
+        Ok(self)
+    }
+
     /// Only a plain yes counts.
     pub fn verified(self) -> Result<Known, Refused> {
         // The database takes no such text.
@@ -394,6 +409,18 @@ mod tests {
         ] {
             assert_eq!(bad.clone().verified(), Err(Refused::Unverified), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn nothing_that_a_provider_says_is_longer_than_it_may_be() {
+        let told = |subject: usize, email: usize| Told {
+            subject: "s".repeat(subject),
+            email: Some("王".repeat(email)),
+            email_verified: Some(true),
+        };
+        assert!(told(255, 320).bounded().is_ok());
+        assert!(told(256, 320).bounded().is_err());
+        assert!(told(255, 321).bounded().is_err());
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Provider {
                 },
                 other => other,
             };
-            let told = told.map_err(failed)?;
+            let told = told.and_then(Told::bounded).map_err(failed)?;
             if told.email.is_some() && told.email_verified.is_some() {
                 return Ok(told);
             }
@@ -293,7 +293,8 @@ impl Provider {
             _ => failed("its answer to who it was is not to be trusted"),
         })?;
         let email = claims.email().map(|email| email.to_string());
-        Ok(Told { email, email_verified: claims.email_verified(), ..nothing })
+        let told = Told { email, email_verified: claims.email_verified(), ..nothing };
+        told.bounded().map_err(failed)
     }
 
     /// What the provider says of itself: lately, or some time ago where it cannot be asked.

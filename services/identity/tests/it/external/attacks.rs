@@ -360,6 +360,28 @@ async fn a_provider_that_is_down_is_not_asked_by_everybody() {
 }
 
 #[tokio::test]
+async fn names_and_addresses_that_are_too_long_are_not_kept() {
+    let scene = Scene::start().await;
+    let email = format!("{}@example.com", "a".repeat(320));
+    for other in [
+        json!({"sub": "s".repeat(256)}),
+        json!({"sub": "é".repeat(128)}),
+        json!({"sub": "s".repeat(100_000)}),
+        json!({"email": email}),
+    ] {
+        assert_eq!(scene.signs_in(other).await, failure("failed"));
+    }
+    scene.provider.desk().user_info = Reply::Json(
+        200,
+        json!({"sub": "amy-at-the-provider", "email": email, "email_verified": true}),
+    );
+    let nothing = json!({"email": null, "email_verified": null});
+    assert_eq!(scene.signs_in(nothing).await, failure("failed"));
+    let end = scene.signs_in(json!({"sub": "s".repeat(255)})).await;
+    assert_eq!(scene.owner(end).await, scene.amy.id);
+}
+
+#[tokio::test]
 async fn too_many_from_one_address_do_not_fill_the_table() {
     let scene = Scene::start().await;
     sqlx::query(
