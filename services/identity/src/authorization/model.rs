@@ -7,10 +7,7 @@ use rpc::Error;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    client::{
-        model::{self as client, Client},
-        redirect,
-    },
+    client::model::{self as client, Client},
     session::model::Method,
 };
 
@@ -68,7 +65,7 @@ impl Ask {
             message: message.to_owned(),
         };
         let client = client.ok_or_else(|| unknown("CLIENT_UNKNOWN", "there is no such client"))?;
-        if !client.redirect_uris.iter().any(|it| redirect::is_same(it, &self.redirect_uri)) {
+        if !client.may_lead_to(&self.redirect_uri) {
             return Err(unknown("REDIRECT_URI_UNKNOWN", "the client has no such redirect URI"));
         }
         Ok(self.want(client))

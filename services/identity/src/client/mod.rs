@@ -124,17 +124,16 @@ pub async fn delete(
     app.commit(tx, &changes).await
 }
 
-/// Makes the dashboard known, or where it is now. Replicas that start at once make one. `public_url` is where people find the product; without it they find it on
-/// their own machine alone.
+/// Makes the dashboard known, or where it is now. Replicas that start at once make one. `public_url` is where people find the product, on their own machine by any of
+/// its names; without it they find it there at the port of the web alone.
 pub async fn seed_dashboard(
     app: &App,
     public_url: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let loopback = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
-    let elsewhere = public_url.filter(|url| !redirect::is_loopback(url));
-    let origins = elsewhere.map_or(loopback.to_vec(), |url| vec![url]);
-    let uri = |origin: &&str| DASHBOARD_PATHS.map(|path| format!("{origin}{path}"));
+    let url = public_url.unwrap_or("http://localhost");
+    let origins = redirect::loopback_origins(url).unwrap_or_else(|| vec![url.to_owned()]);
+    let uri = |origin: &String| DASHBOARD_PATHS.map(|path| format!("{origin}{path}"));
     let redirect_uris: Vec<_> = origins.iter().flat_map(uri).collect();
     let cause = Cause::service();
     let mut tx = app.write.begin().await?;

@@ -107,6 +107,18 @@ impl Client {
         }
     }
 
+    /// Whether its answers may go there. The product's own are at the ports that they are registered with: they are not asked for leave, so that whoever listens at
+    /// another port of somebody's machine would be given what a sign-in gives.
+    pub fn may_lead_to(&self, redirect_uri: &str) -> bool {
+        self.redirect_uris.iter().any(|registered| {
+            if self.is_built_in {
+                registered == redirect_uri
+            } else {
+                redirect::is_same(registered, redirect_uri)
+            }
+        })
+    }
+
     /// What its tokens may be used for at most.
     pub fn scope(&self) -> Scope {
         scope(self.may_write)
@@ -321,6 +333,21 @@ mod tests {
         assert!(public.is_known_by(None));
         assert!(!public.is_known_by(Some(&random.secret())));
         assert!(!format!("{random:?}").contains('2'));
+    }
+
+    #[test]
+    fn a_port_of_ones_own_machine_is_anybodys_but_for_the_products_own_client() {
+        let redirect_uris = vec!["http://localhost:8000/signed-in".to_owned()];
+        let native = Client { redirect_uris, ..Client::example() };
+        let own = Client { is_built_in: true, ..native.clone() };
+        for (uri, expected) in [
+            ("http://localhost:8000/signed-in", (true, true)),
+            ("http://localhost:6666/signed-in", (true, false)),
+            ("http://localhost/signed-in", (true, false)),
+            ("http://127.0.0.1:8000/signed-in", (false, false)),
+        ] {
+            assert_eq!((native.may_lead_to(uri), own.may_lead_to(uri)), expected, "{uri}");
+        }
     }
 
     #[test]

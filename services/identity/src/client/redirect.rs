@@ -1,7 +1,7 @@
 //! Redirect URIs: which ones may be registered, and which registered one a request means.
 //!
 //! They are compared character by character (RFC 9700 section 4.1.3). The one exception is the port of a loopback address, which a program on somebody's device
-//! is given by its system when it begins to listen (RFC 8252 section 7.3).
+//! is given by its system when it begins to listen (RFC 8252 section 7.3). It is not for the product's own client, which asks nobody for leave and whose port is known.
 
 /// The longest, in characters.
 const LONGEST: usize = 2_000;
@@ -49,9 +49,13 @@ pub fn is_same(registered: &str, given: &str) -> bool {
         || loopback(registered).is_some_and(|registered| loopback(given) == Some(registered))
 }
 
-/// Whether a URI never leaves the machine.
-pub fn is_loopback(uri: &str) -> bool {
-    loopback(uri).is_some()
+/// The same origin by every name that a machine has for itself, with its port; nothing where it is on no such machine.
+pub fn loopback_origins(origin: &str) -> Option<Vec<String>> {
+    let (host, _) = loopback(origin)?;
+    let port = origin.split_once(host)?.1;
+    let names = LOOPBACK.iter().filter(|name| **name != host);
+    let all = [host].into_iter().chain(names.copied());
+    Some(all.map(|name| format!("http://{name}{port}")).collect())
 }
 
 /// Host and what follows the port of an `http` URI on a loopback host.
@@ -175,6 +179,17 @@ mod tests {
             "",
         ] {
             assert!(!is_same(registered, other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_machine_goes_by_three_names_and_keeps_its_port() {
+        let of = |origin| loopback_origins(origin).unwrap_or_default();
+        let expected = ["http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]:8000"];
+        assert_eq!(of("http://localhost:8000"), expected);
+        assert_eq!(of("http://[::1]")[..2], ["http://[::1]", "http://127.0.0.1"]);
+        for elsewhere in ["https://localhost:8000", "http://sales.example.com", ""] {
+            assert_eq!(loopback_origins(elsewhere), None, "{elsewhere}");
         }
     }
 

@@ -174,6 +174,10 @@ async fn the_dashboard_is_there_is_where_people_find_the_product_and_stays() {
     .await;
     let moved = dashboard(&identity).await;
     assert_eq!((moved.version, moved.redirect_uris[0].as_str()), (2, "http://localhost/"));
+    // Nobody else on that machine is taken for it.
+    let elsewhere = "http://localhost:6666/".to_owned();
+    let asks = AuthorizationRequest { redirect_uri: elsewhere, ..asks(&moved) };
+    assert_eq!(reason(authorize(&identity, asks, PASSWORD).await), "REDIRECT_URI_UNKNOWN");
     let identity = Identity::with(identity.stop().await, |it| {
         it.env("PUBLIC_URL", "");
     })
