@@ -10,6 +10,9 @@ use super::form_token::{self, FormToken};
 use super::sign_in::{Complaint, leads_to, with_form};
 use super::{Language, Page, Text};
 
+/// The longest text that is drawn: more than an address of ours makes, and so little that it costs nothing. It comes from a form.
+const LONGEST_PICTURE_BYTES: usize = 512;
+
 /// Who has shown their password, and what comes next.
 #[derive(Clone, Debug)]
 pub struct SecondStep<'a> {
@@ -132,6 +135,9 @@ fn write_codes(
 
 /// A picture of a text that apps read. What is too long for one is left to be typed.
 fn write_qr(out: &mut String, text: &str, label: &str) -> std::fmt::Result {
+    if text.len() > LONGEST_PICTURE_BYTES {
+        return Ok(());
+    }
     let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::M) else { return Ok(()) };
     let width = code.width();
     let quiet = 4;
@@ -261,11 +267,14 @@ mod tests {
         assert!(text.contains("<svg class=\"qr\"") && text.contains("M4 4h1v1h-1z"), "{text}");
         assert!(text.contains("<code>ABCD EFGH 2345 67AB</code>"), "{text}");
         assert!(!text.contains("recovery_code"), "there is none yet");
-        // What no picture holds is typed.
-        let long = "x".repeat(5_000);
-        let enrolment = Some(Enrolment { secret: "ABCD", otpauth_uri: &long });
-        let text = html(SecondStep { enrolment, ..step(&token) }.page()).await;
-        assert!(!text.contains("<svg") && text.contains("<code>ABCD</code>"));
+        // What is too long for a picture is typed.
+        for (length, is_drawn) in [(512, true), (513, false), (5_000, false)] {
+            let long = "x".repeat(length);
+            let enrolment = Some(Enrolment { secret: "ABCD", otpauth_uri: &long });
+            let text = html(SecondStep { enrolment, ..step(&token) }.page()).await;
+            assert_eq!(text.contains("<svg"), is_drawn, "{length}");
+            assert!(text.contains("<code>ABCD</code>"));
+        }
     }
 
     #[tokio::test]

@@ -83,7 +83,8 @@ pub async fn sign_in(
     let again = |complaint| asked.form(&client, &headers, &username, Some(complaint));
     let token = fields.take(form_token::FIELD);
     if !FormToken::is_shown(&headers, asked.is_secure, token.as_deref()) {
-        return again(Complaint::Stale);
+        // Nothing of it is shown: it may be somebody else's.
+        return asked.form(&client, &headers, "", Some(Complaint::Stale));
     }
     if fields.take("action").as_deref() == Some("deny") {
         return asked.refuse("access_denied", "nobody signed in");

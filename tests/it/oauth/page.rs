@@ -214,6 +214,7 @@ pub(super) async fn a_form_of_another_page_is_not_taken(world: &World) {
     let theirs = attacker.open(&program.asks()).await.form();
     let stale = program.browser().submit(&theirs, &fields).await;
     assert_eq!((stale.status, stale.header("location")), (403, ""));
+    assert!(!stale.text.contains(&secrets.admin_email), "it is not known whose that is");
     // Of somebody whose cookie is another.
     let mut victim = program.browser();
     let own = victim.open(&program.asks()).await.form();
