@@ -7,7 +7,7 @@ use proto::identity::v1::{
 
 use crate::call::{Call, IdempotencyKey};
 use crate::http::{
-    Answer, Created, IfMatch, Json, NoContent, NoQuery, Path, Query, Resource, present,
+    Answer, Created, IfMatch, Json, NoContent, NoQuery, Path, Query, Resource, Unkept, present,
 };
 use crate::router::BASE;
 
@@ -39,13 +39,13 @@ pub async fn create_client(
     _query: NoQuery,
     key: IdempotencyKey,
     Json(request): Json<CreateClientRequest>,
-) -> Answer<Created<Client>> {
+) -> Answer<Unkept<Created<Client>>> {
     let call = call.once(key);
     let mut service = call.clients();
     let answer = call.write(request, |request| async move { service.create_client(request).await });
     let body = present(answer.await?.client)?;
     let location = format!("{BASE}/oauth-clients/{}", body.id);
-    Ok(Created { version: body.version, location, body })
+    Ok(Unkept(Created { version: body.version, location, body }))
 }
 
 /// Get an OAuth client

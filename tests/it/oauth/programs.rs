@@ -54,6 +54,7 @@ pub(super) async fn a_program_is_made_once_and_its_secret_is_shown_once(world: &
     assert_eq!(made.status, 201, "{}", made.text);
     assert_eq!(made.body["scopes"], json!(["read"]));
     assert_eq!(made.body["client_secret"].as_str().unwrap().len(), 43);
+    assert_eq!(made.header("cache-control"), "no-store");
     let again = send().await;
     assert_eq!(again.problem(), (409, "secret_shown"));
     assert_eq!(again.body["about"], json!({"id": made.body["id"]}));
