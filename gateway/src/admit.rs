@@ -104,29 +104,17 @@ fn refusal(request: &Request, standing: Standing) -> Response {
 mod tests {
     use axum::Router;
     use axum::body::Body;
-    use clap::Parser as _;
     use http::request::Builder;
     use serde_json::Value;
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::config::{Cli, Command};
     use crate::router::router;
 
     /// A gateway that lets everybody ask once an hour, with no service behind it, and which trusts 192.0.2.1.
     fn gateway() -> Router {
-        let nowhere = "http://127.0.0.1:1";
-        let mut arguments = vec!["gateway", "serve", "--service-secret", "none"];
-        arguments.extend(["--rate-limit", "0.001", "--trusted-proxies", "192.0.2.1"]);
-        for service in
-            ["--identity-url", "--opportunities-url", "--analytics-url", "--notifier-url"]
-        {
-            arguments.extend([service, nowhere]);
-        }
-        let Command::Serve(config) = Cli::try_parse_from(arguments).unwrap().command else {
-            panic!("not what was asked for");
-        };
-        router(App::connect(&config).unwrap(), &process::Readiness::default())
+        let settings = ["--rate-limit", "0.001", "--trusted-proxies", "192.0.2.1"];
+        router(App::alone(&settings), &process::Readiness::default())
     }
 
     async fn ask(gateway: &Router, peer: [u8; 4], request: Builder) -> (Response<()>, Value) {

@@ -68,3 +68,22 @@ impl App {
         })
     }
 }
+
+#[cfg(test)]
+impl App {
+    /// One with no service behind it, and those settings, for tests.
+    pub(crate) fn alone(more: &[&str]) -> Self {
+        use clap::Parser as _;
+
+        let mut arguments = vec!["gateway", "serve", "--service-secret", "none"];
+        let services =
+            ["--identity-url", "--opportunities-url", "--analytics-url", "--notifier-url"];
+        arguments.extend(services.iter().flat_map(|service| [*service, "http://127.0.0.1:1"]));
+        arguments.extend(more);
+        let cli = crate::config::Cli::try_parse_from(arguments).unwrap();
+        let crate::config::Command::Serve(config) = cli.command else {
+            panic!("not what was asked for");
+        };
+        Self::connect(&config).unwrap()
+    }
+}

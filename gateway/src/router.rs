@@ -12,7 +12,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::admit::admit;
 use crate::app::App;
-use crate::http::{Problem, finish};
+use crate::http::{Problem, confine_documentation, finish, tell_browsers};
+use crate::issuer::is_secure;
 use crate::observe::{Running, observe};
 use crate::pages::password;
 use crate::{document, rest};
@@ -98,20 +99,109 @@ pub fn router(app: App, readiness: &Readiness) -> Router {
         .route("/jwks.json", get(rest::well_known::get_keys))
         .with_state(app.clone())
         .layer(from_fn_with_state(app.clone(), admit));
+    let is_secure = is_secure(&app);
     let pages = pages().with_state(app.clone()).layer(from_fn_with_state(app, admit));
     // The documentation signs people in as the dashboard does.
     let dashboard = utoipa_swagger_ui::oauth::Config::new()
         .client_id("dashboard")
         .use_pkce_with_authorization_code_grant(true);
-    let docs = SwaggerUi::new("/docs").url("/openapi.json", document::document()).oauth(dashboard);
+    // Nobody else is told of the document, to say whether it is well written.
+    let settings = utoipa_swagger_ui::Config::default().validator_url("none");
+    let docs = SwaggerUi::new("/docs").url("/openapi.json", document::document());
+    let docs = Router::from(docs.config(settings).oauth(dashboard));
     Router::new()
         .nest(BASE, api)
         .merge(pages)
         .nest("/.well-known", well_known)
-        .merge(docs)
+        .merge(docs.layer(from_fn(confine_documentation)))
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .merge(process::ops::health(readiness.clone()))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(Running::default(), observe))
         .layer(from_fn(finish))
+        .layer(from_fn_with_state(is_secure, tell_browsers))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::Request;
+    use http::header::{
+        CONTENT_SECURITY_POLICY, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+        X_FRAME_OPTIONS,
+    };
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn get(gateway: &Router, path: &str) -> axum::response::Response {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        gateway.clone().oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_answer_is_what_its_type_says() {
+        let gateway = router(App::alone(&[]), &Readiness::default());
+        for (path, status) in [
+            ("/", 307),
+            ("/api/v1/teams", 401),
+            ("/api/v1/nowhere", 404),
+            ("/nowhere", 404),
+            ("/healthz", 200),
+            ("/openapi.json", 200),
+            ("/docs", 303),
+            ("/docs/swagger-ui-bundle.js", 200),
+            ("/reset-password", 200),
+            ("/.well-known/jwks.json", 503),
+        ] {
+            let answer = get(&gateway, path).await;
+            assert_eq!(answer.status(), status, "{path}");
+            assert_eq!(answer.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+            assert!(!answer.headers().contains_key(STRICT_TRANSPORT_SECURITY), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn where_there_is_tls_people_do_not_come_without_it() {
+        for (url, expected) in [
+            ("https://sales.example.com", Some("max-age=31536000")),
+            ("http://localhost:8000", None),
+        ] {
+            let gateway = router(App::alone(&["--public-url", url]), &Readiness::default());
+            for path in ["/docs/", "/api/v1/teams", "/reset-password", "/nowhere"] {
+                let answer = get(&gateway, path).await;
+                let told = answer.headers().get(STRICT_TRANSPORT_SECURITY);
+                assert_eq!(told.map(|it| it.to_str().unwrap()), expected, "{url} {path}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_documentation_stands_in_no_frame_and_asks_nobody_else() {
+        let gateway = router(App::alone(&[]), &Readiness::default());
+        for path in ["/docs/", "/docs/oauth2-redirect.html", "/docs/nowhere"] {
+            let answer = get(&gateway, path).await;
+            assert_eq!(answer.headers()[X_FRAME_OPTIONS], "DENY", "{path}");
+            let policy = answer.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+            for part in [
+                "default-src 'none';",
+                "script-src 'self';",
+                "connect-src 'self';",
+                "frame-ancestors 'none'",
+            ] {
+                assert!(policy.contains(part), "{path}: {policy}");
+            }
+        }
+        // What the policy lets it do is all that it does.
+        for path in ["/docs/", "/docs/oauth2-redirect.html", "/docs/swagger-initializer.js"] {
+            let answer = get(&gateway, path).await;
+            let kind = answer.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
+            let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+            let text = str::from_utf8(&body).unwrap();
+            assert!(!text.contains("<script>") && !text.contains("http"), "{path}: {text}");
+            let is_script = path.contains("initializer");
+            assert_eq!(kind.contains("javascript"), is_script, "{path}: {kind}");
+            assert!(!is_script || text.contains("\"validatorUrl\": \"none\""), "{text}");
+        }
+    }
 }

@@ -2,11 +2,12 @@
 //!
 //! Handlers take [`Path`], [`Query`] (or [`NoQuery`]), [`IfMatch`] and [`Json`] or [`Patch`], and return an [`Answer`] of [`Json`], [`Resource`], [`Created`],
 //! [`Made`], [`Accepted`] or [`NoContent`], in [`Unkept`] where it holds a secret. The router is wrapped in [`finish`], which gives every answer its request id and every failure its
-//! problem document.
+//! problem document, and that in [`tell_browsers`].
 
 mod address;
 mod answer;
 mod body;
+mod browser;
 mod condition;
 mod error;
 mod finish;
@@ -19,6 +20,7 @@ pub use address::{TrustedProxies, client_address};
 pub use answer::{Accepted, Answer, Created, Made, NoContent, Resource, Unkept, present};
 pub(crate) use body::read_form;
 pub use body::{BODY_LIMIT_BYTES, Json, Patch};
+pub use browser::{confine_documentation, tell_browsers};
 pub use condition::{IfMatch, Untagged};
 pub use finish::{RequestId, finish};
 pub use form::Fields;
