@@ -64,7 +64,12 @@ pub(crate) fn api() -> OpenApiRouter<App> {
             rest::opportunities::list_opportunities,
             rest::opportunities::create_opportunity
         ))
-        .routes(routes!(rest::opportunities::get_opportunity))
+        .routes(routes!(
+            rest::opportunities::get_opportunity,
+            rest::opportunities::update_opportunity,
+            rest::opportunities::delete_opportunity
+        ))
+        .routes(routes!(rest::opportunities::restore_opportunity))
         .routes(routes!(rest::opportunities::change_opportunity_stage))
         .routes(routes!(rest::opportunities::list_stage_history))
         .routes(routes!(rest::opportunities::get_opportunity_access))

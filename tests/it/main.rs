@@ -6,6 +6,7 @@
 mod api;
 mod api_keys;
 mod audit;
+mod book;
 mod commands;
 mod concurrency;
 mod currency;

@@ -12,10 +12,12 @@ use proto::opportunities::v1::opportunity_service_server::{
 };
 use proto::opportunities::v1::{
     ChangeOpportunityStageRequest, ChangeOpportunityStageResponse, CreateOpportunityRequest,
-    CreateOpportunityResponse, GetOpportunityAccessRequest, GetOpportunityAccessResponse,
-    GetOpportunityRequest, GetOpportunityResponse, ImportHistoryRequest, ImportHistoryResponse,
-    ListOpportunitiesRequest, ListOpportunitiesResponse, ListStageHistoryRequest,
-    ListStageHistoryResponse,
+    CreateOpportunityResponse, DeleteOpportunityRequest, DeleteOpportunityResponse,
+    GetOpportunityAccessRequest, GetOpportunityAccessResponse, GetOpportunityRequest,
+    GetOpportunityResponse, ImportHistoryRequest, ImportHistoryResponse, ListOpportunitiesRequest,
+    ListOpportunitiesResponse, ListStageHistoryRequest, ListStageHistoryResponse,
+    RestoreOpportunityRequest, RestoreOpportunityResponse, UpdateOpportunityRequest,
+    UpdateOpportunityResponse,
 };
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -95,6 +97,27 @@ impl OpportunityService for Service {
         let row = store::advance(&self.pool, request.into_inner(), process::now()).await;
         let row = found(row.map_err(failed)?)?;
         Ok(Response::new(ChangeOpportunityStageResponse { opportunity: Some(row) }))
+    }
+
+    async fn update_opportunity(
+        &self,
+        _: Request<UpdateOpportunityRequest>,
+    ) -> Result<Response<UpdateOpportunityResponse>, Status> {
+        not_here()
+    }
+
+    async fn delete_opportunity(
+        &self,
+        _: Request<DeleteOpportunityRequest>,
+    ) -> Result<Response<DeleteOpportunityResponse>, Status> {
+        not_here()
+    }
+
+    async fn restore_opportunity(
+        &self,
+        _: Request<RestoreOpportunityRequest>,
+    ) -> Result<Response<RestoreOpportunityResponse>, Status> {
+        not_here()
     }
 
     async fn list_stage_history(

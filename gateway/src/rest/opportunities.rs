@@ -1,13 +1,16 @@
 //! Opportunities and their stage history.
 
 use proto::opportunities::v1::{
-    ChangeOpportunityStageRequest, CreateOpportunityRequest, GetOpportunityAccessRequest,
-    GetOpportunityAccessResponse, GetOpportunityRequest, ListOpportunitiesRequest,
-    ListOpportunitiesResponse, ListStageHistoryRequest, ListStageHistoryResponse, Opportunity,
+    ChangeOpportunityStageRequest, CreateOpportunityRequest, DeleteOpportunityRequest,
+    GetOpportunityAccessRequest, GetOpportunityAccessResponse, GetOpportunityRequest,
+    ListOpportunitiesRequest, ListOpportunitiesResponse, ListStageHistoryRequest,
+    ListStageHistoryResponse, Opportunity, RestoreOpportunityRequest, UpdateOpportunityRequest,
 };
 
 use crate::call::{Call, IdempotencyKey};
-use crate::http::{Answer, Created, IfMatch, Json, NoQuery, Path, Query, Resource, present};
+use crate::http::{
+    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Query, Resource, present,
+};
 use crate::router::BASE;
 
 /// List opportunities
@@ -64,6 +67,85 @@ pub async fn get_opportunity(
     let answer = call.read(call.opportunities(), request, |mut it, request| async move {
         it.get_opportunity(request).await
     });
+    let body = present(answer.await?.opportunity)?;
+    Ok(Resource { version: body.version, body })
+}
+
+/// Change an opportunity
+///
+/// What is not named stays; `null` clears. A named `stage` is a move, by the same rules as `PATCH …/stage`.
+#[utoipa::path(
+    patch,
+    path = "/opportunities/{id}",
+    tag = "opportunities",
+    request_body(content((UpdateOpportunityRequest = "application/json"), (UpdateOpportunityRequest = "application/merge-patch+json"))),
+    params(
+        ("id" = i64, Path, description = "The opportunity."),
+        ("If-Match" = Option<String>, Header, description = "Only if this is its `ETag`; 412 otherwise.")
+    )
+)]
+pub async fn update_opportunity(
+    call: Call,
+    Path(id): Path<i64>,
+    _query: NoQuery,
+    IfMatch(expected_version): IfMatch,
+    Patch(request): Patch<UpdateOpportunityRequest>,
+) -> Answer<Resource<Opportunity>> {
+    let request = UpdateOpportunityRequest { id, expected_version, ..request };
+    let mut service = call.opportunities();
+    let answer =
+        call.write(request, |request| async move { service.update_opportunity(request).await });
+    let body = present(answer.await?.opportunity)?;
+    Ok(Resource { version: body.version, body })
+}
+
+/// Delete an opportunity
+///
+/// It is in no list and no number any more. `POST …/restore` undoes it.
+#[utoipa::path(
+    delete,
+    path = "/opportunities/{id}",
+    tag = "opportunities",
+    params(
+        ("id" = i64, Path, description = "The opportunity."),
+        ("If-Match" = Option<String>, Header, description = "Only if this is its `ETag`; 412 otherwise.")
+    )
+)]
+pub async fn delete_opportunity(
+    call: Call,
+    Path(id): Path<i64>,
+    _query: NoQuery,
+    IfMatch(expected_version): IfMatch,
+) -> Answer<NoContent> {
+    let request = DeleteOpportunityRequest { id, expected_version };
+    let mut service = call.opportunities();
+    call.write(request, |request| async move { service.delete_opportunity(request).await }).await?;
+    Ok(NoContent)
+}
+
+/// Restore a deleted opportunity
+///
+/// It is there again as it was. One that is there stays as it is.
+#[utoipa::path(
+    post,
+    path = "/opportunities/{id}/restore",
+    tag = "opportunities",
+    params(
+        ("id" = i64, Path, description = "The opportunity."),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the first answer again, for 24 hours.")
+    )
+)]
+pub async fn restore_opportunity(
+    call: Call,
+    Path(id): Path<i64>,
+    _query: NoQuery,
+    key: IdempotencyKey,
+) -> Answer<Resource<Opportunity>> {
+    let call = call.once(key);
+    let mut service = call.opportunities();
+    let request = RestoreOpportunityRequest { id };
+    let answer =
+        call.write(request, |request| async move { service.restore_opportunity(request).await });
     let body = present(answer.await?.opportunity)?;
     Ok(Resource { version: body.version, body })
 }

@@ -216,6 +216,29 @@ fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
         )
         .saying(&opportunities::GetOpportunityRequest { id }),
         row(
+            "opportunities.v1.OpportunityService/UpdateOpportunity",
+            "patch /opportunities/{id}",
+            ChangesRecord,
+        )
+        .saying(&opportunities::UpdateOpportunityRequest {
+            id,
+            expected_version: Some(NEVER),
+            ..Default::default()
+        })
+        .with(json!({"notes": "x"})),
+        row(
+            "opportunities.v1.OpportunityService/DeleteOpportunity",
+            "delete /opportunities/{id}",
+            ChangesRecord,
+        )
+        .saying(&opportunities::DeleteOpportunityRequest { id, expected_version: Some(NEVER) }),
+        row(
+            "opportunities.v1.OpportunityService/RestoreOpportunity",
+            "post /opportunities/{id}/restore",
+            ChangesRecord,
+        )
+        .saying(&opportunities::RestoreOpportunityRequest { id }),
+        row(
             "opportunities.v1.OpportunityService/ChangeOpportunityStage",
             "patch /opportunities/{id}/stage",
             ChangesRecord,

@@ -88,6 +88,50 @@ impl OpportunityService for Opportunities {
         }))
     }
 
+    async fn update_opportunity(
+        &self,
+        request: Request<pb::UpdateOpportunityRequest>,
+    ) -> Result<Response<pb::UpdateOpportunityResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let it = request.into_inner();
+        let (id, expected_version) = (it.id, it.expected_version);
+        let wish = request::edit(it)?;
+        let detail =
+            opportunity::update(&self.0, &caller, id, expected_version, wish, meta).await?;
+        let opportunity = Some(self.shown(detail)?);
+        Ok(Response::new(pb::UpdateOpportunityResponse { opportunity }))
+    }
+
+    async fn delete_opportunity(
+        &self,
+        request: Request<pb::DeleteOpportunityRequest>,
+    ) -> Result<Response<pb::DeleteOpportunityResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let pb::DeleteOpportunityRequest { id, expected_version } = request.into_inner();
+        opportunity::delete(&self.0, &caller, id, expected_version, meta).await?;
+        Ok(Response::new(pb::DeleteOpportunityResponse {}))
+    }
+
+    async fn restore_opportunity(
+        &self,
+        request: Request<pb::RestoreOpportunityRequest>,
+    ) -> Result<Response<pb::RestoreOpportunityResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let (pipelines, settings) = (self.0.pipelines.get()?, self.0.settings.get()?);
+        // As of that moment, so that it is the same whenever it is answered.
+        let at = meta.recorded_at;
+        let restored = move |detail: Detail| {
+            let opportunity = Some(answer::opportunity(detail, &pipelines, &settings, at));
+            pb::RestoreOpportunityResponse { opportunity }
+        };
+        let written = restored.clone();
+        let once =
+            Once::of(&request, move |detail: &Detail| written(detail.clone()).encode_to_vec())?;
+        let id = request.into_inner().id;
+        let answer = opportunity::restore(&self.0, &caller, id, once, meta).await?;
+        Ok(Response::new(answer.into_message(restored)?))
+    }
+
     async fn change_opportunity_stage(
         &self,
         request: Request<pb::ChangeOpportunityStageRequest>,

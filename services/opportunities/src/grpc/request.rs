@@ -3,9 +3,10 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use money::Money;
 use proto::opportunities::v1 as pb;
-use rpc::{Error, Invalid, span};
+use rpc::{Error, Invalid, mask::Mask, span};
 
 use crate::opportunity::draft::Wish;
+use crate::opportunity::edit::EditWish;
 use crate::opportunity::list::Filter;
 use crate::opportunity::model::Step;
 use crate::opportunity::past::{Past, PastMove};
@@ -42,6 +43,62 @@ pub(super) fn wish(invalid: &mut Invalid, it: pb::CreateOpportunityRequest) -> W
         source: it.source,
         tags: it.tags,
     }
+}
+
+/// What can be changed of an opportunity.
+const CHANGED: [&str; 20] = [
+    "customer_name",
+    "customer_id",
+    "contact_name",
+    "contact_email",
+    "opportunity_name",
+    "stage",
+    "amount",
+    "probability",
+    "expected_close_date",
+    "actual_close_date",
+    "lost_reason",
+    "products",
+    "notes",
+    "owner_id",
+    "external_id",
+    "currency",
+    "pipeline_id",
+    "source",
+    "tags",
+    "waiting_until",
+];
+
+pub(super) fn edit(it: pb::UpdateOpportunityRequest) -> Result<EditWish, Error> {
+    let mask = Mask::of(it.update_mask, &CHANGED)?;
+    let mut invalid = Invalid::default();
+    let mut day = |field, date| mask.wish(field, day(&mut invalid, field, date));
+    let names =
+        |field, names: Vec<String>| mask.wish(field, Some(names).filter(|names| !names.is_empty()));
+    let wish = EditWish {
+        expected_close_date: day("expected_close_date", it.expected_close_date),
+        actual_close_date: day("actual_close_date", it.actual_close_date),
+        waiting_until: day("waiting_until", it.waiting_until),
+        customer_name: mask.wish("customer_name", it.customer_name),
+        customer_id: mask.wish("customer_id", it.customer_id),
+        contact_name: mask.wish("contact_name", it.contact_name),
+        contact_email: mask.wish("contact_email", it.contact_email),
+        opportunity_name: mask.wish("opportunity_name", it.opportunity_name),
+        stage: mask.wish("stage", it.stage),
+        amount: mask.wish("amount", it.amount.map(Money::from)),
+        probability: mask.wish("probability", it.probability),
+        lost_reason: mask.wish("lost_reason", it.lost_reason),
+        products: names("products", it.products),
+        notes: mask.wish("notes", it.notes),
+        owner_id: mask.wish("owner_id", it.owner_id),
+        external_id: mask.wish("external_id", it.external_id),
+        currency: mask.wish("currency", it.currency),
+        pipeline_id: mask.wish("pipeline_id", it.pipeline_id),
+        source: mask.wish("source", it.source),
+        tags: names("tags", it.tags),
+    };
+    invalid.into_result()?;
+    Ok(wish)
 }
 
 pub(super) fn step(

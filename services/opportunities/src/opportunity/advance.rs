@@ -3,8 +3,9 @@
 use rpc::{Error, Invalid};
 use sqlx::{PgPool, Postgres, Transaction};
 
+use super::change::permit;
 use super::model::{self, Moment, Outcome, Step};
-use super::{Detail, denied, not_found, store, team_of};
+use super::{Detail, not_found, store, team_of};
 use crate::meta::Meta;
 use crate::pipeline::model::{Kind, Stage};
 use crate::{State, access};
@@ -35,15 +36,7 @@ pub async fn change_stage(
     rpc::write(async move {
         let Locked { mut tx, mut detail, history_id, team_id } = lock(&pool, id).await?;
         let opportunity = &mut detail.opportunity;
-        if !rights.read.covers(opportunity.owned()) {
-            return Err(not_found(id));
-        }
-        if !rights.write.covers(opportunity.owned()) {
-            return Err(denied("NOT_YOURS", "the caller may not change this opportunity"));
-        }
-        if wish.expected_version.is_some_and(|version| version != opportunity.version) {
-            return Err(Error::Stale { current: Some(opportunity.version) });
-        }
+        permit(&rights, opportunity, wish.expected_version)?;
         let pipeline = pipelines.get(Some(opportunity.pipeline_id)).ok_or_else(|| not_found(id))?;
         let target: &Stage = pipeline.find(&wish.stage).ok_or_else(|| {
             Invalid::default().field(
@@ -66,7 +59,7 @@ pub async fn change_stage(
             opportunity.team_id = team_id;
         }
         let change = meta.moved(Some(&before), opportunity, moved.as_ref());
-        store::update_stage(&mut tx, opportunity, moved.as_ref(), &events::encode(&change)).await?;
+        store::update(&mut tx, opportunity, moved.as_ref(), &events::encode(&change)).await?;
         tx.commit().await?;
         wake.wake();
         Ok(detail)

@@ -191,7 +191,7 @@ pub(crate) fn amount(invalid: &mut Invalid, field: &str, amount: Option<Money>) 
 }
 
 /// An e-mail address: something, an @, something, and no space.
-fn email(invalid: &mut Invalid, field: &str, value: Option<&str>) -> Option<String> {
+pub(crate) fn email(invalid: &mut Invalid, field: &str, value: Option<&str>) -> Option<String> {
     let email = text::name(invalid, field, value, 320)?;
     let parts = email.rsplit_once('@');
     let sound = parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());

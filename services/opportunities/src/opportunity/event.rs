@@ -1,5 +1,6 @@
 //! What others learn of an opportunity: its public record, what changed in it, and the name of what happened.
 
+use chrono::SecondsFormat;
 use proto::events::v1::{FieldChange, OpportunityRecord, StageMove, event::Record};
 use serde::Serialize;
 
@@ -59,17 +60,22 @@ pub(crate) fn stage_move(moved: &Moved) -> StageMove {
 pub(crate) fn kind(before: Option<&Opportunity>, after: &Opportunity) -> &'static str {
     match before {
         None => "opportunity.created",
-        Some(before) if before.stage_key != after.stage_key => {
-            match (before.status, after.status) {
-                (_, Kind::Won) => "opportunity.won",
-                (_, Kind::Lost) => "opportunity.lost",
-                (Kind::Open, Kind::Open) => "opportunity.stage_changed",
-                (_, Kind::Open) => "opportunity.reopened",
-            }
+        Some(before) if before.deleted_at.is_some() != after.deleted_at.is_some() => {
+            if after.deleted_at.is_some() { "opportunity.deleted" } else { "opportunity.restored" }
         }
+        Some(before) if is_elsewhere(before, after) => match (before.status, after.status) {
+            (_, Kind::Won) => "opportunity.won",
+            (_, Kind::Lost) => "opportunity.lost",
+            (Kind::Open, Kind::Open) => "opportunity.stage_changed",
+            (_, Kind::Open) => "opportunity.reopened",
+        },
         Some(before) if before.owner_id != after.owner_id => "opportunity.assigned",
         Some(_) => "opportunity.updated",
     }
+}
+
+fn is_elsewhere(before: &Opportunity, after: &Opportunity) -> bool {
+    (before.pipeline_id, &before.stage_key) != (after.pipeline_id, &after.stage_key)
 }
 
 /// The fields that differ, with both values as JSON text; for a new record every field that has a value.
@@ -90,7 +96,7 @@ pub(crate) fn changes(before: Option<&Opportunity>, after: &Opportunity) -> Vec<
 }
 
 /// The fields that people and rules change, in the order of the record, as JSON text. Amounts are exact.
-fn fields(it: &Opportunity) -> [(&'static str, String); 21] {
+fn fields(it: &Opportunity) -> [(&'static str, String); 22] {
     [
         ("opportunity_name", json(&it.opportunity_name)),
         ("customer_id", json(&it.customer_id)),
@@ -113,6 +119,10 @@ fn fields(it: &Opportunity) -> [(&'static str, String); 21] {
         ("external_id", json(&it.external_id)),
         ("tags", json(&Some(&it.tags).filter(|names| !names.is_empty()))),
         ("waiting_until", json(&it.waiting_until.map(|it| it.to_string()))),
+        (
+            "deleted_at",
+            json(&it.deleted_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true))),
+        ),
     ]
 }
 

@@ -1,7 +1,9 @@
-//! Opportunities: making them, moving them through their stages, listing them, and the history of it all.
+//! Opportunities: making them, changing them, moving them through their stages, listing them, and the history of it all.
 
 mod advance;
+mod change;
 pub mod draft;
+pub mod edit;
 pub(crate) mod event;
 pub(crate) mod follow;
 pub mod list;
@@ -25,6 +27,7 @@ use list::{Ask, Page};
 use model::{Moment, Opportunity};
 
 pub use advance::{MoveWish, change_stage};
+pub use change::{delete, restore, update};
 
 /// An opportunity with the names that go with it.
 #[derive(Clone, Debug)]

@@ -95,7 +95,12 @@ impl Opportunity {
             && self.waiting_until.is_none_or(|until| until <= today)
     }
 
-    fn has(&self, field: &str) -> bool {
+    /// Its amount in the organisation's currency, as it is kept of a closed one. In another currency it has no value there without a rate.
+    pub(super) fn frozen_amount(&self, currency: &str) -> Option<Money> {
+        self.amount.filter(|_| self.currency == currency)
+    }
+
+    pub(super) fn has(&self, field: &str) -> bool {
         match field {
             "amount" => self.amount.is_some(),
             "expected_close_date" => self.expected_close_date.is_some(),
@@ -217,16 +222,29 @@ pub fn advance(
     if stage.key == opportunity.stage_key {
         return adjust(opportunity, stage, &step, moment);
     }
-    let from_name =
-        pipeline.stage(&opportunity.stage_key).map_or_else(String::new, |stage| stage.name.clone());
+    let from_name = pipeline.stage(&opportunity.stage_key).map_or("", |stage| &stage.name);
+    let to = (opportunity.pipeline_id, stage);
+    transfer(opportunity, from_name, to, step, history_id, moment).map(Outcome::Moved)
+}
+
+/// Moves an opportunity to another stage, of its pipeline or of another. `from_name` is what the one it stands in is called. Whatever was wrong is told at once
+/// and nothing is changed.
+pub(super) fn transfer(
+    opportunity: &mut Opportunity,
+    from_name: &str,
+    (pipeline_id, stage): (i64, &Stage),
+    step: Step,
+    history_id: i64,
+    moment: &Moment<'_>,
+) -> Result<Moved, Invalid> {
     // Two moves within one tick of the clock, or a clock that was set back, still make a chain in time.
     let at = moment.at.max(opportunity.stage_entered_at + TimeDelta::microseconds(1));
     let moment = Moment { at, ..*moment };
-    let mut next = opportunity.clone();
+    let mut next = Opportunity { pipeline_id, ..opportunity.clone() };
     enter(&mut next, stage, &step, &moment)?;
     let moved = Moved {
         id: history_id,
-        from: Some((opportunity.stage_key.clone(), from_name)),
+        from: Some((opportunity.stage_key.clone(), from_name.to_owned())),
         to: (stage.key.clone(), stage.name.clone()),
         probability: next.probability,
         notes: step.notes,
@@ -236,7 +254,33 @@ pub fn advance(
     };
     next.version += 1;
     *opportunity = next;
-    Ok(Outcome::Moved(moved))
+    Ok(moved)
+}
+
+/// It is deleted, which can be undone.
+pub fn delete(opportunity: &Opportunity, at: DateTime<Utc>) -> Opportunity {
+    Opportunity {
+        deleted_at: Some(at),
+        version: opportunity.version + 1,
+        updated_at: at.max(opportunity.updated_at),
+        ..opportunity.clone()
+    }
+}
+
+/// It is there again as it was; an open one counts for the team that its owner is in by now.
+pub fn restore(
+    opportunity: &Opportunity,
+    owners_team: Option<i64>,
+    at: DateTime<Utc>,
+) -> Opportunity {
+    let is_open = opportunity.status == Kind::Open;
+    Opportunity {
+        deleted_at: None,
+        team_id: if is_open { owners_team } else { opportunity.team_id },
+        version: opportunity.version + 1,
+        updated_at: at.max(opportunity.updated_at),
+        ..opportunity.clone()
+    }
 }
 
 /// An open opportunity goes with its owner to another team.
@@ -295,9 +339,7 @@ fn enter(
         opportunity.closed_amount = None;
     } else {
         opportunity.actual_close_date = Some(step.actual_close_date.unwrap_or(moment.today()));
-        // An amount in another currency has no value in the organisation's without a rate.
-        opportunity.closed_amount =
-            opportunity.amount.filter(|_| opportunity.currency == moment.currency);
+        opportunity.closed_amount = opportunity.frozen_amount(moment.currency);
     }
     opportunity.stage_entered_at = moment.at;
     opportunity.updated_at = moment.at;
@@ -308,7 +350,7 @@ fn enter(
 }
 
 /// What a step may say in a stage.
-fn check(
+pub(super) fn check(
     invalid: &mut Invalid,
     opportunity: &Opportunity,
     stage: &Stage,
@@ -343,4 +385,4 @@ fn check(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -73,6 +73,31 @@ pub(super) async fn find(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<Optio
     row.as_ref().map(detail).transpose()
 }
 
+/// An opportunity, deleted or not.
+pub(super) async fn find_any(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<Option<Detail>> {
+    let sql = format!(
+        "select {COLUMNS} from opportunities o
+         left join contacts c on c.id = o.contact_id
+         left join people p on p.user_id = o.owner_id
+         where o.id = $1"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(db).await?;
+    row.as_ref().map(detail).transpose()
+}
+
+/// An opportunity, deleted or not, which nobody else changes until this transaction ends.
+pub(super) async fn lock_any(tx: &mut PgConnection, id: i64) -> sqlx::Result<Option<Detail>> {
+    let sql = format!(
+        "select {COLUMNS} from opportunities o
+         left join contacts c on c.id = o.contact_id
+         left join people p on p.user_id = o.owner_id
+         where o.id = $1
+         for update of o"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(tx).await?;
+    row.as_ref().map(detail).transpose()
+}
+
 /// A living opportunity, which nobody else changes until this transaction ends, and an id for its next history row.
 pub(super) async fn find_for_update(
     tx: &mut PgConnection,
@@ -191,29 +216,33 @@ pub(super) async fn insert(
     Ok(done.rows_affected() == 1)
 }
 
-/// Writes what a move changed, its history row where it came into another stage, its change and what the broker is to be told, in one statement.
-pub(super) async fn update_stage(
+/// Writes what a change made of an opportunity, its history row where it came into another stage, its change and what the broker is to be told, in one statement.
+pub(super) async fn update(
     tx: &mut PgConnection,
     it: &Opportunity,
     moved: Option<&Moved>,
     change: &Encoded,
-) -> sqlx::Result<()> {
+) -> Result<(), Error> {
     sqlx::query!(
         "with o as (
            update opportunities
-           set stage_key = $2, status = $3, probability = $4, weighted_value = $5::numeric, actual_close_date = $6, closed_amount = $7::numeric,
-               lost_reason = $8, stage_entered_at = $9, updated_at = $10, version = $11, team_id = $31
+           set opportunity_name = $2, customer_id = $3, customer_name = $4, contact_id = $5, pipeline_id = $6, stage_key = $7, status = $8, amount = $9::numeric,
+               currency = $10, closed_amount = $11::numeric, probability = $12, weighted_value = $13::numeric, expected_close_date = $14, actual_close_date = $15,
+               lost_reason = $16, owner_id = $17, team_id = $18, products = $19, notes = $20, source = $21, external_id = $22, tags = $23, waiting_until = $24,
+               updated_at = $25, stage_entered_at = $26, deleted_at = $27, version = $28
            where id = $1
          ), h as (
            insert into stage_history (id, opportunity_id, from_stage_key, from_stage, to_stage_key, to_stage, probability, notes, changed_by, changed_at, seconds_in_from_stage)
-           select $12, $1, $13, $14, $15, $16, $17, $18, $19, $20, $21 where $12::bigint is not null
+           select $29, $1, $30, $31, $32, $33, $34, $35, $36, $37, $38 where $29::bigint is not null
          ), c as (
            insert into change (event_id, aggregate, aggregate_id, version, type, occurred_at, recorded_at, actor_user_id, actor_service, origin, request_id, payload)
-           values ($22, 'opportunity', $1, $11, $23, $24, $25, $26, $27, $28, $29, $30) returning change_id
+           values ($39, 'opportunity', $1, $28, $40, $41, $42, $43, $44, $45, $46, $47) returning change_id
          )
          insert into outbox (change_id) select change_id from c",
-        it.id, it.stage_key, it.status.as_str(), it.probability, it.weighted_value() as _, it.actual_close_date, it.closed_amount as _,
-        it.lost_reason, it.stage_entered_at, it.updated_at, it.version,
+        it.id, it.opportunity_name, it.customer_id, it.customer_name, it.contact_id, it.pipeline_id, it.stage_key, it.status.as_str(),
+        it.amount as _, it.currency, it.closed_amount as _, it.probability, it.weighted_value() as _, it.expected_close_date,
+        it.actual_close_date, it.lost_reason, it.owner_id, it.team_id, &it.products, it.notes, it.source, it.external_id, &it.tags,
+        it.waiting_until, it.updated_at, it.stage_entered_at, it.deleted_at, it.version,
         moved.map(|it| it.id),
         moved.and_then(|it| it.from.as_ref()).map(|from| &*from.0),
         moved.and_then(|it| it.from.as_ref()).map(|from| &*from.1),
@@ -225,10 +254,13 @@ pub(super) async fn update_stage(
         moved.map(|it| it.changed_at),
         moved.and_then(|it| it.seconds_in_from_stage),
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
-        change.request_id, change.payload, it.team_id
+        change.request_id, change.payload
     )
     .execute(tx)
-    .await?;
+    .await
+    .on_constraint("opportunities_external_id_key", || {
+        Error::conflict(super::EXTERNAL_ID_TAKEN, "an opportunity with this external_id exists")
+    })?;
     Ok(())
 }
 
@@ -306,6 +338,37 @@ pub(super) async fn history(
         })
     });
     Ok(Some(History { owned, rows: rows.collect() }))
+}
+
+/// The living customer of that id, if somebody may see it: who made it, or sees one of its opportunities. It stays as it is until this transaction ends.
+pub(super) async fn hold_customer(
+    tx: &mut PgConnection,
+    id: i64,
+    sight: &Sight,
+    by: i64,
+) -> sqlx::Result<Option<(i64, String)>> {
+    let (all, owner_id, team_ids) = sight.parts();
+    let row = sqlx::query!(
+        "select c.id, c.name from customers c
+         where c.id = $1 and c.deleted_at is null
+           and ($2 or c.created_by = $3 or exists (
+             select 1 from opportunities o
+             where o.customer_id = c.id and o.deleted_at is null and (o.owner_id = $4 or o.team_id = any($5))))
+         for share of c",
+        id,
+        all,
+        by,
+        owner_id,
+        team_ids
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| (row.id, row.name)))
+}
+
+/// The name of a contact.
+pub(super) async fn contact_name(tx: &mut PgConnection, id: i64) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("select name from contacts where id = $1", id).fetch_optional(tx).await
 }
 
 /// The opportunity with an id of another system, deleted ones too: its id, and whose it is.

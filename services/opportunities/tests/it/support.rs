@@ -13,6 +13,7 @@ use local::scratch::Database;
 use opportunities::identity::Identity;
 use opportunities::meta::Meta;
 use opportunities::opportunity::draft::Wish;
+use opportunities::opportunity::edit::EditWish;
 use opportunities::opportunity::model::Step;
 use opportunities::opportunity::{self, Detail, MoveWish};
 use opportunities::state::Known;
@@ -112,6 +113,30 @@ impl World {
         let wish =
             MoveWish { stage: stage.to_owned(), step: Step::default(), expected_version: None };
         opportunity::change_stage(&self.state, caller, id, wish, meta(caller.user_id)).await
+    }
+
+    pub(crate) async fn change(
+        &self,
+        caller: &Caller,
+        (id, expected_version): (i64, Option<i64>),
+        wish: EditWish,
+    ) -> Result<Detail, Error> {
+        let meta = meta(caller.user_id);
+        opportunity::update(&self.state, caller, id, expected_version, wish, meta).await
+    }
+
+    /// Somebody deletes an opportunity.
+    pub(crate) async fn delete(&self, caller: &Caller, id: i64) -> Result<(), Error> {
+        opportunity::delete(&self.state, caller, id, None, meta(caller.user_id)).await
+    }
+
+    /// Somebody brings an opportunity back.
+    pub(crate) async fn restore(&self, caller: &Caller, id: i64) -> Result<Detail, Error> {
+        let meta = meta(caller.user_id);
+        match opportunity::restore(&self.state, caller, id, None, meta).await? {
+            Outcome::New(detail) => Ok(detail),
+            Outcome::Replay(_) => panic!("there was no key"),
+        }
     }
 
     /// An opportunity as the administrator sees it.

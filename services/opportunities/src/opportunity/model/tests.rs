@@ -8,7 +8,7 @@ use crate::pipeline::model::default_stages;
 
 const ZONE: Tz = chrono_tz::Asia::Taipei;
 
-fn pipeline() -> Pipeline {
+pub(crate) fn pipeline() -> Pipeline {
     Pipeline {
         id: 1,
         name: "銷售漏斗".into(),
@@ -18,15 +18,15 @@ fn pipeline() -> Pipeline {
     }
 }
 
-fn noon(day: u32) -> DateTime<Utc> {
+pub(crate) fn noon(day: u32) -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2025, 10, day, 4, 0, 0).unwrap()
 }
 
-fn at(day: u32) -> Moment<'static> {
+pub(crate) fn at(day: u32) -> Moment<'static> {
     Moment { at: noon(day), by: 3, zone: ZONE, currency: "TWD" }
 }
 
-fn lead(amount: Option<&str>) -> Opportunity {
+pub(crate) fn lead(amount: Option<&str>) -> Opportunity {
     let mut opportunity = Opportunity {
         id: 1,
         opportunity_name: "軟體授權採購".into(),

@@ -1,0 +1,361 @@
+//! A change of an opportunity's fields: what is asked for, and the rule by which it is made.
+
+use chrono::NaiveDate;
+use money::Money;
+use rpc::{Invalid, mask::Wish};
+
+use super::draft::{self, CustomerWish};
+use super::model::{self, Moment, Moved, Opportunity, Step};
+use crate::customer::model::ContactWish;
+use crate::pipeline::model::{Kind, Pipelines, Stage};
+use crate::{currency, text};
+
+/// What somebody wants to be other, as it came: of each field nothing, that it be cleared, or a value.
+#[derive(Clone, Debug, Default)]
+pub struct EditWish {
+    /// The customer by name.
+    pub customer_name: Wish<String>,
+    /// The customer by id.
+    pub customer_id: Wish<i64>,
+    /// The contact's name.
+    pub contact_name: Wish<String>,
+    /// The contact's address.
+    pub contact_email: Wish<String>,
+    /// What is to be sold.
+    pub opportunity_name: Wish<String>,
+    /// Name or key of the stage.
+    pub stage: Wish<String>,
+    /// For how much.
+    pub amount: Wish<Money>,
+    /// Percent.
+    pub probability: Wish<i32>,
+    /// The day it is expected to close.
+    pub expected_close_date: Wish<NaiveDate>,
+    /// The day it closed.
+    pub actual_close_date: Wish<NaiveDate>,
+    /// Why it was lost.
+    pub lost_reason: Wish<String>,
+    /// Names of products.
+    pub products: Wish<Vec<String>>,
+    /// Free text.
+    pub notes: Wish<String>,
+    /// Whose it is to be.
+    pub owner_id: Wish<i64>,
+    /// Its id in another system.
+    pub external_id: Wish<String>,
+    /// ISO 4217.
+    pub currency: Wish<String>,
+    /// The pipeline.
+    pub pipeline_id: Wish<i64>,
+    /// Where it came from.
+    pub source: Wish<String>,
+    /// Labels.
+    pub tags: Wish<Vec<String>>,
+    /// Not stale before this day.
+    pub waiting_until: Wish<NaiveDate>,
+}
+
+/// What is to become of the contact.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ContactEdit {
+    /// It stays; with another customer there is none.
+    #[default]
+    Keep,
+    /// There is none.
+    Clear,
+    /// It is of this name and address, as far as they are named.
+    Of {
+        /// The name.
+        name: Option<String>,
+        /// The address.
+        email: Option<String>,
+    },
+}
+
+impl ContactEdit {
+    /// Who is meant, where the contact so far has that name: a person is known by their address, which an edit of the name alone does not name.
+    pub fn wish(&self, name_so_far: Option<&str>) -> Option<ContactWish> {
+        match self {
+            Self::Keep | Self::Clear => None,
+            Self::Of { name, email } => {
+                let name = name.clone().or_else(|| name_so_far.map(str::to_owned));
+                ContactWish::new(name, email.clone())
+            }
+        }
+    }
+}
+
+/// A change that can be made as far as it says itself: every text fits, every number is in range.
+#[derive(Clone, Debug, Default)]
+pub struct Edit {
+    /// Whose purchase it is to be.
+    pub customer: Option<CustomerWish>,
+    /// The person asked.
+    pub contact: ContactEdit,
+    /// Whose it is to be.
+    pub owner_id: Option<i64>,
+    /// For how much.
+    pub amount: Wish<Money>,
+    opportunity_name: Option<String>,
+    pipeline_id: Option<i64>,
+    stage: Option<String>,
+    /// A note for the history row of the move, if it is one.
+    pub move_notes: Option<String>,
+    probability: Wish<i32>,
+    currency: Option<String>,
+    expected_close_date: Wish<NaiveDate>,
+    actual_close_date: Wish<NaiveDate>,
+    lost_reason: Wish<String>,
+    products: Option<Vec<String>>,
+    notes: Wish<String>,
+    external_id: Wish<String>,
+    source: Wish<String>,
+    tags: Option<Vec<String>>,
+    waiting_until: Wish<NaiveDate>,
+}
+
+impl Edit {
+    /// Its id in another system, if it is to have one.
+    pub fn external_id(&self) -> Option<&str> {
+        self.external_id.as_ref()?.as_deref()
+    }
+
+    /// Reads what is wished. Whatever is wrong with it is told at once.
+    pub fn parse(wish: EditWish, default_currency: &str) -> Result<Self, Invalid> {
+        let mut invalid = Invalid::default();
+        let it = &mut invalid;
+        let opportunity_name = needed_name(it, "opportunity_name", wish.opportunity_name);
+        let customer = customer(it, wish.customer_id, wish.customer_name);
+        let contact = contact(it, wish.contact_name, wish.contact_email);
+        if wish.probability.flatten().is_some_and(|percent| !(0..=100).contains(&percent)) {
+            it.add("probability", "out_of_range", "is not between 0 and 100");
+        }
+        draft::amount(it, "amount", wish.amount.flatten());
+        let currency =
+            wish.currency.map(|code| code.unwrap_or_else(|| default_currency.to_owned()));
+        if currency.as_deref().is_some_and(|code| !currency::is_known(code)) {
+            it.add("currency", "unknown_currency", "is not an ISO 4217 code");
+        }
+        let edit = Self {
+            customer,
+            contact,
+            owner_id: needed_id(it, "owner_id", wish.owner_id),
+            amount: wish.amount,
+            opportunity_name,
+            pipeline_id: needed_id(it, "pipeline_id", wish.pipeline_id),
+            stage: needed_name(it, "stage", wish.stage),
+            move_notes: None,
+            probability: wish.probability,
+            currency,
+            expected_close_date: wish.expected_close_date,
+            actual_close_date: wish.actual_close_date,
+            lost_reason: named(it, "lost_reason", wish.lost_reason, 255),
+            products: wish
+                .products
+                .map(Option::unwrap_or_default)
+                .map(|names| text::names(it, "products", &names)),
+            notes: wish.notes.map(|notes| text::free(it, "notes", notes.as_deref(), 20_000)),
+            external_id: named(it, "external_id", wish.external_id, 255),
+            source: named(it, "source", wish.source, 255),
+            tags: wish
+                .tags
+                .map(Option::unwrap_or_default)
+                .map(|names| text::names(it, "tags", &names)),
+            waiting_until: wish.waiting_until,
+        };
+        if invalid.is_empty() { Ok(edit) } else { Err(invalid) }
+    }
+}
+
+/// A name that is there always: cleared, or of nothing but space, it is missing.
+fn needed_name(invalid: &mut Invalid, field: &str, wish: Wish<String>) -> Option<String> {
+    let name = wish?.unwrap_or_default();
+    if name.trim().is_empty() {
+        invalid.add(field, "required", "cannot be cleared");
+    }
+    text::name(invalid, field, Some(&name), 255)
+}
+
+fn needed_id(invalid: &mut Invalid, field: &str, wish: Wish<i64>) -> Option<i64> {
+    let id = wish?;
+    if id.is_none() {
+        invalid.add(field, "required", "cannot be cleared");
+    }
+    id
+}
+
+fn named(invalid: &mut Invalid, field: &str, wish: Wish<String>, longest: usize) -> Wish<String> {
+    wish.map(|name| text::name(invalid, field, name.as_deref(), longest))
+}
+
+fn customer(invalid: &mut Invalid, id: Wish<i64>, name: Wish<String>) -> Option<CustomerWish> {
+    match (id, name) {
+        (Some(Some(_)), Some(Some(_))) => {
+            let message = "cannot be given beside customer_id";
+            invalid.add("customer_name", "ambiguous", message);
+            None
+        }
+        (Some(Some(id)), _) => Some(CustomerWish::Id(id)),
+        (Some(None), None | Some(None)) => {
+            invalid.add("customer_id", "required", "cannot be cleared");
+            None
+        }
+        (_, name) => needed_name(invalid, "customer_name", name).map(CustomerWish::Name),
+    }
+}
+
+fn contact(invalid: &mut Invalid, name: Wish<String>, email: Wish<String>) -> ContactEdit {
+    if name.is_none() && email.is_none() {
+        return ContactEdit::Keep;
+    }
+    let name = name.map(|name| text::name(invalid, "contact_name", name.as_deref(), 255));
+    let email = email.map(|email| draft::email(invalid, "contact_email", email.as_deref()));
+    match (name, email) {
+        (Some(None), None | Some(None)) | (None, Some(None)) => ContactEdit::Clear,
+        (name, email) => ContactEdit::Of { name: name.flatten(), email: email.flatten() },
+    }
+}
+
+/// What a change speaks of, as it was found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The customer that it names.
+    pub customer: Option<(i64, String)>,
+    /// The contact, where another or none is named.
+    pub contact_id: Option<Option<i64>>,
+    /// The team of whose it is to be.
+    pub team_id: Option<i64>,
+}
+
+/// An opportunity with its change: the same where nothing is other. A change that names another stage, or another pipeline, is a move by the same rules as every
+/// move. Whatever was wrong is told at once.
+pub fn revise(
+    before: &Opportunity,
+    edit: &Edit,
+    found: &Found,
+    pipelines: &Pipelines,
+    history_id: i64,
+    moment: &Moment<'_>,
+) -> Result<(Opportunity, Option<Moved>), Invalid> {
+    let mut invalid = Invalid::default();
+    let mut next = fill(before, edit, found);
+    let own = pipelines.get(Some(before.pipeline_id));
+    let present = own.and_then(|pipeline| pipeline.stage(&before.stage_key));
+    let pipeline = edit.pipeline_id.map_or(own, |id| pipelines.get(Some(id)));
+    if pipeline.is_none() {
+        invalid.add("pipeline_id", "unknown_pipeline", "there is no such pipeline");
+    }
+    let target = pipeline.and_then(|pipeline| match &edit.stage {
+        Some(called) => {
+            let stage = pipeline.find(called);
+            if stage.is_none() {
+                let message = "there is no such stage in the pipeline";
+                invalid.add("stage", "unknown_stage", message);
+            }
+            Some((pipeline.id, stage?))
+        }
+        None if pipeline.id != before.pipeline_id => Some((pipeline.id, pipeline.first()?)),
+        None => None,
+    });
+    let is_other = |(id, stage): &(i64, &Stage)| {
+        (*id, &*stage.key) != (before.pipeline_id, &*before.stage_key)
+    };
+    let step = Step {
+        probability: edit.probability.flatten(),
+        notes: edit.move_notes.clone(),
+        lost_reason: edit.lost_reason.clone().flatten(),
+        actual_close_date: edit.actual_close_date.flatten(),
+    };
+    let mut moved = None;
+    if let Some(to) = target.filter(is_other) {
+        let from_name = present.map_or("", |stage| &stage.name);
+        match model::transfer(&mut next, from_name, to, step, history_id, moment) {
+            Ok(it) => moved = Some(it),
+            Err(wrong) => invalid.extend(wrong),
+        }
+    } else if let Some(stage) = present {
+        stay(&mut invalid, before, &mut next, edit, (stage, &step), moment);
+    }
+    let is_closed = |it: &Opportunity| it.status != Kind::Open;
+    if next.owner_id != before.owner_id && is_closed(before) && is_closed(&next) {
+        let message = "of a closed one stays as it was when it closed";
+        invalid.add("owner_id", "frozen_when_closed", message);
+    }
+    if !invalid.is_empty() {
+        return Err(invalid);
+    }
+    if moved.is_none() && next != *before {
+        next.version += 1;
+        next.updated_at = moment.at;
+    }
+    next.updated_at = next.updated_at.max(before.updated_at);
+    if next.owner_id != before.owner_id || is_closed(before) && !is_closed(&next) {
+        // While it was closed it did not follow its owner.
+        next.team_id = found.team_id;
+    }
+    Ok((next, moved))
+}
+
+/// What the edit names and no stage decides.
+fn fill(before: &Opportunity, edit: &Edit, found: &Found) -> Opportunity {
+    let mut it = before.clone();
+    if let Some((id, name)) = &found.customer {
+        (it.customer_id, it.customer_name) = (*id, name.clone());
+    }
+    set(&mut it.contact_id, found.contact_id);
+    set(&mut it.owner_id, edit.owner_id);
+    set(&mut it.opportunity_name, edit.opportunity_name.clone());
+    set(&mut it.amount, edit.amount);
+    set(&mut it.currency, edit.currency.clone());
+    set(&mut it.expected_close_date, edit.expected_close_date);
+    set(&mut it.products, edit.products.clone());
+    set(&mut it.notes, edit.notes.clone());
+    set(&mut it.external_id, edit.external_id.clone());
+    set(&mut it.source, edit.source.clone());
+    set(&mut it.tags, edit.tags.clone());
+    set(&mut it.waiting_until, edit.waiting_until);
+    it
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// What an edit may say of an opportunity that stays in its stage.
+fn stay(
+    invalid: &mut Invalid,
+    before: &Opportunity,
+    next: &mut Opportunity,
+    edit: &Edit,
+    (stage, step): (&Stage, &Step),
+    moment: &Moment<'_>,
+) {
+    model::check(invalid, before, stage, step, moment);
+    match (edit.probability, stage.kind) {
+        (Some(Some(probability)), _) => next.probability = probability,
+        (Some(None), Kind::Open) => next.probability = stage.default_probability,
+        (Some(None) | None, _) => {}
+    }
+    set(&mut next.lost_reason, edit.lost_reason.clone());
+    match edit.actual_close_date {
+        Some(None) if stage.kind != Kind::Open => {
+            invalid.add("actual_close_date", "required", "cannot be cleared while it is closed");
+        }
+        Some(day) => next.actual_close_date = day,
+        None => {}
+    }
+    if stage.kind != Kind::Open && (edit.amount.is_some() || edit.currency.is_some()) {
+        next.closed_amount = next.frozen_amount(moment.currency);
+    }
+    for field in &stage.required_fields {
+        if before.has(field) && !next.has(field) {
+            let message = format!("is needed in stage {}", stage.name);
+            invalid.add(field, "required_for_stage", message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
