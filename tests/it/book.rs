@@ -17,9 +17,9 @@ async fn what_is_changed_deleted_and_restored_is_so_in_the_numbers_too() {
     let path = format!("/opportunities/{}", made["id"]);
     let totals = async |count: i64, value: &str, weighted: &str| {
         let is_so = |body: &serde_json::Value| {
-            (body["total_opportunities"].as_i64(), body["total_pipeline_value"].to_string())
-                == (Some(count), value.to_owned())
-                && body["weighted_pipeline_value"].to_string() == weighted
+            let numbers = ["total_pipeline_value", "weighted_pipeline_value"];
+            let numbers = numbers.map(|name| body[name].to_string());
+            body["total_opportunities"] == count && numbers == [value, weighted]
         };
         api.eventually("/pipeline/overview", is_so).await;
     };

@@ -20,6 +20,6 @@ pub use error::{Error, FieldError, Reason};
 pub use invalid::Invalid;
 pub use postgres::OnConstraint;
 pub use server::Server;
-pub use span::{Span, span};
+pub use span::{Span, span, start_of};
 pub use tls::Tls;
 pub use write::{write, write_later};

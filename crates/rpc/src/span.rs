@@ -37,7 +37,7 @@ pub fn span(
 }
 
 /// The first instant of a day in a zone, also where the clocks skip midnight.
-fn start_of(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
+pub fn start_of(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     let mut local: NaiveDateTime = day.and_time(NaiveTime::MIN);
     loop {
         if let Some(instant) = zone.from_local_datetime(&local).earliest() {

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::grpc::{Audit, Opportunities, PipelinesGrpc};
 use crate::identity::Identity;
 use crate::state::Known;
-use crate::{MIGRATOR, State, consumer, pipeline};
+use crate::{MIGRATOR, State, consumer, opportunity, pipeline};
 
 /// How often a consumer asks the owner when no message comes.
 const POLL: Duration = Duration::from_secs(5);
@@ -150,8 +150,18 @@ async fn load(
         }
     }
     settings.set();
-    state.keep_fresh(shutdown).await;
+    let searchable = shutdown.run_until_cancelled(make_searchable(&state.writes));
+    tokio::join!(searchable, state.clone().keep_fresh(shutdown.clone()));
     Ok(())
+}
+
+/// Has every opportunity found by its text, those from before there was a search, too.
+async fn make_searchable(pool: &PgPool) {
+    match opportunity::search::catch_up(pool).await {
+        Ok(0) => {}
+        Ok(added) => info!(added, "opportunities can be found by their text now"),
+        Err(error) => warn!(%error, "some opportunities are not found by their text"),
+    }
 }
 
 /// Wakes the relay after each transaction of the consumer: what it applied may have moved opportunities.

@@ -67,7 +67,8 @@ impl OpportunityService for Opportunities {
         let message = request.into_inner();
         let (pipelines, settings) = (self.0.pipelines.get()?, self.0.settings.get()?);
         let mut invalid = Invalid::default();
-        let filter = request::filter(&mut invalid, &message, &pipelines, &settings);
+        let now = process::now();
+        let filter = request::filter(&mut invalid, &message, &pipelines, &settings, now);
         let sort = Sort::parse(&mut invalid, message.sort_by.as_deref(), message.order.as_deref());
         let limit = list::limit(&mut invalid, message.limit);
         invalid.into_result()?;
@@ -79,7 +80,6 @@ impl OpportunityService for Opportunities {
             include_total: message.include_total.unwrap_or(false),
         };
         let page = opportunity::list(&self.0, &caller, &ask).await?;
-        let now = process::now();
         let shown = |it| answer::opportunity(it, &pipelines, &settings, now);
         Ok(Response::new(pb::ListOpportunitiesResponse {
             items: page.items.into_iter().map(shown).collect(),

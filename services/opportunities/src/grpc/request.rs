@@ -1,17 +1,19 @@
 //! From requests to what the use cases take.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 use money::Money;
 use proto::opportunities::v1 as pb;
-use rpc::{Error, Invalid, mask::Mask, span};
+use rpc::{Error, Invalid, Span, mask::Mask, span};
 
 use crate::opportunity::draft::Wish;
 use crate::opportunity::edit::EditWish;
-use crate::opportunity::list::Filter;
+use crate::opportunity::list::{Filter, Staleness};
 use crate::opportunity::model::Step;
 use crate::opportunity::past::{Past, PastMove};
+use crate::opportunity::search::Query;
 use crate::pipeline::model::{Kind, Pipelines};
-use crate::{directory, pipeline};
+use crate::{directory, opportunity, pipeline};
 
 /// A day of a message, or a bad field.
 fn day(invalid: &mut Invalid, field: &str, date: Option<proto::Date>) -> Option<NaiveDate> {
@@ -119,6 +121,7 @@ pub(super) fn filter(
     it: &pb::ListOpportunitiesRequest,
     pipelines: &Pipelines,
     settings: &directory::model::Settings,
+    now: DateTime<Utc>,
 ) -> Filter {
     let statuses = it.status().filter_map(|status| match status {
         pb::Status::Open => Some(Kind::Open),
@@ -138,8 +141,13 @@ pub(super) fn filter(
         }
     }
     let zone = settings.zone;
+    let entered = entered(invalid, it, pipelines, zone);
+    let today = opportunity::model::day(now, zone);
     Filter {
-        stages: pipeline::stages_called(pipelines, &it.stage, it.pipeline_id, invalid),
+        query: Query::parse(invalid, it.q.as_deref()),
+        stale: it.stale.map(|is_wanted| Staleness::new(is_wanted, pipelines, today, zone)),
+        entered,
+        stages: pipeline::stages_called(pipelines, ("stage", &it.stage), it.pipeline_id, invalid),
         statuses,
         owner_id: it.owner_id,
         team_id: it.team_id,
@@ -172,6 +180,27 @@ pub(super) fn filter(
             zone,
         ),
     }
+}
+
+/// Into which stage an opportunity has come, and when.
+fn entered(
+    invalid: &mut Invalid,
+    it: &pb::ListOpportunitiesRequest,
+    pipelines: &Pipelines,
+    zone: Tz,
+) -> Option<(Vec<String>, Span)> {
+    let within = span(
+        invalid,
+        ("entered_from", it.entered_from.as_deref()),
+        ("entered_to", it.entered_to.as_deref()),
+        zone,
+    );
+    if it.entered_stage.is_none() && within != (None, None) {
+        invalid.add("entered_stage", "required", "is needed with entered_from and entered_to");
+    }
+    let called = ("entered_stage", it.entered_stage.as_slice());
+    let stages = pipeline::stages_called(pipelines, called, it.pipeline_id, invalid)?;
+    Some((stages.into_iter().map(|(_, key)| key).collect(), within))
 }
 
 /// Opportunities with their past.

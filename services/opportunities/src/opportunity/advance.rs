@@ -59,7 +59,8 @@ pub async fn change_stage(
             opportunity.team_id = team_id;
         }
         let change = meta.moved(Some(&before), opportunity, moved.as_ref());
-        store::update(&mut tx, opportunity, moved.as_ref(), &events::encode(&change)).await?;
+        store::update(&mut tx, &before, opportunity, moved.as_ref(), &events::encode(&change))
+            .await?;
         tx.commit().await?;
         wake.wake();
         Ok(detail)

@@ -186,7 +186,7 @@ impl Change {
         }
         events::outbox::append(&mut tx, &changes).await?;
         let change = meta.moved(Some(&before), &after, moved.as_ref());
-        store::update(&mut tx, &after, moved.as_ref(), &events::encode(&change)).await?;
+        store::update(&mut tx, &before, &after, moved.as_ref(), &events::encode(&change)).await?;
         let detail = store::find(&mut *tx, id).await?.ok_or_else(|| not_found(id))?;
         tx.commit().await?;
         state.wake.wake();
@@ -219,7 +219,7 @@ pub async fn delete(
         permit(&rights, &before, expected_version)?;
         let after = model::delete(&before, meta.recorded_at);
         let change = meta.moved(Some(&before), &after, None);
-        store::update(&mut tx, &after, None, &events::encode(&change)).await?;
+        store::update(&mut tx, &before, &after, None, &events::encode(&change)).await?;
         tx.commit().await?;
         wake.wake();
         Ok(())
@@ -257,7 +257,7 @@ pub async fn restore(
             permit(&rights, &before, None)?;
             let after = model::restore(&before, team_id, at);
             let change = meta.moved(Some(&before), &after, None);
-            store::update(&mut tx, &after, None, &events::encode(&change)).await?;
+            store::update(&mut tx, &before, &after, None, &events::encode(&change)).await?;
             detail.opportunity = after;
         } else {
             detail.opportunity = before;

@@ -2,16 +2,18 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::NaiveDate;
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono_tz::Tz;
 use money::Money;
-use rpc::{Error, Invalid, Span};
+use rpc::{Error, Invalid, Span, start_of};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use super::Detail;
+use super::search::{self, Query};
 use super::store::{COLUMNS, detail};
 use crate::access::model::Sight;
-use crate::pipeline::model::Kind;
+use crate::pipeline::model::{Kind, Pipelines, Stage};
 
 /// What a list may be narrowed to. All that is given must hold.
 #[derive(Clone, Debug, Default)]
@@ -44,10 +46,43 @@ pub struct Filter {
     pub expected_close: (Option<NaiveDate>, Option<NaiveDate>),
     /// Closed on these days.
     pub closed: (Option<NaiveDate>, Option<NaiveDate>),
+    /// With these words.
+    pub query: Option<Query>,
+    /// Whether it has stood in its stage for longer than the stage allows.
+    pub stale: Option<Staleness>,
+    /// Has come into a stage of one of these keys, within that time.
+    pub entered: Option<(Vec<String>, Span)>,
     /// Made from this instant until before that one.
     pub created: Span,
     /// Last changed from this instant until before that one.
     pub updated: Span,
+}
+
+/// Which opportunities are stale, as of a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Staleness {
+    /// Whether these are wanted, or all others.
+    pub is_wanted: bool,
+    /// The day it is.
+    pub today: NaiveDate,
+    /// Each stage that has a limit, as pipeline id and key, and before when what is stale in it has come into it.
+    pub limits: Vec<(i64, String, DateTime<Utc>)>,
+}
+
+impl Staleness {
+    /// As the stages say on that day.
+    pub fn new(is_wanted: bool, pipelines: &Pipelines, today: NaiveDate, zone: Tz) -> Self {
+        let limits = pipelines.iter().flat_map(|pipeline| {
+            let limited = |stage: &Stage| {
+                let first =
+                    today.checked_sub_days(Days::new(u64::try_from(stage.rotting_days?).ok()?))?;
+                (stage.kind == Kind::Open)
+                    .then(|| (pipeline.id, stage.key.clone(), start_of(first, zone)))
+            };
+            pipeline.stages.iter().filter_map(limited).collect::<Vec<_>>()
+        });
+        Self { is_wanted, today, limits: limits.collect() }
+    }
 }
 
 /// By what a list is sorted.
@@ -259,6 +294,19 @@ fn narrow(sql: &mut QueryBuilder<Postgres>, sight: &Sight, it: &Filter) {
         let statuses: Vec<_> = it.statuses.iter().map(|status| status.as_str()).collect();
         sql.push(" and o.status = any(").push_bind(statuses).push(")");
     }
+    if let Some(query) = &it.query {
+        search::store::narrow(sql, query);
+    }
+    if let Some(stale) = &it.stale {
+        only_stale(sql, stale);
+    }
+    if let Some((keys, (from, to))) = &it.entered {
+        sql.push(" and exists (select from stage_history h where h.opportunity_id = o.id and h.to_stage_key = any(");
+        sql.push_bind(keys.clone()).push(")");
+        compare(sql, "h.changed_at >= ", *from);
+        compare(sql, "h.changed_at < ", *to);
+        sql.push(")");
+    }
     equal(sql, "o.owner_id", it.owner_id);
     equal(sql, "o.team_id", it.team_id);
     equal(sql, "o.customer_id", it.customer_id);
@@ -277,6 +325,17 @@ fn narrow(sql: &mut QueryBuilder<Postgres>, sight: &Sight, it: &Filter) {
     compare(sql, "o.created_at < ", it.created.1);
     compare(sql, "o.updated_at >= ", it.updated.0);
     compare(sql, "o.updated_at < ", it.updated.1);
+}
+
+fn only_stale(sql: &mut QueryBuilder<Postgres>, it: &Staleness) {
+    let pipelines: Vec<_> = it.limits.iter().map(|(pipeline, _, _)| *pipeline).collect();
+    let keys: Vec<_> = it.limits.iter().map(|(_, key, _)| key.clone()).collect();
+    let limits: Vec<_> = it.limits.iter().map(|(_, _, limit)| *limit).collect();
+    sql.push(if it.is_wanted { " and (" } else { " and not (" });
+    sql.push("o.status = 'open' and (o.waiting_until is null or o.waiting_until <= ");
+    sql.push_bind(it.today).push(") and exists (select from unnest(");
+    sql.push_bind(pipelines).push(", ").push_bind(keys).push("::text[], ").push_bind(limits);
+    sql.push(") as l (pipeline_id, key, before) where l.pipeline_id = o.pipeline_id and l.key = o.stage_key and o.stage_entered_at < l.before))");
 }
 
 fn compare<T>(sql: &mut QueryBuilder<Postgres>, condition: &str, value: Option<T>)
@@ -304,7 +363,10 @@ fn contains(sql: &mut QueryBuilder<Postgres>, column: &str, value: Option<String
 /// A number that stays the same for the same filters and order, in every replica and version of the product.
 fn listing(ask: &Ask<'_>) -> u64 {
     use sha2::{Digest, Sha256};
-    let what = format!("{:?} {} {}", ask.filter, ask.sort.key.name, ask.sort.descending);
+    // The same tomorrow, too.
+    let undated = |it: &Staleness| Staleness { today: NaiveDate::MIN, limits: Vec::new(), ..*it };
+    let filter = Filter { stale: ask.filter.stale.as_ref().map(undated), ..ask.filter.clone() };
+    let what = format!("{filter:?} {} {}", ask.sort.key.name, ask.sort.descending);
     let digest = Sha256::digest(what.as_bytes());
     digest.iter().take(6).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -9,6 +9,7 @@ pub(crate) mod follow;
 pub mod list;
 pub mod model;
 pub mod past;
+pub mod search;
 mod store;
 
 use chrono::{DateTime, Utc};

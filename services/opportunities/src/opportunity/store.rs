@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool, Row};
 
 use super::model::{Moved, Opportunity};
+use super::search::Indexed;
 use super::{Detail, HistoryRow};
 use crate::access::model::{Owned, Sight};
 use crate::directory::model::Person;
@@ -183,6 +184,7 @@ pub(super) async fn insert(
     moved: &Moved,
     change: &Encoded,
 ) -> Result<bool, Error> {
+    let search = Indexed::of(it);
     let done = sqlx::query!(
         "with p as (
            select from people where user_id = $17 and team_id is not distinct from $18 for share
@@ -195,6 +197,8 @@ pub(super) async fn insert(
          ), h as (
            insert into stage_history (id, opportunity_id, to_stage_key, to_stage, probability, notes, changed_by, changed_at)
            select $30, $1, $31, $32, $33, $34, $35, $36 from p
+         ), s as (
+           insert into opportunity_search (opportunity_id, folded, grams) select $1, $47, $48 from p
          ), c as (
            insert into change (event_id, aggregate, aggregate_id, version, type, occurred_at, recorded_at, actor_user_id, actor_service, origin, request_id, payload)
            select $37, 'opportunity', $1, $46, $38, $39, $40, $41, $42, $43, $44, $45 from p returning change_id
@@ -206,7 +210,7 @@ pub(super) async fn insert(
         it.waiting_until, it.created_by, it.created_at, it.updated_at, it.stage_entered_at, it.version,
         moved.id, moved.to.0, moved.to.1, moved.probability, moved.notes, moved.changed_by, moved.changed_at,
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
-        change.request_id, change.payload, change.version
+        change.request_id, change.payload, change.version, search.folded, &search.grams
     )
     .execute(tx)
     .await
@@ -219,10 +223,13 @@ pub(super) async fn insert(
 /// Writes what a change made of an opportunity, its history row where it came into another stage, its change and what the broker is to be told, in one statement.
 pub(super) async fn update(
     tx: &mut PgConnection,
+    before: &Opportunity,
     it: &Opportunity,
     moved: Option<&Moved>,
     change: &Encoded,
 ) -> Result<(), Error> {
+    let search = Indexed::if_other(before, it);
+    let (folded, grams) = search.map(|it| (it.folded, it.grams)).unzip();
     sqlx::query!(
         "with o as (
            update opportunities
@@ -234,6 +241,9 @@ pub(super) async fn update(
          ), h as (
            insert into stage_history (id, opportunity_id, from_stage_key, from_stage, to_stage_key, to_stage, probability, notes, changed_by, changed_at, seconds_in_from_stage)
            select $29, $1, $30, $31, $32, $33, $34, $35, $36, $37, $38 where $29::bigint is not null
+         ), s as (
+           insert into opportunity_search (opportunity_id, folded, grams) select $1, $48, $49 where $48::text is not null
+           on conflict (opportunity_id) do update set folded = excluded.folded, grams = excluded.grams
          ), c as (
            insert into change (event_id, aggregate, aggregate_id, version, type, occurred_at, recorded_at, actor_user_id, actor_service, origin, request_id, payload)
            values ($39, 'opportunity', $1, $28, $40, $41, $42, $43, $44, $45, $46, $47) returning change_id
@@ -254,7 +264,7 @@ pub(super) async fn update(
         moved.map(|it| it.changed_at),
         moved.and_then(|it| it.seconds_in_from_stage),
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
-        change.request_id, change.payload
+        change.request_id, change.payload, folded, grams.as_deref()
     )
     .execute(tx)
     .await

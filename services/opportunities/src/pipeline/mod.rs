@@ -54,7 +54,7 @@ pub async fn all(pool: &PgPool) -> Result<Pipelines, Error> {
 /// The stages that somebody calls so in a list; what nobody knows is a bad field.
 pub fn stages_called(
     pipelines: &Pipelines,
-    called: &[String],
+    (field, called): (&str, &[String]),
     pipeline_id: Option<i64>,
     invalid: &mut rpc::Invalid,
 ) -> Option<Vec<(i64, String)>> {
@@ -65,7 +65,7 @@ pub fn stages_called(
     for name in called {
         let found = pipelines.called(name, pipeline_id);
         if found.is_empty() {
-            invalid.add("stage", "unknown_stage", format!("there is no stage {name}"));
+            invalid.add(field, "unknown_stage", format!("there is no stage {name}"));
         }
         stages.extend(found.into_iter().map(|(pipeline, key)| (pipeline, key.to_owned())));
     }

@@ -18,6 +18,7 @@ use crate::directory::model::Settings;
 use crate::meta::Meta;
 use crate::opportunity::model::{Moment, Opportunity, Step};
 use crate::opportunity::past::{Story, Turn, relive};
+use crate::opportunity::search::Indexed;
 use crate::pipeline::model::{Kind, Pipeline};
 use crate::{customer, directory, pipeline};
 use copy::{Binary, Text};
@@ -193,7 +194,7 @@ async fn write(
     let history: usize = stories.iter().map(|story| story.history.len()).sum();
     let ids = reserve(connection, stories.len(), history, changes).await?;
     number(&mut stories, &ids);
-    let (opportunities, history, changes, positions) =
+    let Rows { opportunities, search, history, changes, positions } =
         tokio::task::spawn_blocking(move || rows(&stories, &ids)).await?;
     let mut tx = pool.begin().await?;
     for (statement, rows) in [
@@ -201,6 +202,7 @@ async fn write(
             "copy opportunities (id, opportunity_name, customer_id, customer_name, pipeline_id, stage_key, status, amount, currency, closed_amount, probability, weighted_value, expected_close_date, actual_close_date, lost_reason, owner_id, team_id, products, notes, source, created_by, created_at, updated_at, stage_entered_at, version) from stdin",
             opportunities,
         ),
+        ("copy opportunity_search (opportunity_id, folded, grams) from stdin", search),
         (
             "copy stage_history (id, opportunity_id, from_stage_key, from_stage, to_stage_key, to_stage, probability, notes, changed_by, changed_at, seconds_in_from_stage) from stdin",
             history,
@@ -260,12 +262,28 @@ fn number(stories: &mut [Story], ids: &Ids) {
     }
 }
 
-fn rows(stories: &[Story], ids: &Ids) -> (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>) {
+/// What a round of COPY sends, a table each.
+struct Rows {
+    opportunities: Vec<u8>,
+    search: Vec<u8>,
+    history: Vec<u8>,
+    changes: Vec<u8>,
+    positions: Vec<u8>,
+}
+
+fn rows(stories: &[Story], ids: &Ids) -> Rows {
     let (mut opportunities, mut history) = (Text::default(), Text::default());
+    let mut search = Text::default();
     let (mut changes, mut positions) = (Binary::new(), Text::default());
     let mut next = (ids.changes..).zip(ids.positions..);
     for story in stories {
         opportunity(&mut opportunities, &story.opportunity);
+        let indexed = Indexed::of(&story.opportunity);
+        search.row(|row| {
+            row.int(story.opportunity.id);
+            row.text(&indexed.folded);
+            row.list(&indexed.grams);
+        });
         for moved in &story.history {
             history.row(|row| {
                 row.int(moved.id);
@@ -303,7 +321,13 @@ fn rows(stories: &[Story], ids: &Ids) -> (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>) {
             });
         }
     }
-    (opportunities.into_bytes(), history.into_bytes(), changes.into_bytes(), positions.into_bytes())
+    Rows {
+        opportunities: opportunities.into_bytes(),
+        search: search.into_bytes(),
+        history: history.into_bytes(),
+        changes: changes.into_bytes(),
+        positions: positions.into_bytes(),
+    }
 }
 
 fn opportunity(out: &mut Text, it: &Opportunity) {

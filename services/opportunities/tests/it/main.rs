@@ -6,5 +6,6 @@ mod changes;
 mod company;
 mod customers;
 mod races;
+mod search;
 mod support;
 mod teams;

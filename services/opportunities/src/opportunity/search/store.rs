@@ -1,0 +1,45 @@
+//! All SQL about what a text search looks through, but for what is written with an opportunity and what a list is narrowed by.
+
+use sqlx::{PgPool, Postgres, QueryBuilder};
+
+use super::{Indexed, Query};
+
+/// An opportunity that cannot be found by its text.
+pub(super) struct Missing {
+    pub(super) id: i64,
+    pub(super) opportunity_name: String,
+    pub(super) customer_name: String,
+    pub(super) notes: Option<String>,
+}
+
+/// A few hundred of them by id, after one.
+pub(super) async fn missing(pool: &PgPool, after_id: i64) -> sqlx::Result<Vec<Missing>> {
+    sqlx::query_as!(
+        Missing,
+        "select id, opportunity_name, customer_name, notes from opportunities o
+         where id > $1 and not exists (select from opportunity_search s where s.opportunity_id = o.id)
+         order by id limit 500",
+        after_id
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Adds what is kept of them, unless something is by now.
+pub(super) async fn add(pool: &PgPool, indexed: &[(i64, Indexed)]) -> sqlx::Result<u64> {
+    let mut sql = QueryBuilder::<Postgres>::new(
+        "insert into opportunity_search (opportunity_id, folded, grams) ",
+    );
+    sql.push_values(indexed, |mut row, (id, it)| {
+        row.push_bind(id).push_bind(&it.folded).push_bind(&it.grams);
+    });
+    sql.push(" on conflict (opportunity_id) do nothing");
+    Ok(sql.build().execute(pool).await?.rows_affected())
+}
+
+/// Narrows a list of opportunities `o` to what is looked for.
+pub(in crate::opportunity) fn narrow(sql: &mut QueryBuilder<Postgres>, query: &Query) {
+    sql.push(" and exists (select from opportunity_search s where s.opportunity_id = o.id and s.grams @> ");
+    sql.push_bind(query.grams.clone()).push(" and s.folded like all (");
+    sql.push_bind(query.patterns.clone()).push("))");
+}
