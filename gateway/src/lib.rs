@@ -36,7 +36,9 @@ pub fn serve(process: &process::Context, config: Config) -> Work<'_> {
         let app = App::connect(&config)?;
         let nats = stream::connect(config.events.nats_url.expose(), SERVICE).await?;
         let router = router::router(app.clone(), process.readiness());
+        let proxies = config.trusted_proxies;
         let listener = process.listen(&config.listen).await?;
+        let listener = listener.exempting(move |it| it.is_loopback() || proxies.contain(it));
         let rights = events::rights::follow_identity(
             nats,
             stream::Settings::of(&config.events),

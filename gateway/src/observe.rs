@@ -97,3 +97,31 @@ fn span(request: &Request, route: &str) -> Span {
     }
     span
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::{Body, Bytes};
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::post;
+    use futures::StreamExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_in_is_waited_for_only_so_long() {
+        let router = Router::new()
+            .route("/", post(async |body: Bytes| body))
+            .layer(from_fn_with_state(Running::default(), observe));
+        let bytes = futures::stream::unfold((), async |()| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, std::io::Error>("x"), ()))
+        });
+        let request = Request::post("/").body(Body::from_stream(bytes.boxed())).unwrap();
+        let begun = Instant::now();
+        let answer = router.oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), http::StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(begun.elapsed().as_secs(), LONGEST.as_secs());
+    }
+}

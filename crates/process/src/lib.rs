@@ -3,8 +3,10 @@
 //!
 //! A service's `main` is [`run`] around a function that binds ([`Context::listen`]), connects and spawns.
 
+mod files;
 pub mod http;
 pub mod lifecycle;
+pub mod listener;
 mod log;
 pub mod ops;
 pub mod postgres;
@@ -16,6 +18,7 @@ pub mod telemetry;
 pub mod usage;
 
 pub use lifecycle::Lifecycle;
+pub use listener::{Bounds, Listener};
 pub use readiness::{Latch, Readiness};
 pub use run::{Context, Work, announce, run};
 pub use secret::Secret;

@@ -9,7 +9,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::{Lifecycle, ListenSettings, Readiness, TelemetrySettings, http, ops, telemetry};
+use crate::{
+    Bounds, Lifecycle, ListenSettings, Listener, Readiness, TelemetrySettings, http, ops, telemetry,
+};
 
 /// What a command of a program does. It is boxed where it is defined, so that it is compiled there and not once more with the `main` that awaits it.
 pub type Work<'a> = BoxFuture<'a, anyhow::Result<()>>;
@@ -29,7 +31,8 @@ pub struct Context {
 ///
 /// ```no_run
 /// # let telemetry = process::TelemetrySettings::default();
-/// # let listen = process::ListenSettings { listen_addr: ([127, 0, 0, 1], 0).into(), ops_addr: ([127, 0, 0, 1], 0).into() };
+/// # let address = ([127, 0, 0, 1], 0).into();
+/// # let listen = process::ListenSettings { listen_addr: address, ops_addr: address, max_connections: 100, max_connections_per_address: 10 };
 /// process::run("identity", &telemetry, async |process| {
 ///     let listener = process.listen(&listen).await?;
 ///     let shutdown = process.shutdown();
@@ -88,10 +91,11 @@ fn refuse(service: &str, error: &anyhow::Error) -> ExitCode {
 
 impl Context {
     /// Binds both addresses, serves `/metrics`, `/healthz` and `/readyz` on the second until the process ends, [`announce`]s both,
-    /// and gives the first one's listener.
-    pub async fn listen(&self, settings: &ListenSettings) -> anyhow::Result<TcpListener> {
+    /// and gives the first one's listener. The process may from then on open as many files as its hard limit allows.
+    pub async fn listen(&self, settings: &ListenSettings) -> anyhow::Result<Listener> {
         let listener = bind(settings.listen_addr).await?;
-        let ops = bind(settings.ops_addr).await?;
+        let listener = Listener::new(listener, "main", Bounds::of(settings));
+        let ops = Listener::new(bind(settings.ops_addr).await?, "ops", Bounds::of_ops());
         announce(self.service, listener.local_addr()?, ops.local_addr()?)?;
         let router = ops::router(self.readiness().clone(), self.metrics.clone());
         tokio::spawn(async move {

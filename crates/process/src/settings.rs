@@ -78,6 +78,14 @@ pub struct ListenSettings {
     /// Address of `/metrics`, `/healthz` and `/readyz` (HTTP); not for the public.
     #[arg(long, env = "OPS_ADDR", default_value = "127.0.0.1:0")]
     pub ops_addr: SocketAddr,
+
+    /// Most connections of clients at once, and never more than the limit on open files leaves room for. One more is closed at once.
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: u32,
+
+    /// Most of them from one address (IPv4) or network of 64 bits (IPv6); not of clients on this machine, nor of trusted proxies. 0 for no limit.
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_024)]
+    pub max_connections_per_address: u32,
 }
 
 /// Where events travel.

@@ -9,20 +9,19 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use http::{Request, Response};
-use process::Readiness;
-use tokio::net::TcpListener;
+use process::{
+    Listener, Readiness,
+    http::{Incoming, Manner},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     body::Body,
     server::NamedService,
     service::{Routes, RoutesBuilder},
-    transport::server::TcpIncoming,
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
-use tower::{Layer, Service, layer::util::Identity};
-use tracing::warn;
+use tower::{Layer, Service, ServiceExt as _, layer::util::Identity};
 
-use connection::connections;
 use edge::Edge;
 use front::Front;
 use methods::Methods;
@@ -41,8 +40,15 @@ pub const OPEN_TO_ALL: [&str; 3] = [
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// The longest that a process which drains waits for streams to end.
-const STREAMS_END_WITHIN: Duration = Duration::from_secs(6);
+/// How connections are served, and for how long a process which drains waits for streams to end.
+const MANNER: Manner = Manner {
+    most_streams: 1_024,
+    window_bytes: 8 * 1024 * 1024,
+    // Long, for a call that is made just as its channel is told to go fails.
+    idle: Duration::from_mins(30),
+    linger: Duration::ZERO,
+    finish_within: Duration::from_secs(6),
+};
 
 /// A server being assembled: gRPC, and gRPC-web with CORS, on one port, with health and reflection.
 ///
@@ -74,7 +80,6 @@ pub struct Server<A = Identity> {
 struct Limits {
     deadline: Duration,
     in_flight: usize,
-    connection_age: Option<Duration>,
 }
 
 impl Server {
@@ -87,11 +92,7 @@ impl Server {
             auth: Identity::new(),
             readiness: Readiness::default(),
             tls: Tls::default(),
-            limits: Limits {
-                deadline: Duration::from_secs(15),
-                in_flight: 1_024,
-                connection_age: None,
-            },
+            limits: Limits { deadline: Duration::from_secs(15), in_flight: 1_024 },
         }
     }
 }
@@ -144,16 +145,10 @@ impl<A> Server<A> {
         self
     }
 
-    /// Asks a client to connect anew after this long, so that new replicas get their share. Never unless said.
-    pub fn connections_live(mut self, age: Duration) -> Self {
-        self.limits.connection_age = Some(age);
-        self
-    }
-
     /// Serves until `shutdown` is cancelled; then finishes the requests and the writes ([`crate::write`]) that run, and returns.
     pub async fn serve(
         self,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()>
     where
@@ -189,44 +184,22 @@ impl<A> Server<A> {
             }
         });
 
-        let incoming = TcpIncoming::from(listener)
-            .with_nodelay(Some(true))
-            .with_keepalive(Some(Duration::from_mins(1)));
-        let stopped = shutdown.clone();
-        let serving = builder(limits).serve_with_incoming_shutdown(
-            Front::new(edge),
-            connections(incoming, &tls, name),
-            async move { stopped.cancelled().await },
-        );
-        let out_of_patience = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(STREAMS_END_WITHIN).await;
-        };
-        let served = tokio::select! {
-            served = serving => served.context("serve gRPC"),
-            () = out_of_patience => {
-                warn!(server = name, "some streams did not end in time");
-                Ok(())
+        let front = Front::new(edge);
+        let open = |stream, _peer| {
+            let (files, front) = (tls.files().cloned(), front.clone());
+            async move {
+                let (stream, client) = connection::open(stream, files, name).await?;
+                let service = front.map_request(move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(client.clone());
+                    request.map(Body::new)
+                });
+                Some((stream, service))
             }
         };
+        process::http::serve_each(listener.into(), MANNER, open, shutdown).await;
         crate::write::all_done().await;
         reporting.abort();
-        served
-    }
-}
-
-fn builder(limits: Limits) -> tonic::transport::Server {
-    let builder = tonic::transport::Server::builder()
-        .accept_http1(true)
-        .max_concurrent_streams(1_024)
-        .initial_stream_window_size(1024 * 1024)
-        .initial_connection_window_size(8 * 1024 * 1024)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .http2_max_header_list_size(32 * 1024);
-    match limits.connection_age {
-        Some(age) => builder.max_connection_age(age),
-        None => builder,
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A real server, called as clients of every kind call it.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first thing it did not expect")]
 
+mod connections;
 mod tls;
 mod trace;
 mod web;
@@ -8,6 +9,7 @@ mod web;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use process::Listener;
 use proto::identity::v1::{
     Key, ListKeysRequest, ListKeysResponse,
     key_service_client::KeyServiceClient,
@@ -67,7 +69,11 @@ struct Running {
 
 impl Running {
     async fn start(server: rpc::Server) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(socket.into(), server)
+    }
+
+    fn on(listener: Listener, server: rpc::Server) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
         let served = tokio::spawn(server.serve(listener, shutdown.clone()));
