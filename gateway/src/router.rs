@@ -70,6 +70,8 @@ pub(crate) fn api() -> OpenApiRouter<App> {
             rest::opportunities::delete_opportunity
         ))
         .routes(routes!(rest::opportunities::restore_opportunity))
+        .routes(routes!(rest::opportunities::upsert_opportunity))
+        .routes(routes!(rest::opportunities::update_opportunities))
         .routes(routes!(rest::opportunities::change_opportunity_stage))
         .routes(routes!(rest::opportunities::list_stage_history))
         .routes(routes!(rest::opportunities::get_opportunity_access))

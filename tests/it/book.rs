@@ -57,3 +57,42 @@ async fn what_is_changed_deleted_and_restored_is_so_in_the_numbers_too() {
     let page = api.get("/opportunities?tag=a").await;
     assert_eq!(page.body["items"][0]["version"], json!(5));
 }
+
+#[tokio::test]
+async fn many_are_changed_with_one_request_and_one_is_kept_in_step_with_another_system() {
+    let world = World::start(StackOptions::default()).await;
+    let api = &world.admin;
+    let path = "/opportunities/by-external-id/ERP%2F7";
+    let said = json!({"customer_name": "ABC", "opportunity_name": "Support", "amount": 100});
+    let put =
+        async |said: &serde_json::Value| api.send(Method::PUT, path, &[], &said.to_string()).await;
+    let made = put(&said).await;
+    assert_eq!((made.status, &made.body["external_id"]), (201, &json!("ERP/7")), "{}", made.text);
+    let changed = put(&json!({"stage": "lost", "lost_reason": "價格", "notes": null})).await;
+    assert_eq!((changed.status, &changed.body["version"]), (200, &json!(2)), "{}", changed.text);
+    assert_eq!(changed.body["id"], made.body["id"]);
+    assert_eq!(put(&json!({"external_id": "x"})).await.status, 422);
+
+    let ids = [made.body["id"].clone(), json!(world.some_opportunity().await)];
+    let updates = json!({"updates": [
+        {"id": ids[0], "version": 2, "stage": "proposal", "notes": "they called"},
+        {"id": ids[1], "version": 7, "stage": "won"},
+        {"id": ids[1], "probability": 101},
+    ]});
+    let keyed = [("idempotency-key", "bulk")];
+    let bulk = "/opportunities/bulk";
+    let done = api.send(Method::POST, bulk, &keyed, &updates.to_string()).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    assert_eq!((&done.body["succeeded"], &done.body["failed"]), (&json!(1), &json!(2)));
+    let results = done.body["results"].as_array().unwrap();
+    let statuses: Vec<_> = results.iter().map(|it| it["status"].as_i64().unwrap()).collect();
+    assert_eq!(statuses, [200, 412, 422]);
+    assert_eq!(results[0]["opportunity"]["stage_key"], json!("proposal"));
+    assert_eq!(results[1]["error"]["current_version"], json!(1));
+    assert_eq!(results[2]["error"]["errors"][0]["field"], json!("probability"));
+    let again = api.send(Method::POST, bulk, &keyed, &updates.to_string()).await;
+    assert_eq!(again.text, done.text);
+    let history = api.get(&format!("/opportunities/{}/history", ids[0])).await;
+    assert_eq!(history.body["items"][2]["notes"], json!("they called"));
+    assert_eq!(history.body["items"].as_array().unwrap().len(), 3);
+}

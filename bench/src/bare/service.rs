@@ -17,7 +17,7 @@ use proto::opportunities::v1::{
     GetOpportunityResponse, ImportHistoryRequest, ImportHistoryResponse, ListOpportunitiesRequest,
     ListOpportunitiesResponse, ListStageHistoryRequest, ListStageHistoryResponse,
     RestoreOpportunityRequest, RestoreOpportunityResponse, UpdateOpportunityRequest,
-    UpdateOpportunityResponse,
+    UpdateOpportunityResponse, UpsertOpportunityRequest, UpsertOpportunityResponse,
 };
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -103,6 +103,13 @@ impl OpportunityService for Service {
         &self,
         _: Request<UpdateOpportunityRequest>,
     ) -> Result<Response<UpdateOpportunityResponse>, Status> {
+        not_here()
+    }
+
+    async fn upsert_opportunity(
+        &self,
+        _: Request<UpsertOpportunityRequest>,
+    ) -> Result<Response<UpsertOpportunityResponse>, Status> {
         not_here()
     }
 

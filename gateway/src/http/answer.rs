@@ -37,6 +37,15 @@ pub struct Created<T> {
     pub location: String,
 }
 
+/// 201 with the resource that was made, or 200 with one that was there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put<T> {
+    /// It was made.
+    Made(Created<T>),
+    /// It was there.
+    There(Resource<T>),
+}
+
 /// 201 with something that cannot be found again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made<T>(pub T);
@@ -90,6 +99,15 @@ impl<T: Serialize> IntoResponse for Created<T> {
     }
 }
 
+impl<T: Serialize> IntoResponse for Put<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Made(created) => created.into_response(),
+            Self::There(resource) => resource.into_response(),
+        }
+    }
+}
+
 impl<T: Serialize> IntoResponse for Made<T> {
     fn into_response(self) -> Response {
         let mut response = Json(self.0).into_response();
@@ -133,6 +151,14 @@ impl<T: ToSchema> IntoResponses for Created<T> {
             .header("ETag", version_header())
             .header("Location", text_header("Its path."));
         ResponsesBuilder::new().response("201", response).build().into()
+    }
+}
+
+impl<T: ToSchema> IntoResponses for Put<T> {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let mut responses = Resource::<T>::responses();
+        responses.extend(Created::<T>::responses());
+        responses
     }
 }
 

@@ -22,6 +22,9 @@ use super::Problem;
 /// The longest JSON body that is read: 1 MiB.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 
+/// The longest JSON body about many records that is read: 32 MiB.
+const BULK_LIMIT_BYTES: usize = 32 * 1024 * 1024;
+
 /// How long a body may take to arrive.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
 
@@ -38,6 +41,21 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let (parts, body) = request.into_parts();
         check_media_type(&parts.headers, &["application/json"])?;
         let body = read(body, BODY_LIMIT_BYTES).await?;
+        Ok(Self(proto::json::decode(&body)?))
+    }
+}
+
+/// A message as the body of a request about many records: like [`Json`], up to 32 MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BulkJson<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for BulkJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        check_media_type(&parts.headers, &["application/json"])?;
+        let body = read(body, BULK_LIMIT_BYTES).await?;
         Ok(Self(proto::json::decode(&body)?))
     }
 }

@@ -4,12 +4,15 @@ use proto::opportunities::v1::{
     ChangeOpportunityStageRequest, CreateOpportunityRequest, DeleteOpportunityRequest,
     GetOpportunityAccessRequest, GetOpportunityAccessResponse, GetOpportunityRequest,
     ListOpportunitiesRequest, ListOpportunitiesResponse, ListStageHistoryRequest,
-    ListStageHistoryResponse, Opportunity, RestoreOpportunityRequest, UpdateOpportunityRequest,
+    ListStageHistoryResponse, Opportunity, RestoreOpportunityRequest, UpdateOpportunitiesRequest,
+    UpdateOpportunitiesResponse, UpdateOpportunityRequest, UpsertOpportunityRequest,
+    UpsertOpportunityResponse,
 };
 
 use crate::call::{Call, IdempotencyKey};
 use crate::http::{
-    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Query, Resource, present,
+    Answer, BulkJson, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Put, Query,
+    Resource, present,
 };
 use crate::router::BASE;
 
@@ -97,6 +100,57 @@ pub async fn update_opportunity(
         call.write(request, |request| async move { service.update_opportunity(request).await });
     let body = present(answer.await?.opportunity)?;
     Ok(Resource { version: body.version, body })
+}
+
+/// Make or change the opportunity of an id in another system
+///
+/// 201 where there was none: a customer and `opportunity_name` are required then. Otherwise what is named is changed, as by `PATCH`.
+#[utoipa::path(
+    put,
+    path = "/opportunities/by-external-id/{external_id}",
+    tag = "opportunities",
+    params(("external_id" = String, Path, description = "Its id there, percent-encoded, up to 255 characters."))
+)]
+pub async fn upsert_opportunity(
+    call: Call,
+    Path(external_id): Path<String>,
+    _query: NoQuery,
+    Patch(request): Patch<UpsertOpportunityRequest>,
+) -> Answer<Put<Opportunity>> {
+    let request = UpsertOpportunityRequest { external_id, ..request };
+    let mut service = call.opportunities();
+    let answer =
+        call.write(request, |request| async move { service.upsert_opportunity(request).await });
+    let UpsertOpportunityResponse { opportunity, is_new } = answer.await?;
+    let body = present(opportunity)?;
+    let version = body.version;
+    if !is_new {
+        return Ok(Put::There(Resource { body, version }));
+    }
+    let location = format!("{BASE}/opportunities/{}", body.id);
+    Ok(Put::Made(Created { body, version, location }))
+}
+
+/// Change many opportunities
+///
+/// Up to 1,000 changes in the order given, each with its own result: one that fails does not stop the others. `status` is what the change alone would have had.
+#[utoipa::path(
+    post,
+    path = "/opportunities/bulk",
+    tag = "opportunities",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the first answer again, for 24 hours."))
+)]
+pub async fn update_opportunities(
+    call: Call,
+    _query: NoQuery,
+    key: IdempotencyKey,
+    BulkJson(request): BulkJson<UpdateOpportunitiesRequest>,
+) -> Answer<Json<UpdateOpportunitiesResponse>> {
+    let call = call.once(key);
+    let mut service = call.bulk();
+    let answer =
+        call.write(request, |request| async move { service.update_opportunities(request).await });
+    Ok(Json(answer.await?))
 }
 
 /// Delete an opportunity

@@ -227,6 +227,18 @@ fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
         })
         .with(json!({"notes": "x"})),
         row(
+            "opportunities.v1.OpportunityService/UpsertOpportunity",
+            "put /opportunities/by-external-id/{external_id}",
+            Sellers,
+        )
+        .with(json!({"amount": -1})),
+        row(
+            "opportunities.v1.BulkService/UpdateOpportunities",
+            "post /opportunities/bulk",
+            Sellers,
+        )
+        .with(json!({"updates": []})),
+        row(
             "opportunities.v1.OpportunityService/DeleteOpportunity",
             "delete /opportunities/{id}",
             ChangesRecord,

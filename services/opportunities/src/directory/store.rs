@@ -53,6 +53,20 @@ pub(crate) async fn hold_team(
         .await
 }
 
+/// The teams of people who are known, which stay theirs until the end of this transaction; held in the order of their ids.
+pub(crate) async fn hold_teams(
+    tx: &mut PgConnection,
+    user_ids: &[i64],
+) -> sqlx::Result<Vec<(i64, Option<i64>)>> {
+    let rows = sqlx::query!(
+        "select user_id, team_id from people where user_id = any($1) order by user_id for share",
+        user_ids
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.user_id, row.team_id)).collect())
+}
+
 /// A team as an event tells of it.
 pub(crate) struct Team<'a> {
     pub(crate) id: i64,

@@ -2,11 +2,13 @@
 
 mod answer;
 mod audit;
+mod bulk;
 mod opportunity;
 mod pipeline;
 mod request;
 
 pub use audit::Audit;
+pub use bulk::Bulk;
 pub use opportunity::Opportunities;
 pub use pipeline::PipelinesGrpc;
 

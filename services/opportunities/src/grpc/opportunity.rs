@@ -102,6 +102,17 @@ impl OpportunityService for Opportunities {
         Ok(Response::new(pb::UpdateOpportunityResponse { opportunity }))
     }
 
+    async fn upsert_opportunity(
+        &self,
+        request: Request<pb::UpsertOpportunityRequest>,
+    ) -> Result<Response<pb::UpsertOpportunityResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let wishes = request::upsert(request.into_inner())?;
+        let (detail, is_new) = opportunity::upsert(&self.0, &caller, wishes, meta).await?;
+        let opportunity = Some(self.shown(detail)?);
+        Ok(Response::new(pb::UpsertOpportunityResponse { opportunity, is_new }))
+    }
+
     async fn delete_opportunity(
         &self,
         request: Request<pb::DeleteOpportunityRequest>,

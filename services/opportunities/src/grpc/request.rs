@@ -6,6 +6,7 @@ use money::Money;
 use proto::opportunities::v1 as pb;
 use rpc::{Error, Invalid, Span, mask::Mask, span};
 
+use crate::opportunity::bulk::Update;
 use crate::opportunity::draft::Wish;
 use crate::opportunity::edit::EditWish;
 use crate::opportunity::list::{Filter, Staleness};
@@ -44,6 +45,7 @@ pub(super) fn wish(invalid: &mut Invalid, it: pb::CreateOpportunityRequest) -> W
         pipeline_id: it.pipeline_id,
         source: it.source,
         tags: it.tags,
+        lost_reason: None,
     }
 }
 
@@ -98,9 +100,111 @@ pub(super) fn edit(it: pb::UpdateOpportunityRequest) -> Result<EditWish, Error> 
         pipeline_id: mask.wish("pipeline_id", it.pipeline_id),
         source: mask.wish("source", it.source),
         tags: names("tags", it.tags),
+        move_notes: None,
     };
     invalid.into_result()?;
     Ok(wish)
+}
+
+/// An opportunity of another system, as one that is to be made and as one that is to be changed.
+pub(super) fn upsert(it: pb::UpsertOpportunityRequest) -> Result<(Wish, EditWish), Error> {
+    let pb::UpsertOpportunityRequest {
+        external_id,
+        update_mask,
+        customer_name,
+        customer_id,
+        contact_name,
+        contact_email,
+        opportunity_name,
+        stage,
+        amount,
+        probability,
+        expected_close_date,
+        actual_close_date,
+        lost_reason,
+        products,
+        notes,
+        owner_id,
+        currency,
+        pipeline_id,
+        source,
+        tags,
+        waiting_until,
+    } = it;
+    let update = pb::UpdateOpportunityRequest {
+        id: 0,
+        expected_version: None,
+        update_mask,
+        customer_name,
+        customer_id,
+        contact_name,
+        contact_email,
+        opportunity_name,
+        stage,
+        amount,
+        probability,
+        expected_close_date,
+        actual_close_date,
+        lost_reason,
+        products,
+        notes,
+        owner_id,
+        external_id: None,
+        currency,
+        pipeline_id,
+        source,
+        tags,
+        waiting_until,
+    };
+    let new = pb::CreateOpportunityRequest {
+        customer_name: update.customer_name.clone(),
+        customer_id,
+        contact_name: update.contact_name.clone(),
+        contact_email: update.contact_email.clone(),
+        opportunity_name: update.opportunity_name.clone().unwrap_or_default(),
+        stage: update.stage.clone(),
+        amount,
+        probability,
+        expected_close_date,
+        products: update.products.clone(),
+        notes: update.notes.clone(),
+        owner_id,
+        external_id: Some(external_id),
+        currency: update.currency.clone(),
+        pipeline_id,
+        source: update.source.clone(),
+        tags: update.tags.clone(),
+        waiting_until,
+    };
+    let lost_reason = update.lost_reason.clone();
+    let mut invalid = Invalid::default();
+    let wish = wish(&mut invalid, new);
+    invalid.into_result()?;
+    Ok((Wish { lost_reason, ..wish }, edit(update)?))
+}
+
+/// One of many changes.
+pub(super) fn update((index, it): (usize, pb::OpportunityUpdate)) -> Result<Update, Error> {
+    let mut invalid = Invalid::default();
+    let field = format!("updates[{index}].expected_close_date");
+    let expected_close_date = day(&mut invalid, &field, it.expected_close_date);
+    invalid.into_result()?;
+    let is_move = it.stage.is_some();
+    let notes = Some(it.notes).filter(Option::is_some);
+    Ok(Update {
+        id: it.id,
+        expected_version: it.version,
+        wish: EditWish {
+            move_notes: notes.clone().filter(|_| is_move).flatten(),
+            notes: notes.filter(|_| !is_move),
+            stage: it.stage.map(Some),
+            probability: it.probability.map(Some),
+            lost_reason: it.lost_reason.map(Some),
+            owner_id: it.owner_id.map(Some),
+            expected_close_date: expected_close_date.map(Some),
+            ..EditWish::default()
+        },
+    })
 }
 
 pub(super) fn step(

@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use money::Money;
 use rpc::Invalid;
 
+use super::model::Step;
 use crate::customer::model::ContactWish;
 use crate::pipeline::model::{Pipelines, Stage};
 use crate::{currency, text};
@@ -47,6 +48,8 @@ pub struct Wish {
     pub tags: Vec<String>,
     /// Not stale before this day.
     pub waiting_until: Option<NaiveDate>,
+    /// Why it is lost, where it begins so.
+    pub lost_reason: Option<String>,
 }
 
 /// Whose purchase it is.
@@ -93,9 +96,16 @@ pub struct Draft<'a> {
     pub tags: Vec<String>,
     /// Not stale before this day.
     pub waiting_until: Option<NaiveDate>,
+    lost_reason: Option<String>,
 }
 
 impl<'a> Draft<'a> {
+    /// How it comes into its first stage.
+    pub fn step(&self) -> Step {
+        let lost_reason = self.lost_reason.clone();
+        Step { probability: self.probability, lost_reason, ..Step::default() }
+    }
+
     /// Reads a wish. Whatever is wrong with it is told at once.
     pub fn parse(
         wish: &Wish,
@@ -152,6 +162,7 @@ impl<'a> Draft<'a> {
                 currency: currency.to_owned(),
                 owner_id: wish.owner_id,
                 waiting_until: wish.waiting_until,
+                lost_reason: text::name(it, "lost_reason", wish.lost_reason.as_deref(), 255),
             })
         })(it);
         match draft {

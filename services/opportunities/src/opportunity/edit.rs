@@ -53,6 +53,8 @@ pub struct EditWish {
     pub tags: Wish<Vec<String>>,
     /// Not stale before this day.
     pub waiting_until: Wish<NaiveDate>,
+    /// A note for the history row of the move, if it is one.
+    pub move_notes: Option<String>,
 }
 
 /// What is to become of the contact.
@@ -99,8 +101,7 @@ pub struct Edit {
     opportunity_name: Option<String>,
     pipeline_id: Option<i64>,
     stage: Option<String>,
-    /// A note for the history row of the move, if it is one.
-    pub move_notes: Option<String>,
+    move_notes: Option<String>,
     probability: Wish<i32>,
     currency: Option<String>,
     expected_close_date: Wish<NaiveDate>,
@@ -144,7 +145,7 @@ impl Edit {
             opportunity_name,
             pipeline_id: needed_id(it, "pipeline_id", wish.pipeline_id),
             stage: needed_name(it, "stage", wish.stage),
-            move_notes: None,
+            move_notes: text::free(it, "notes", wish.move_notes.as_deref(), 20_000),
             probability: wish.probability,
             currency,
             expected_close_date: wish.expected_close_date,

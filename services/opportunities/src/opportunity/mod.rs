@@ -1,6 +1,7 @@
 //! Opportunities: making them, changing them, moving them through their stages, listing them, and the history of it all.
 
 mod advance;
+pub mod bulk;
 mod change;
 pub mod draft;
 pub mod edit;
@@ -11,6 +12,7 @@ pub mod model;
 pub mod past;
 pub mod search;
 mod store;
+mod upsert;
 
 use chrono::{DateTime, Utc};
 use idempotency::{Once, Outcome};
@@ -29,6 +31,7 @@ use model::{Moment, Opportunity};
 
 pub use advance::{MoveWish, change_stage};
 pub use change::{delete, restore, update};
+pub use upsert::upsert;
 
 /// An opportunity with the names that go with it.
 #[derive(Clone, Debug)]
@@ -132,7 +135,7 @@ pub async fn create(
     // What the stage asks for of the contact is met by a contact that will be made.
     opportunity.contact_id = draft.contact.as_ref().map(|_| 0);
     let moved =
-        model::begin(&mut opportunity, draft.stage, draft.probability, found.history_id, &moment)?;
+        model::begin(&mut opportunity, draft.stage, &draft.step(), found.history_id, &moment)?;
 
     let new_customer = match draft.customer {
         CustomerWish::Name(name) if found.customer.is_none() => Some(name),

@@ -190,12 +190,11 @@ pub fn day(at: DateTime<Utc>, zone: Tz) -> NaiveDate {
 pub fn begin(
     opportunity: &mut Opportunity,
     stage: &Stage,
-    probability: Option<i32>,
+    step: &Step,
     history_id: i64,
     moment: &Moment<'_>,
 ) -> Result<Moved, Invalid> {
-    let step = Step { probability, ..Step::default() };
-    enter(opportunity, stage, &step, moment)?;
+    enter(opportunity, stage, step, moment)?;
     opportunity.version = 1;
     opportunity.created_at = moment.at;
     Ok(Moved {

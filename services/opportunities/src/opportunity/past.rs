@@ -72,7 +72,8 @@ pub fn relive(
 ) -> Result<Story, Invalid> {
     let mut ids = history_ids.iter().copied();
     let mut next_id = || ids.next().unwrap_or_default();
-    let moved = model::begin(&mut beginning, first, probability, next_id(), moment)?;
+    let step = Step { probability, ..Step::default() };
+    let moved = model::begin(&mut beginning, first, &step, next_id(), moment)?;
     let mut changes = vec![meta.moved(None, &beginning, Some(&moved))];
     let mut history = vec![moved];
     let mut opportunity = beginning;

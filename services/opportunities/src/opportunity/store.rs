@@ -350,6 +350,30 @@ pub(super) async fn history(
     Ok(Some(History { owned, rows: rows.collect() }))
 }
 
+/// Living opportunities of these ids, which nobody else changes until this transaction ends; locked in the order of their ids.
+pub(super) async fn lock_all(tx: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec<Detail>> {
+    let sql = format!(
+        "select {COLUMNS} from opportunities o
+         left join contacts c on c.id = o.contact_id
+         left join people p on p.user_id = o.owner_id
+         where o.id = any($1) and o.deleted_at is null
+         order by o.id
+         for update of o"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(ids).fetch_all(tx).await?;
+    rows.iter().map(detail).collect()
+}
+
+/// Whose these opportunities are.
+pub(super) async fn owners_of(tx: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        "select distinct owner_id from opportunities where id = any($1) and deleted_at is null",
+        ids
+    )
+    .fetch_all(tx)
+    .await
+}
+
 /// The living customer of that id, if somebody may see it: who made it, or sees one of its opportunities. It stays as it is until this transaction ends.
 pub(super) async fn hold_customer(
     tx: &mut PgConnection,

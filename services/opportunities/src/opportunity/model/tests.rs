@@ -58,7 +58,7 @@ pub(crate) fn lead(amount: Option<&str>) -> Opportunity {
         deleted_at: None,
         version: 0,
     };
-    begin(&mut opportunity, &default_stages()[0], None, 1, &at(1)).unwrap();
+    begin(&mut opportunity, &default_stages()[0], &Step::default(), 1, &at(1)).unwrap();
     opportunity
 }
 
