@@ -88,6 +88,6 @@ mod tests {
         assert_eq!((&id["name"], &id["in"]), (&json!("id"), &json!("path")));
         assert_eq!(id["schema"]["type"], "integer");
         let parameters = at(&format!("{paths}/get/parameters"));
-        assert_eq!(parameters.as_array().unwrap().len(), 25);
+        assert_eq!(parameters.as_array().unwrap().len(), 30);
     }
 }
