@@ -22,6 +22,7 @@ use proto::identity::v1::team_service_client::TeamServiceClient;
 use proto::identity::v1::token_service_client::TokenServiceClient;
 use proto::identity::v1::user_service_client::UserServiceClient;
 use proto::notifier::v1::notification_service_client::NotificationServiceClient;
+use proto::opportunities::v1::activity_service_client::ActivityServiceClient;
 use proto::opportunities::v1::bulk_service_client::BulkServiceClient;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use proto::opportunities::v1::pipeline_service_client::PipelineServiceClient;
@@ -203,6 +204,12 @@ impl Call {
     /// Opportunities.
     pub fn opportunities(&self) -> OpportunityServiceClient<Channel> {
         OpportunityServiceClient::new(self.guest.app.opportunities.clone())
+            .max_decoding_message_size(PAGE_BYTES)
+    }
+
+    /// Activities.
+    pub fn activities(&self) -> ActivityServiceClient<Channel> {
+        ActivityServiceClient::new(self.guest.app.opportunities.clone())
             .max_decoding_message_size(PAGE_BYTES)
     }
 

@@ -75,6 +75,17 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::opportunities::change_opportunity_stage))
         .routes(routes!(rest::opportunities::list_stage_history))
         .routes(routes!(rest::opportunities::get_opportunity_access))
+        .routes(routes!(
+            rest::activities::list_opportunity_activities,
+            rest::activities::create_activity
+        ))
+        .routes(routes!(rest::activities::list_activities))
+        .routes(routes!(
+            rest::activities::get_activity,
+            rest::activities::update_activity,
+            rest::activities::delete_activity
+        ))
+        .routes(routes!(rest::activities::restore_activity))
         // analytics
         .routes(routes!(rest::reports::get_pipeline_overview))
         .routes(routes!(rest::forecast::get_forecast))

@@ -10,6 +10,7 @@ use events::{ChangeLog, ChangeSource, Consumer, Relay, Wake, stream};
 use process::{Context, Latch, MigrateSettings, Work, postgres};
 use proto::audit::v1::audit_service_server::AuditServiceServer;
 use proto::events::v1::change_service_server::ChangeServiceServer;
+use proto::opportunities::v1::activity_service_server::ActivityServiceServer;
 use proto::opportunities::v1::bulk_service_server::BulkServiceServer;
 use proto::opportunities::v1::opportunity_service_server::OpportunityServiceServer;
 use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::grpc::{Audit, Bulk, Opportunities, PipelinesGrpc};
+use crate::grpc::{Activities, Audit, Bulk, Opportunities, PipelinesGrpc};
 use crate::identity::Identity;
 use crate::state::Known;
 use crate::{MIGRATOR, State, consumer, opportunity, pipeline};
@@ -114,6 +115,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
                 OpportunityServiceServer::new(Opportunities(state.clone()))
                     .max_decoding_message_size(rpc::server::MAX_BULK_MESSAGE_BYTES),
             )
+            .add(ActivityServiceServer::new(Activities(state.clone())))
             .add(
                 BulkServiceServer::new(Bulk(state.clone()))
                     .max_decoding_message_size(rpc::server::MAX_BULK_MESSAGE_BYTES),

@@ -45,6 +45,9 @@ impl Cast {
         let disabled = world.add("disabled", Role::Admin, Some(north)).await;
         let sale = json!({"customer_name": "Customer", "opportunity_name": "Sale", "amount": 1});
         let opportunity = owner.api.create(&sale).await["id"].as_i64().unwrap();
+        let path = format!("/opportunities/{opportunity}/activities");
+        let call = json!({"activity_type": "call", "subject": "Call"});
+        let activity = owner.api.post(&path, &call).await.body["id"].as_i64().unwrap();
         let path = format!("/users/{}", disabled.id);
         assert_eq!(world.admin.patch(&path, &json!({"is_active": false})).await.status, 200);
 
@@ -86,7 +89,8 @@ impl Cast {
             (Principal::ReadKey, sign(&claims(&caller(Scope::READ, Via::ApiKey)))),
             (Principal::WriteKey, sign(&claims(&caller(Scope::ALL, Via::ApiKey)))),
         ]);
-        let cast = Self { world, tokens, record: Record { opportunity, owner: owner.id } };
+        let cast =
+            Self { world, tokens, record: Record { opportunity, activity, owner: owner.id } };
         cast.everybody_is_known().await;
         cast
     }
@@ -146,7 +150,9 @@ impl Cast {
 
     async fn request(&self, row: &Row, rest: &str, principal: Principal) -> Outcome {
         let (method, path) = rest.split_once(' ').unwrap();
-        let id = if row.policy.is_about_a_record() {
+        let id = if path.starts_with("/activities/") {
+            self.record.activity
+        } else if row.policy.is_about_a_record() {
             self.record.opportunity
         } else if row.policy == Policy::Oneself {
             self.record.owner

@@ -29,6 +29,8 @@ const OWN_FACTOR: [&str; 5] = [
 pub(super) struct Record {
     /// The owner's opportunity.
     pub(super) opportunity: i64,
+    /// What is to be done about it, which its owner made.
+    pub(super) activity: i64,
     /// The owner.
     pub(super) owner: i64,
 }
@@ -65,6 +67,7 @@ pub(super) fn table(record: Record) -> Vec<Row> {
     let mut rows = identity_rows(record);
     rows.extend(program_rows());
     rows.extend(book_rows(record));
+    rows.extend(activity_rows(record));
     rows.extend(derived_rows());
     rows
 }
@@ -274,6 +277,54 @@ fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
         row("events.v1.ChangeService/GetDigest", "", Policy::Services),
         row("events.v1.ChangeService/StreamRecords", "", Policy::Services),
         row("audit.v1.AuditService/ListAuditEntries", "get /audit", Admins),
+    ]
+}
+
+fn activity_rows(Record { opportunity: opportunity_id, activity: id, .. }: Record) -> Vec<Row> {
+    use Policy::{ChangesRecord, Readers, SeesRecord};
+    vec![
+        row("opportunities.v1.ActivityService/ListActivities", "get /activities", Readers),
+        row(
+            "opportunities.v1.ActivityService/ListOpportunityActivities",
+            "get /opportunities/{id}/activities",
+            SeesRecord,
+        )
+        .saying(&opportunities::ListOpportunityActivitiesRequest {
+            opportunity_id,
+            ..Default::default()
+        }),
+        row(
+            "opportunities.v1.ActivityService/CreateActivity",
+            "post /opportunities/{id}/activities",
+            ChangesRecord,
+        )
+        .saying(&opportunities::CreateActivityRequest { opportunity_id, ..Default::default() })
+        .with(json!({})),
+        row("opportunities.v1.ActivityService/GetActivity", "get /activities/{id}", SeesRecord)
+            .saying(&opportunities::GetActivityRequest { id }),
+        row(
+            "opportunities.v1.ActivityService/UpdateActivity",
+            "patch /activities/{id}",
+            ChangesRecord,
+        )
+        .saying(&opportunities::UpdateActivityRequest {
+            id,
+            expected_version: Some(NEVER),
+            ..Default::default()
+        })
+        .with(json!({"subject": "x"})),
+        row(
+            "opportunities.v1.ActivityService/DeleteActivity",
+            "delete /activities/{id}",
+            ChangesRecord,
+        )
+        .saying(&opportunities::DeleteActivityRequest { id, expected_version: Some(NEVER) }),
+        row(
+            "opportunities.v1.ActivityService/RestoreActivity",
+            "post /activities/{id}/restore",
+            ChangesRecord,
+        )
+        .saying(&opportunities::RestoreActivityRequest { id }),
     ]
 }
 

@@ -3,9 +3,11 @@
 pub mod model;
 pub(crate) mod store;
 
+use std::collections::HashMap;
+
 use auth::{Caller, Role};
 use rpc::Error;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::directory::model::Visibility;
 use crate::{State, opportunity};
@@ -116,4 +118,27 @@ fn access(it: store::Member, visibility: Visibility, record: Owned) -> Result<Ac
         can_write: model::may(&who, visibility, Action::Write, record),
         reasons: model::reasons(&who, visibility, record),
     })
+}
+
+/// A person who is named in something about an opportunity.
+pub(crate) struct Reader {
+    /// Whether they may sign in.
+    pub(crate) is_active: bool,
+    /// Whether they may read the opportunity, once they do.
+    pub(crate) reads: bool,
+}
+
+/// Those of some people who are known, and whether they may read an opportunity.
+pub(crate) async fn readers(
+    tx: &mut PgConnection,
+    visibility: Visibility,
+    record: Owned,
+    user_ids: &[i64],
+) -> Result<HashMap<i64, Reader>, Error> {
+    let found = store::people(tx, record.team_id, user_ids).await?;
+    let readers = found.into_iter().map(|(person, is_active)| {
+        let it = access(person, visibility, record)?;
+        Ok((it.user_id, Reader { is_active, reads: !it.reasons.is_empty() }))
+    });
+    readers.collect()
 }

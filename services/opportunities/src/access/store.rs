@@ -1,6 +1,6 @@
 //! All SQL about who leads whom.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 /// A team within a manager's reach.
 pub(super) struct Led {
@@ -25,7 +25,7 @@ pub(super) async fn teams_within_reach(pool: &PgPool, manager_id: i64) -> sqlx::
     .await
 }
 
-/// An active person, and how they stand to a team.
+/// A person, and how they stand to a team.
 pub(super) struct Member {
     pub(super) user_id: i64,
     pub(super) username: String,
@@ -61,4 +61,40 @@ pub(super) async fn active_people(
     )
     .fetch_all(pool)
     .await
+}
+
+/// Those of some people who are known, how they stand to a team, and whether they are active.
+pub(super) async fn people(
+    tx: &mut PgConnection,
+    team_id: Option<i64>,
+    user_ids: &[i64],
+) -> sqlx::Result<Vec<(Member, bool)>> {
+    let rows = sqlx::query!(
+        r#"with recursive above as (
+             select team_id, manager_id, parent_id from teams where team_id = $1 and not is_deleted
+             union
+             select t.team_id, t.manager_id, t.parent_id from teams t join above a on t.team_id = a.parent_id where not t.is_deleted
+           )
+           select user_id, username, role, team_id, is_active,
+                  exists (select from above a where a.manager_id = p.user_id and a.team_id = $1) as "leads!",
+                  exists (select from above a where a.manager_id = p.user_id and a.team_id <> $1) as "leads_above!"
+           from people p
+           where user_id = any($2)"#,
+        team_id,
+        user_ids
+    )
+    .fetch_all(tx)
+    .await?;
+    let people = rows.into_iter().map(|row| {
+        let member = Member {
+            user_id: row.user_id,
+            username: row.username,
+            role: row.role,
+            team_id: row.team_id,
+            leads: row.leads,
+            leads_above: row.leads_above,
+        };
+        (member, row.is_active)
+    });
+    Ok(people.collect())
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use proto::opportunities::v1 as pb;
 
+use super::activity;
 use crate::access::{Access, model::Ground};
 use crate::directory::model::Settings;
 use crate::opportunity::model::day;
@@ -16,7 +17,7 @@ pub(super) fn opportunity(
     settings: &Settings,
     now: DateTime<Utc>,
 ) -> pb::Opportunity {
-    let Detail { opportunity: it, contact_name, contact_email, owner_name } = detail;
+    let Detail { opportunity: it, contact_name, contact_email, owner_name, next_activity } = detail;
     let today = day(now, settings.zone);
     let stage = pipelines.stage(it.pipeline_id, &it.stage_key);
     pb::Opportunity {
@@ -52,6 +53,7 @@ pub(super) fn opportunity(
         created_at: Some(it.created_at.into()),
         updated_at: Some(it.updated_at.into()),
         version: it.version,
+        next_activity: next_activity.map(activity::next),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Transport: proto in, one call, proto out.
 
+mod activity;
 mod answer;
 mod audit;
 mod bulk;
@@ -7,6 +8,7 @@ mod opportunity;
 mod pipeline;
 mod request;
 
+pub use activity::Activities;
 pub use audit::Audit;
 pub use bulk::Bulk;
 pub use opportunity::Opportunities;

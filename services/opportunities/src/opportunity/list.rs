@@ -250,7 +250,7 @@ async fn range(
     let rows = sql.build().fetch_all(pool).await.map_err(|error| wrong_key(error, after))?;
     let mut page = Vec::with_capacity(rows.len());
     for row in &rows {
-        page.push((detail(row)?, sqlx::Row::try_get(row, 32)?));
+        page.push((detail(row)?, sqlx::Row::try_get(row, 33)?));
     }
     Ok(page)
 }

@@ -20,6 +20,7 @@ use rpc::{Error, Invalid};
 use sqlx::{PgConnection, PgPool};
 
 use crate::access::model::{Owned, Sight};
+use crate::activity::model::Next;
 use crate::customer::{self, model::ContactWish};
 use crate::directory::model::Person;
 use crate::meta::Meta;
@@ -44,6 +45,8 @@ pub struct Detail {
     pub contact_email: Option<String>,
     /// Its owner's name.
     pub owner_name: String,
+    /// What is to be done next.
+    pub next_activity: Option<Next>,
 }
 
 /// One row of the history, with the name of who moved it.
@@ -211,7 +214,8 @@ async fn record(
     let (contact_name, contact_email) =
         contact.map(|contact| (contact.name, contact.email)).unzip();
     let contact_email = contact_email.flatten();
-    let detail = Detail { opportunity, contact_name, contact_email, owner_name };
+    let next_activity = None;
+    let detail = Detail { opportunity, contact_name, contact_email, owner_name, next_activity };
     idempotency::keep(&mut tx, by, CREATE, once.as_ref(), &detail).await?;
     tx.commit().await?;
     state.wake.wake();

@@ -10,6 +10,7 @@ use super::model::{Moved, Opportunity};
 use super::search::Indexed;
 use super::{Detail, HistoryRow};
 use crate::access::model::{Owned, Sight};
+use crate::activity;
 use crate::directory::model::Person;
 use crate::pipeline::model::Kind;
 
@@ -17,7 +18,7 @@ use crate::pipeline::model::Kind;
 pub(super) const COLUMNS: &str = "o.id, o.opportunity_name, o.customer_id, o.customer_name, o.contact_id, o.pipeline_id, o.stage_key, o.status, \
 o.amount, o.currency, o.closed_amount, o.probability, o.expected_close_date, o.actual_close_date, o.lost_reason, o.owner_id, o.team_id, \
 o.products, o.notes, o.source, o.external_id, o.tags, o.waiting_until, o.created_by, o.created_at, o.updated_at, o.stage_entered_at, \
-o.deleted_at, o.version, c.name, c.email, p.username";
+o.deleted_at, o.version, c.name, c.email, p.username, o.next_activity";
 
 /// Reads a row of [`COLUMNS`].
 pub(super) fn detail(row: &PgRow) -> sqlx::Result<Detail> {
@@ -59,6 +60,7 @@ pub(super) fn detail(row: &PgRow) -> sqlx::Result<Detail> {
         contact_name: row.try_get(29)?,
         contact_email: row.try_get(30)?,
         owner_name: row.try_get::<Option<String>, _>(31)?.unwrap_or_default(),
+        next_activity: activity::store::next(row, 32)?,
     })
 }
 
@@ -112,7 +114,7 @@ pub(super) async fn find_for_update(
          for update of o"
     );
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(tx).await?;
-    row.as_ref().map(|row| Ok((detail(row)?, row.try_get(32)?))).transpose()
+    row.as_ref().map(|row| Ok((detail(row)?, row.try_get(33)?))).transpose()
 }
 
 /// What a creation needs to know before its transaction begins, in one look.

@@ -1,6 +1,7 @@
-//! Opportunities with a real database: who may read and change what, and what follows a person to another team.
+//! Opportunities with a real database: who may read and change what, activities, and what follows a person to another team.
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod activities;
 mod authority;
 mod bulk;
 mod changes;
