@@ -3,6 +3,7 @@
 //! A stack costs a second or two, so each story has one and tells its chapters in turn; a chapter's name is what it promises.
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod activities;
 mod api;
 mod api_keys;
 mod audit;

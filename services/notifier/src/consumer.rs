@@ -1,4 +1,5 @@
-//! Which events it applies: people, teams, links to set a password and what happened to accounts from identity, won and lost from opportunities.
+//! Which events it applies: people, teams, links to set a password and what happened to accounts from identity, won, lost and mentioned from
+//! opportunities.
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::{
     },
     notification::{
         self,
+        mention::{self, Mention},
         model::{Closing, Outcome},
         notice::{self, Kind, Notice},
     },
@@ -68,8 +70,8 @@ pub fn apply_identity<'a>(
     })
 }
 
-/// Applies events of opportunities: whoever is to know of a closing is told, as people and teams are once all is known that identity has told. With a mail domain,
-/// by mail too.
+/// Applies events of opportunities: whoever is to know of a closing or was mentioned is told, as people and teams are once all is known that identity has told.
+/// With a mail domain, by mail too.
 pub fn apply_opportunities<'a>(
     tx: &'a mut PgConnection,
     events: &'a [Event],
@@ -80,12 +82,20 @@ pub fn apply_opportunities<'a>(
     Box::pin(async move {
         let mut is_known = false;
         for event in events {
-            let Some(closing) = closing(event)? else { continue };
+            let (closing, mention) = (closing(event)?, mentioned(event)?);
+            if closing.is_none() && mention.is_none() {
+                continue;
+            }
             if !is_known {
                 directory::catch_up(tx, PEOPLE, &identity).await?;
                 is_known = true;
             }
-            notification::announce(tx, &closing, mail_domain.as_deref(), now).await?;
+            if let Some(closing) = closing {
+                notification::announce(tx, &closing, mail_domain.as_deref(), now).await?;
+            }
+            if let Some(mention) = mention {
+                mention::announce(tx, &mention, mail_domain.as_deref(), now).await?;
+            }
         }
         Ok(())
     })
@@ -158,6 +168,26 @@ fn closing(event: &Event) -> Result<Option<Closing>, ApplyError> {
         owner_id: record.owner_id,
         team_id: record.team_id,
         closed_by: event.actor.as_ref().and_then(|actor| actor.user_id),
+    }))
+}
+
+/// Who is to be told that an activity mentions them, if an event tells of anybody.
+fn mentioned(event: &Event) -> Result<Option<Mention>, ApplyError> {
+    let Some(Record::Activity(record)) = &event.record else { return Ok(None) };
+    if !is_news(event) || record.newly_mentioned.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Mention {
+        event_id: event_id(event)?,
+        occurred_at: instant(event.occurred_at),
+        recorded_at: instant(event.recorded_at),
+        told: record.newly_mentioned.clone(),
+        mentions: record.mentions.clone(),
+        by: event.actor.as_ref().and_then(|actor| actor.user_id),
+        opportunity_id: record.opportunity_id,
+        opportunity_name: record.opportunity_name.clone(),
+        subject: record.subject.clone(),
+        description: record.description.clone(),
     }))
 }
 

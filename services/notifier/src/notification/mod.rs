@@ -1,5 +1,6 @@
 //! Notifications: making them of what happened, and reading one's own.
 
+pub mod mention;
 pub mod model;
 pub mod notice;
 pub mod store;

@@ -14,7 +14,7 @@ use crate::{
 pub struct Notification {
     /// Its id.
     pub id: i64,
-    /// `opportunity.won`, `opportunity.lost`, or what happened to the recipient's account: `account.password_changed`, ….
+    /// `opportunity.won`, `opportunity.lost`, `activity.mentioned`, or what happened to the recipient's account: `account.password_changed`, ….
     pub event: String,
     /// In one line.
     pub title: String,

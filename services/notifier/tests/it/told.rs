@@ -6,11 +6,11 @@ use auth::{
     Caller, Keys, Revocations, Role, Scope, Verifier,
     token::{Claims, Signer},
 };
-use events::{ChangeSource, Event, Record};
+use events::{ChangeSource, Event, Origin, Record};
 use notifier::{consumer, grpc::notification::Notifications};
 use process::Secret;
 use proto::{
-    events::v1::{ListChangesResponse, SessionRecord, TeamRecord, UserRecord},
+    events::v1::{ActivityRecord, ListChangesResponse, SessionRecord, TeamRecord, UserRecord},
     notifier::v1::{
         ListNotificationsRequest, ListNotificationsResponse,
         notification_service_client::NotificationServiceClient,
@@ -50,6 +50,37 @@ async fn nobody_is_told_of_what_they_did_themselves() {
     database.apply(&[lost_by(MEI, "價格")], noon()).await;
     assert_eq!(database.told().await[0], (AMY, "失敗：軟體授權採購".to_owned()));
     assert_eq!(database.told().await.len(), 2);
+}
+
+/// Mei mentioned Amy and Bob, of whom only those may be told.
+fn mentioned(newly_mentioned: &[i64], origin: Origin) -> Event {
+    let record = ActivityRecord {
+        opportunity_id: 9,
+        opportunity_name: "軟體授權採購".to_owned(),
+        subject: format!("@[{AMY}] @[{BOB}]"),
+        mentions: vec![AMY, BOB],
+        newly_mentioned: newly_mentioned.to_vec(),
+        ..ActivityRecord::default()
+    };
+    Event {
+        r#type: "activity.updated".to_owned(),
+        origin: origin.into(),
+        record: Some(Record::Activity(record)),
+        ..won_by(MEI)
+    }
+}
+
+#[tokio::test]
+async fn who_is_mentioned_is_told_once_and_only_who_is_said_to_be_told() {
+    let database = Database::with_people().await;
+    let event = mentioned(&[BOB, MEI], Origin::User);
+    database.apply(&[event.clone(), event.clone()], noon()).await;
+    database.apply(&[event], after(60)).await;
+    let quiet = [mentioned(&[], Origin::User), mentioned(&[AMY], Origin::Import)];
+    database.apply(&quiet, noon()).await;
+    let expected = [(BOB, "林美 mentioned you in 軟體授權採購".to_owned())];
+    assert_eq!(database.told().await, expected);
+    assert_eq!(database.deliveries().await.len(), 1);
 }
 
 /// Something that happened to Amy's account, as identity tells it.
