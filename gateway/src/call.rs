@@ -24,6 +24,8 @@ use proto::identity::v1::user_service_client::UserServiceClient;
 use proto::notifier::v1::notification_service_client::NotificationServiceClient;
 use proto::opportunities::v1::activity_service_client::ActivityServiceClient;
 use proto::opportunities::v1::bulk_service_client::BulkServiceClient;
+use proto::opportunities::v1::contact_service_client::ContactServiceClient;
+use proto::opportunities::v1::customer_service_client::CustomerServiceClient;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use proto::opportunities::v1::pipeline_service_client::PipelineServiceClient;
 use rpc::client::{self, Context};
@@ -199,6 +201,18 @@ impl Call {
     /// Pipelines and their stages.
     pub fn pipelines(&self) -> PipelineServiceClient<Channel> {
         PipelineServiceClient::new(self.guest.app.opportunities.clone())
+    }
+
+    /// Customers.
+    pub fn customers(&self) -> CustomerServiceClient<Channel> {
+        CustomerServiceClient::new(self.guest.app.opportunities.clone())
+            .max_decoding_message_size(PAGE_BYTES)
+    }
+
+    /// Contacts.
+    pub fn contacts(&self) -> ContactServiceClient<Channel> {
+        ContactServiceClient::new(self.guest.app.opportunities.clone())
+            .max_decoding_message_size(PAGE_BYTES)
     }
 
     /// Opportunities.

@@ -86,6 +86,23 @@ pub(crate) fn api() -> OpenApiRouter<App> {
             rest::activities::delete_activity
         ))
         .routes(routes!(rest::activities::restore_activity))
+        .routes(routes!(rest::customers::list_customers, rest::customers::create_customer))
+        .routes(routes!(
+            rest::customers::get_customer,
+            rest::customers::update_customer,
+            rest::customers::delete_customer
+        ))
+        .routes(routes!(rest::customers::restore_customer))
+        .routes(routes!(rest::customers::list_duplicate_customers))
+        .routes(routes!(rest::customers::merge_customers))
+        .routes(routes!(rest::customers::unmerge_customers))
+        .routes(routes!(rest::contacts::list_contacts, rest::contacts::create_contact))
+        .routes(routes!(
+            rest::contacts::get_contact,
+            rest::contacts::update_contact,
+            rest::contacts::delete_contact
+        ))
+        .routes(routes!(rest::contacts::erase_contact))
         // analytics
         .routes(routes!(rest::reports::get_pipeline_overview))
         .routes(routes!(rest::forecast::get_forecast))

@@ -11,6 +11,7 @@ mod book;
 mod commands;
 mod concurrency;
 mod currency;
+mod customers;
 mod documented;
 mod driver;
 mod hostile;

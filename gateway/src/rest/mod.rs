@@ -5,6 +5,8 @@ pub mod api_keys;
 pub mod audit;
 pub mod authorize;
 pub mod clients;
+pub mod contacts;
+pub mod customers;
 pub mod external;
 pub mod forecast;
 pub mod notifications;

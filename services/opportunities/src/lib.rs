@@ -1,13 +1,15 @@
 //! The opportunities service: the book of pipelines, customers, opportunities and their stage history.
 //!
-//! In reading order: [`pipeline`] (stages), [`customer`], [`opportunity`] (the rules, lists, history), [`activity`], [`access`] (who may read and change what),
+//! In reading order: [`pipeline`] (stages), [`customer`], [`contact`], [`opportunity`] (the rules, lists, history), [`activity`], [`access`] (who may read and change what),
 //! [`directory`] (what it knows of people and settings), [`grpc`] (the wire), [`consumer`] (identity's events), [`demo`] and [`seed`] (data to look at and to measure with).
 
 pub mod access;
 pub mod activity;
 pub mod config;
 pub mod consumer;
+pub mod contact;
 pub mod currency;
+mod cursor;
 pub mod customer;
 pub mod demo;
 pub mod directory;

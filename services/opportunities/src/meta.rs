@@ -1,11 +1,16 @@
 //! What the change log keeps of a request besides what it changed.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use events::{Actor, Change, Origin};
 use proto::events::v1::{FieldChange, event::Record};
 
 use crate::opportunity::event;
 use crate::opportunity::model::{Moved, Opportunity};
+
+/// An instant as the change log tells it among what changed.
+pub(crate) fn as_text(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
 
 /// Who, from where, when, by which request.
 #[derive(Clone, Debug)]

@@ -12,6 +12,8 @@ use proto::audit::v1::audit_service_server::AuditServiceServer;
 use proto::events::v1::change_service_server::ChangeServiceServer;
 use proto::opportunities::v1::activity_service_server::ActivityServiceServer;
 use proto::opportunities::v1::bulk_service_server::BulkServiceServer;
+use proto::opportunities::v1::contact_service_server::ContactServiceServer;
+use proto::opportunities::v1::customer_service_server::CustomerServiceServer;
 use proto::opportunities::v1::opportunity_service_server::OpportunityServiceServer;
 use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
 use rpc::{Tls, client};
@@ -21,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::grpc::{Activities, Audit, Bulk, Opportunities, PipelinesGrpc};
+use crate::grpc::{Activities, Audit, Bulk, Contacts, Customers, Opportunities, PipelinesGrpc};
 use crate::identity::Identity;
 use crate::state::Known;
-use crate::{MIGRATOR, State, consumer, opportunity, pipeline};
+use crate::{MIGRATOR, State, consumer, customer, opportunity, pipeline};
 
 /// How often a consumer asks the owner when no message comes.
 const POLL: Duration = Duration::from_secs(5);
@@ -120,6 +122,8 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
                 BulkServiceServer::new(Bulk(state.clone()))
                     .max_decoding_message_size(rpc::server::MAX_BULK_MESSAGE_BYTES),
             )
+            .add(CustomerServiceServer::new(Customers(state.clone())))
+            .add(ContactServiceServer::new(Contacts(state.clone())))
             .add(PipelineServiceServer::new(PipelinesGrpc(state.clone())))
             .add(AuditServiceServer::new(Audit(state)))
             .add(ChangeServiceServer::new(ChangeLog { pool: reads }));
@@ -162,8 +166,13 @@ async fn load(
     Ok(())
 }
 
-/// Has every opportunity found by its text, those from before there was a search, too.
+/// Has every opportunity and every customer found by what is kept for it, those from before that was kept, too.
 async fn make_searchable(pool: &PgPool) {
+    match customer::catch_up(pool).await {
+        Ok(0) => {}
+        Ok(filled) => info!(filled, "customers can be found by their text and their likes now"),
+        Err(error) => warn!(%error, "some customers are not found by their text"),
+    }
     match opportunity::search::catch_up(pool).await {
         Ok(0) => {}
         Ok(added) => info!(added, "opportunities can be found by their text now"),

@@ -21,6 +21,18 @@ pub fn name(
     (!value.is_empty() && fits(invalid, field, value, longest)).then(|| value.to_owned())
 }
 
+/// An e-mail address: something, an @, something, and no space.
+pub fn email(invalid: &mut Invalid, field: &str, value: Option<&str>) -> Option<String> {
+    let email = name(invalid, field, value, 320)?;
+    let parts = email.rsplit_once('@');
+    let sound = parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    if !sound || email.chars().any(|it| it.is_whitespace() || it.is_control()) {
+        invalid.add(field, "invalid_email", "is not an e-mail address");
+        return None;
+    }
+    Some(email)
+}
+
 /// A free text as it is; empty is missing. Too long, or with a NUL, is refused.
 pub fn free(
     invalid: &mut Invalid,

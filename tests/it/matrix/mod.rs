@@ -43,11 +43,21 @@ impl Cast {
         let another = world.add("another", Role::Manager, Some(south)).await;
         let viewer = world.add("viewer", Role::Viewer, Some(south)).await;
         let disabled = world.add("disabled", Role::Admin, Some(north)).await;
-        let sale = json!({"customer_name": "Customer", "opportunity_name": "Sale", "amount": 1});
-        let opportunity = owner.api.create(&sale).await["id"].as_i64().unwrap();
-        let path = format!("/opportunities/{opportunity}/activities");
+        let sale = json!({
+            "customer_name": "The owner's customer", "contact_name": "Chen", "opportunity_name": "Sale", "amount": 1,
+        });
+        let sale = owner.api.create(&sale).await;
+        let id = |field: &str| sale[field].as_i64().unwrap();
+        let path = format!("/opportunities/{}/activities", id("id"));
         let call = json!({"activity_type": "call", "subject": "Call"});
         let activity = owner.api.post(&path, &call).await.body["id"].as_i64().unwrap();
+        let record = Record {
+            opportunity: id("id"),
+            activity,
+            customer: id("customer_id"),
+            contact: id("contact_id"),
+            owner: owner.id,
+        };
         let path = format!("/users/{}", disabled.id);
         assert_eq!(world.admin.patch(&path, &json!({"is_active": false})).await.status, 200);
 
@@ -89,8 +99,7 @@ impl Cast {
             (Principal::ReadKey, sign(&claims(&caller(Scope::READ, Via::ApiKey)))),
             (Principal::WriteKey, sign(&claims(&caller(Scope::ALL, Via::ApiKey)))),
         ]);
-        let cast =
-            Self { world, tokens, record: Record { opportunity, activity, owner: owner.id } };
+        let cast = Self { world, tokens, record };
         cast.everybody_is_known().await;
         cast
     }
@@ -150,14 +159,13 @@ impl Cast {
 
     async fn request(&self, row: &Row, rest: &str, principal: Principal) -> Outcome {
         let (method, path) = rest.split_once(' ').unwrap();
-        let id = if path.starts_with("/activities/") {
-            self.record.activity
-        } else if row.policy.is_about_a_record() {
-            self.record.opportunity
-        } else if row.policy == Policy::Oneself {
-            self.record.owner
-        } else {
-            ABSENT
+        let id = match row.policy {
+            Policy::SeesCustomer | Policy::ChangesCustomer => self.record.customer,
+            Policy::SeesContact | Policy::ChangesContact => self.record.contact,
+            _ if path.starts_with("/activities/") => self.record.activity,
+            policy if policy.is_about_a_record() => self.record.opportunity,
+            Policy::Oneself => self.record.owner,
+            _ => ABSENT,
         };
         let path = path.replace("{id}", &id.to_string());
         let path = path.replace("{user_id}", &ABSENT.to_string());

@@ -68,6 +68,14 @@ pub(super) enum Policy {
     SeesRecord,
     /// That they may change the record.
     ChangesRecord,
+    /// That they see the record's customer, as who sees the record does.
+    SeesCustomer,
+    /// That they may change that customer, as who may change the record may.
+    ChangesCustomer,
+    /// That they see that customer's contact.
+    SeesContact,
+    /// That they may change that contact.
+    ChangesContact,
     /// That they see the record and are an administrator.
     AdminOfRecord,
     /// That they are one of our services.
@@ -90,7 +98,16 @@ pub(super) enum Outcome {
 impl Policy {
     /// Whether absent and hidden are to be told apart from getting through.
     pub(super) fn is_about_a_record(self) -> bool {
-        matches!(self, Self::SeesRecord | Self::ChangesRecord | Self::AdminOfRecord)
+        matches!(
+            self,
+            Self::SeesRecord
+                | Self::ChangesRecord
+                | Self::SeesCustomer
+                | Self::ChangesCustomer
+                | Self::SeesContact
+                | Self::ChangesContact
+                | Self::AdminOfRecord
+        )
     }
 
     pub(super) fn outcome(self, principal: Principal) -> Outcome {
@@ -114,10 +131,18 @@ impl Policy {
             Self::Admins => passes(is_admin),
             Self::Oneself => passes(matches!(principal, P::Owner | P::WriteKey | P::Admin)),
             Self::Services => Denied,
-            Self::SeesRecord if sees => Passes,
-            Self::ChangesRecord if sees => passes(!matches!(principal, P::SameTeam | P::ReadKey)),
+            Self::SeesRecord | Self::SeesCustomer | Self::SeesContact if sees => Passes,
+            Self::ChangesRecord | Self::ChangesCustomer | Self::ChangesContact if sees => {
+                passes(!matches!(principal, P::SameTeam | P::ReadKey))
+            }
             Self::AdminOfRecord if sees => passes(is_admin),
-            Self::SeesRecord | Self::ChangesRecord | Self::AdminOfRecord => Hidden,
+            Self::SeesRecord
+            | Self::ChangesRecord
+            | Self::SeesCustomer
+            | Self::ChangesCustomer
+            | Self::SeesContact
+            | Self::ChangesContact
+            | Self::AdminOfRecord => Hidden,
         }
     }
 }

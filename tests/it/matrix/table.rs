@@ -31,6 +31,10 @@ pub(super) struct Record {
     pub(super) opportunity: i64,
     /// What is to be done about it, which its owner made.
     pub(super) activity: i64,
+    /// Its customer.
+    pub(super) customer: i64,
+    /// The person there.
+    pub(super) contact: i64,
     /// The owner.
     pub(super) owner: i64,
 }
@@ -68,6 +72,7 @@ pub(super) fn table(record: Record) -> Vec<Row> {
     rows.extend(program_rows());
     rows.extend(book_rows(record));
     rows.extend(activity_rows(record));
+    rows.extend(customer_rows(record));
     rows.extend(derived_rows());
     rows
 }
@@ -325,6 +330,102 @@ fn activity_rows(Record { opportunity: opportunity_id, activity: id, .. }: Recor
             ChangesRecord,
         )
         .saying(&opportunities::RestoreActivityRequest { id }),
+    ]
+}
+
+fn customer_rows(Record { customer, contact, .. }: Record) -> Vec<Row> {
+    use Policy::{
+        Admins, ChangesContact, ChangesCustomer, Readers, SeesContact, SeesCustomer, Sellers,
+    };
+    let expected_version = Some(NEVER);
+    vec![
+        row("opportunities.v1.CustomerService/ListCustomers", "get /customers", Readers),
+        row("opportunities.v1.CustomerService/CreateCustomer", "post /customers", Sellers)
+            .with(json!({})),
+        row("opportunities.v1.CustomerService/GetCustomer", "get /customers/{id}", SeesCustomer)
+            .saying(&opportunities::GetCustomerRequest { id: customer }),
+        row(
+            "opportunities.v1.CustomerService/UpdateCustomer",
+            "patch /customers/{id}",
+            ChangesCustomer,
+        )
+        .saying(&opportunities::UpdateCustomerRequest {
+            id: customer,
+            expected_version,
+            ..Default::default()
+        })
+        .with(json!({"industry": "x"})),
+        row(
+            "opportunities.v1.CustomerService/DeleteCustomer",
+            "delete /customers/{id}",
+            ChangesCustomer,
+        )
+        .saying(&opportunities::DeleteCustomerRequest { id: customer, expected_version }),
+        row(
+            "opportunities.v1.CustomerService/RestoreCustomer",
+            "post /customers/{id}/restore",
+            ChangesCustomer,
+        )
+        .saying(&opportunities::RestoreCustomerRequest { id: customer }),
+        row(
+            "opportunities.v1.CustomerService/ListDuplicateCustomers",
+            "get /customers/duplicates",
+            Readers,
+        ),
+        row(
+            "opportunities.v1.CustomerService/MergeCustomers",
+            "post /customers/{id}/merge",
+            ChangesCustomer,
+        )
+        .saying(&opportunities::MergeCustomersRequest { id: customer, from_id: customer })
+        .with(json!({"from_id": customer})),
+        row(
+            "opportunities.v1.CustomerService/UnmergeCustomers",
+            "post /customers/{id}/unmerge",
+            ChangesCustomer,
+        )
+        .saying(&opportunities::UnmergeCustomersRequest { id: customer, from_id: customer })
+        .with(json!({"from_id": customer})),
+        row(
+            "opportunities.v1.ContactService/ListContacts",
+            "get /customers/{id}/contacts",
+            SeesCustomer,
+        )
+        .saying(&opportunities::ListContactsRequest {
+            customer_id: customer,
+            ..Default::default()
+        }),
+        row(
+            "opportunities.v1.ContactService/CreateContact",
+            "post /customers/{id}/contacts",
+            ChangesCustomer,
+        )
+        .saying(&opportunities::CreateContactRequest {
+            customer_id: customer,
+            ..Default::default()
+        })
+        .with(json!({})),
+        row("opportunities.v1.ContactService/GetContact", "get /contacts/{id}", SeesContact)
+            .saying(&opportunities::GetContactRequest { id: contact }),
+        row(
+            "opportunities.v1.ContactService/UpdateContact",
+            "patch /contacts/{id}",
+            ChangesContact,
+        )
+        .saying(&opportunities::UpdateContactRequest {
+            id: contact,
+            expected_version,
+            ..Default::default()
+        })
+        .with(json!({"title": "x"})),
+        row(
+            "opportunities.v1.ContactService/DeleteContact",
+            "delete /contacts/{id}",
+            ChangesContact,
+        )
+        .saying(&opportunities::DeleteContactRequest { id: contact, expected_version }),
+        row("opportunities.v1.ContactService/EraseContact", "post /contacts/{id}/erase", Admins)
+            .saying(&opportunities::EraseContactRequest { id: ABSENT }),
     ]
 }
 

@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use super::model::Due;
 use super::store::{self, Filter, Todo};
 use super::{Detail, Place};
+use crate::cursor::wrong_cursor;
 use crate::opportunity::BEGINNING;
-use crate::opportunity::list::wrong_cursor;
+
 use crate::opportunity::model::day;
 use crate::{State, access};
 

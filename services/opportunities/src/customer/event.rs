@@ -1,51 +1,85 @@
-//! What others learn of customers and contacts.
+//! What others learn of a customer.
 
 use chrono::{DateTime, Utc};
-use proto::events::v1::{ContactRecord, CustomerRecord, FieldChange, event::Record};
-use serde_json::json;
+use events::{Change, field_change};
+use proto::events::v1::{CustomerRecord, FieldChange, event::Record};
 
-use super::model::{Contact, Customer};
+use super::model::Customer;
+use crate::meta::{Meta, as_text};
 
-/// A customer's record.
-pub(super) fn customer(customer: &Customer) -> Record {
+/// What became of a customer, in words of the change log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Created,
+    Updated,
+    Deleted,
+    Restored,
+    /// It went into another.
+    Merged,
+    /// It came out of another again.
+    Unmerged,
+}
+
+/// The change from one state of a customer to the next.
+pub(crate) fn change(
+    what: What,
+    old: Option<&Customer>,
+    new: &Customer,
+    also: Vec<FieldChange>,
+    meta: &Meta,
+) -> Change {
+    let kind = match what {
+        What::Created => "customer.created",
+        What::Updated => "customer.updated",
+        What::Deleted => "customer.deleted",
+        What::Restored => "customer.restored",
+        What::Merged => "customer.merged",
+        What::Unmerged => "customer.unmerged",
+    };
+    let mut changes = changes(old, new);
+    changes.extend(also);
+    meta.change("customer", new.id, new.version, kind, new.updated_at, record(new), changes)
+}
+
+fn record(it: &Customer) -> Record {
     Record::Customer(CustomerRecord {
-        id: customer.id,
-        name: customer.name.clone(),
-        created_by: customer.created_by,
-        created_at: Some(customer.created_at.into()),
-        updated_at: Some(customer.created_at.into()),
-        version: 1,
-        ..CustomerRecord::default()
+        id: it.id,
+        name: it.name.clone(),
+        company: it.company.clone(),
+        industry: it.industry.clone(),
+        email: it.email.clone(),
+        phone: it.phone.clone(),
+        created_by: it.created_by,
+        created_at: Some(it.created_at.into()),
+        updated_at: Some(it.updated_at.into()),
+        deleted_at: it.deleted_at.map(Into::into),
+        version: it.version,
+        merged_into_id: it.merged_into_id,
     })
 }
 
-/// What a new customer has.
-pub(super) fn customer_changes(customer: &Customer) -> Vec<FieldChange> {
-    vec![new("name", &json!(customer.name))]
-}
-
-/// A contact's record.
-pub(super) fn contact(contact: &Contact, customer_id: i64, at: DateTime<Utc>) -> Record {
-    Record::Contact(ContactRecord {
-        id: contact.id,
-        customer_id,
-        name: contact.name.clone(),
-        email: contact.email.clone(),
-        created_at: Some(at.into()),
-        updated_at: Some(at.into()),
-        version: 1,
-        ..ContactRecord::default()
-    })
-}
-
-/// What a new contact has.
-pub(super) fn contact_changes(contact: &Contact, customer_id: i64) -> Vec<FieldChange> {
-    let mut changes =
-        vec![new("customer_id", &json!(customer_id)), new("name", &json!(contact.name))];
-    changes.extend(contact.email.iter().map(|email| new("email", &json!(email))));
-    changes
-}
-
-fn new(field: &str, value: &serde_json::Value) -> FieldChange {
-    FieldChange { field: field.to_owned(), old: "null".to_owned(), new: value.to_string() }
+fn changes(old: Option<&Customer>, new: &Customer) -> Vec<FieldChange> {
+    let text = |field, value: fn(&Customer) -> Option<&String>| {
+        field_change(field, old.and_then(value), value(new))
+    };
+    let instant = |field, value: fn(&Customer) -> Option<DateTime<Utc>>| {
+        field_change(
+            field,
+            old.and_then(value).map(as_text).as_ref(),
+            value(new).map(as_text).as_ref(),
+        )
+    };
+    let into = |it: &Customer| it.merged_into_id;
+    [
+        text("name", |it| Some(&it.name)),
+        text("company", |it| it.company.as_ref()),
+        text("industry", |it| it.industry.as_ref()),
+        text("email", |it| it.email.as_ref()),
+        text("phone", |it| it.phone.as_ref()),
+        field_change("merged_into_id", old.and_then(into).as_ref(), into(new).as_ref()),
+        instant("deleted_at", |it| it.deleted_at),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

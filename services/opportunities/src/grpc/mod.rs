@@ -4,6 +4,8 @@ mod activity;
 mod answer;
 mod audit;
 mod bulk;
+mod contact;
+mod customer;
 mod opportunity;
 mod pipeline;
 mod request;
@@ -11,6 +13,8 @@ mod request;
 pub use activity::Activities;
 pub use audit::Audit;
 pub use bulk::Bulk;
+pub use contact::{Contacts, redact};
+pub use customer::Customers;
 pub use opportunity::Opportunities;
 pub use pipeline::PipelinesGrpc;
 

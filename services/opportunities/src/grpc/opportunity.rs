@@ -11,6 +11,7 @@ use rpc::{Error, Invalid};
 use tonic::{Request, Response, Status};
 
 use super::{answer, caller_and_meta, request};
+use crate::cursor::wrong_cursor;
 use crate::opportunity::list::{self, Ask, Sort};
 use crate::opportunity::{self, Detail, MoveWish, past};
 use crate::{State, access};
@@ -168,7 +169,7 @@ impl OpportunityService for Opportunities {
         let after = message.cursor.as_deref().map(read_cursor).transpose()?;
         let instant = |micros| {
             let at = DateTime::from_timestamp_micros(micros);
-            at.filter(|at| *at >= opportunity::BEGINNING).ok_or_else(list::wrong_cursor)
+            at.filter(|at| *at >= opportunity::BEGINNING).ok_or_else(wrong_cursor)
         };
         let after = after.map(instant).transpose()?;
         let (rows, more) = opportunity::history(&self.0, &caller, message.id, after, limit).await?;
@@ -220,5 +221,5 @@ fn read_cursor(text: &str) -> Result<i64, Error> {
     bytes
         .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())
         .map(i64::from_be_bytes)
-        .ok_or_else(list::wrong_cursor)
+        .ok_or_else(wrong_cursor)
 }

@@ -8,6 +8,7 @@ use super::edit::{ContactEdit, Edit, EditWish, Found, revise};
 use super::model::{self, Moment, Opportunity};
 use super::{Detail, EXTERNAL_ID_TAKEN, denied, name_the_taker, not_found, store, team_of};
 use crate::access::{self, Rights};
+use crate::contact;
 use crate::customer;
 use crate::directory;
 use crate::meta::Meta;
@@ -153,7 +154,7 @@ impl Change {
                 match edit.contact.wish(so_far.as_deref()) {
                     None => Some(None),
                     Some(wish) => {
-                        let contact = customer::find_or_create_contact(
+                        let contact = contact::find_or_create(
                             &mut tx,
                             customer_id,
                             &wish,
@@ -251,10 +252,16 @@ pub async fn restore(
         permit(&rights, &seen, None)?;
         // People come first. Nobody hands over what is deleted.
         let team_id = team_of(&mut tx, seen.owner_id).await?;
+        let customer = customer::hold(&mut tx, seen.customer_id).await?;
         let mut detail = store::lock_any(&mut tx, id).await?.ok_or_else(|| not_found(id))?;
         let before = detail.opportunity;
         if before.deleted_at.is_some() {
             permit(&rights, &before, None)?;
+            if customer.is_none() {
+                let message = "its customer is deleted: restore that first";
+                let error = Error::conflict("CUSTOMER_DELETED", message);
+                return Err(error.about("customer_id", before.customer_id));
+            }
             let after = model::restore(&before, team_id, at);
             let change = meta.moved(Some(&before), &after, None);
             store::update(&mut tx, &before, &after, None, &events::encode(&change)).await?;

@@ -5,7 +5,7 @@ use money::Money;
 use rpc::Invalid;
 
 use super::model::Step;
-use crate::customer::model::ContactWish;
+use crate::contact::model::ContactWish;
 use crate::pipeline::model::{Pipelines, Stage};
 use crate::{currency, text};
 
@@ -121,7 +121,7 @@ impl<'a> Draft<'a> {
         }
         let customer = customer(it, wish);
         let contact_name = text::name(it, "contact_name", wish.contact_name.as_deref(), 255);
-        let contact_email = email(it, "contact_email", wish.contact_email.as_deref());
+        let contact_email = text::email(it, "contact_email", wish.contact_email.as_deref());
         let pipeline = pipelines.get(wish.pipeline_id);
         if pipeline.is_none() {
             it.add("pipeline_id", "unknown_pipeline", "there is no such pipeline");
@@ -199,16 +199,4 @@ pub(crate) fn amount(invalid: &mut Invalid, field: &str, amount: Option<Money>) 
     if amount.is_some_and(|amount| amount < Money::ZERO || amount > Money::MAX_AMOUNT) {
         invalid.add(field, "out_of_range", "is not between 0 and 9999999999999.99");
     }
-}
-
-/// An e-mail address: something, an @, something, and no space.
-pub(crate) fn email(invalid: &mut Invalid, field: &str, value: Option<&str>) -> Option<String> {
-    let email = text::name(invalid, field, value, 320)?;
-    let parts = email.rsplit_once('@');
-    let sound = parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
-    if !sound || email.chars().any(|it| it.is_whitespace() || it.is_control()) {
-        invalid.add(field, "invalid_email", "is not an e-mail address");
-        return None;
-    }
-    Some(email)
 }

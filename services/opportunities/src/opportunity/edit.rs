@@ -6,7 +6,7 @@ use rpc::{Invalid, mask::Wish};
 
 use super::draft::{self, CustomerWish};
 use super::model::{self, Moment, Moved, Opportunity, Step};
-use crate::customer::model::ContactWish;
+use crate::contact::model::ContactWish;
 use crate::pipeline::model::{Kind, Pipelines, Stage};
 use crate::{currency, text};
 
@@ -210,7 +210,7 @@ fn contact(invalid: &mut Invalid, name: Wish<String>, email: Wish<String>) -> Co
         return ContactEdit::Keep;
     }
     let name = name.map(|name| text::name(invalid, "contact_name", name.as_deref(), 255));
-    let email = email.map(|email| draft::email(invalid, "contact_email", email.as_deref()));
+    let email = email.map(|email| text::email(invalid, "contact_email", email.as_deref()));
     match (name, email) {
         (Some(None), None | Some(None)) | (None, Some(None)) => ContactEdit::Clear,
         (name, email) => ContactEdit::Of { name: name.flatten(), email: email.flatten() },

@@ -1,15 +1,39 @@
 //! What others learn of an opportunity: its public record, what changed in it, and the name of what happened.
 
-use chrono::SecondsFormat;
+use events::Event;
+use prost::Message as _;
 use proto::events::v1::{FieldChange, OpportunityRecord, StageMove, event::Record};
 use serde::Serialize;
 
 use super::model::{Moved, Opportunity};
+use crate::meta::as_text;
 use crate::pipeline::model::Kind;
 
 /// The record as others may know it.
 pub(crate) fn record(opportunity: &Opportunity) -> Record {
-    Record::Opportunity(OpportunityRecord {
+    Record::Opportunity(opportunity_record(opportunity))
+}
+
+/// Whether an opportunity is as an event told of it, whatever happened in between, but for what is copied from others: its customer's name and its owner's team.
+pub(crate) fn is_as_told(opportunity: &Opportunity, payload: &[u8]) -> bool {
+    match Event::decode(payload).map(|event| event.record) {
+        Ok(Some(Record::Opportunity(told))) => {
+            let now = opportunity_record(opportunity);
+            let told = OpportunityRecord {
+                customer_name: now.customer_name.clone(),
+                team_id: now.team_id,
+                version: now.version,
+                updated_at: now.updated_at,
+                ..told
+            };
+            told == now
+        }
+        _ => false,
+    }
+}
+
+fn opportunity_record(opportunity: &Opportunity) -> OpportunityRecord {
+    OpportunityRecord {
         id: opportunity.id,
         opportunity_name: opportunity.opportunity_name.clone(),
         customer_id: opportunity.customer_id,
@@ -38,7 +62,7 @@ pub(crate) fn record(opportunity: &Opportunity) -> Record {
         deleted_at: opportunity.deleted_at.map(Into::into),
         version: opportunity.version,
         notes: opportunity.notes.clone(),
-    })
+    }
 }
 
 /// The history row as others may know it.
@@ -119,10 +143,7 @@ fn fields(it: &Opportunity) -> [(&'static str, String); 22] {
         ("external_id", json(&it.external_id)),
         ("tags", json(&Some(&it.tags).filter(|names| !names.is_empty()))),
         ("waiting_until", json(&it.waiting_until.map(|it| it.to_string()))),
-        (
-            "deleted_at",
-            json(&it.deleted_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true))),
-        ),
+        ("deleted_at", json(&it.deleted_at.map(as_text))),
     ]
 }
 

@@ -1,18 +1,16 @@
 //! Lists of opportunities: what may be asked, and the pages by key that answer it.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use money::Money;
 use rpc::{Error, Invalid, Span, start_of};
-use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use super::Detail;
 use super::search::{self, Query};
 use super::store::{COLUMNS, detail};
 use crate::access::model::Sight;
+use crate::cursor::{Cursor, wrong_key};
 use crate::pipeline::model::{Kind, Pipelines, Stage};
 
 /// What a list may be narrowed to. All that is given must hold.
@@ -148,17 +146,6 @@ pub fn limit(invalid: &mut Invalid, limit: Option<i32>) -> usize {
     usize::try_from(limit).unwrap_or(50)
 }
 
-/// Where a page ended.
-#[derive(Serialize, Deserialize)]
-struct Cursor {
-    /// Hash of the filters and the order, so that a cursor continues only its own listing.
-    l: u64,
-    /// The last row's sort key as text; none in the range of those without one.
-    k: Option<String>,
-    /// Its id; 0 where the range of those without a key begins.
-    i: i64,
-}
-
 /// A page of a list.
 pub struct Page {
     /// The rows.
@@ -186,9 +173,9 @@ pub struct Ask<'a> {
 /// A page of the rows in sight.
 pub(super) async fn page(pool: &PgPool, sight: &Sight, ask: &Ask<'_>) -> Result<Page, Error> {
     let listing = listing(ask);
-    let cursor = ask.cursor.map(|text| parse(text, listing)).transpose()?;
+    let cursor = ask.cursor.map(|text| Cursor::parse(text, &listing)).transpose()?;
     // Those with a key come first in both orders; those without are a range of their own.
-    let in_keys = cursor.as_ref().is_none_or(|cursor| cursor.k.is_some());
+    let in_keys = cursor.as_ref().is_none_or(|cursor| cursor.key().is_some());
     let wanted = ask.limit + 1;
     let mut rows: Vec<(Detail, Option<String>)> = Vec::with_capacity(wanted);
     if in_keys {
@@ -202,7 +189,7 @@ pub(super) async fn page(pool: &PgPool, sight: &Sight, ask: &Ask<'_>) -> Result<
     let next_cursor = (rows.len() > ask.limit).then(|| {
         rows.truncate(ask.limit);
         let (last, key) = &rows[ask.limit - 1];
-        write(&Cursor { l: listing, k: key.clone(), i: last.opportunity.id })
+        Cursor::new(&listing, key.clone(), last.opportunity.id).write()
     });
     let total = if ask.include_total { Some(count(pool, sight, ask.filter).await?) } else { None };
     Ok(Page { items: rows.into_iter().map(|(row, _)| row).collect(), next_cursor, total })
@@ -235,9 +222,9 @@ async fn range(
     if let Some(after) = after {
         if keyed {
             sql.push(format!(" and ({column}, o.id) {beyond} ("));
-            sql.push_bind(after.k.clone()).push(format!("::{cast}, ")).push_bind(after.i).push(")");
+            sql.push_bind(after.key()).push(format!("::{cast}, ")).push_bind(after.id()).push(")");
         } else {
-            sql.push(format!(" and o.id {beyond} ")).push_bind(after.i);
+            sql.push(format!(" and o.id {beyond} ")).push_bind(after.id());
         }
     }
     // A literal: as a bind parameter PostgreSQL would plan anew at every call.
@@ -360,44 +347,10 @@ fn contains(sql: &mut QueryBuilder<Postgres>, column: &str, value: Option<String
     }
 }
 
-/// A number that stays the same for the same filters and order, in every replica and version of the product.
-fn listing(ask: &Ask<'_>) -> u64 {
-    use sha2::{Digest, Sha256};
+/// Its filters and its order in words, which stay the same in every replica and version of the product.
+fn listing(ask: &Ask<'_>) -> String {
     // The same tomorrow, too.
     let undated = |it: &Staleness| Staleness { today: NaiveDate::MIN, limits: Vec::new(), ..*it };
     let filter = Filter { stale: ask.filter.stale.as_ref().map(undated), ..ask.filter.clone() };
-    let what = format!("{filter:?} {} {}", ask.sort.key.name, ask.sort.descending);
-    let digest = Sha256::digest(what.as_bytes());
-    digest.iter().take(6).fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-fn write(cursor: &Cursor) -> String {
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor).unwrap_or_default())
-}
-
-fn parse(text: &str, listing: u64) -> Result<Cursor, Error> {
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Cursor>(&bytes).ok())
-        .filter(|cursor| cursor.l == listing)
-        .ok_or_else(wrong_cursor)
-}
-
-/// A key that PostgreSQL cannot read came from a cursor that was tampered with.
-fn wrong_key(error: sqlx::Error, after: Option<&Cursor>) -> Error {
-    let is_data = |error: &sqlx::Error| {
-        error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .is_some_and(|code| code.starts_with("22"))
-    };
-    if after.is_some() && is_data(&error) { wrong_cursor() } else { error.into() }
-}
-
-pub(crate) fn wrong_cursor() -> Error {
-    Error::Malformed {
-        reason: "CURSOR_INVALID".into(),
-        message: "the cursor is not from this listing".to_owned(),
-    }
+    format!("{filter:?} {} {}", ask.sort.key.name, ask.sort.descending)
 }

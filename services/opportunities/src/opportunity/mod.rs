@@ -1,6 +1,7 @@
 //! Opportunities: making them, changing them, moving them through their stages, listing them, and the history of it all.
 
 mod advance;
+pub(crate) mod along;
 pub mod bulk;
 mod change;
 pub mod draft;
@@ -21,7 +22,8 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::access::model::{Owned, Sight};
 use crate::activity::model::Next;
-use crate::customer::{self, model::ContactWish};
+use crate::contact::{self, model::ContactWish};
+use crate::customer;
 use crate::directory::model::Person;
 use crate::meta::Meta;
 use crate::text::fold;
@@ -120,9 +122,7 @@ pub async fn create(
         store::prepare(&state.reads, owner_id, customer_id, folded.as_deref(), &sight, by).await?;
     let owner = owner_of(state, caller, owner_id, found.owner, &meta).await?;
     if customer_id.is_some() && found.customer.is_none() {
-        return Err(Invalid::default()
-            .field("customer_id", "unknown_customer", "there is no such customer")
-            .into());
+        return Err(unknown_customer().into());
     }
     if draft.amount.is_some() && !settings.currency_fixed {
         settings = state.settings_for_amounts().await?;
@@ -140,18 +140,16 @@ pub async fn create(
     let moved =
         model::begin(&mut opportunity, draft.stage, &draft.step(), found.history_id, &moment)?;
 
-    let new_customer = match draft.customer {
-        CustomerWish::Name(name) if found.customer.is_none() => Some(name),
-        _ => None,
+    let customer_name = match draft.customer {
+        CustomerWish::Name(name) => Some(name),
+        CustomerWish::Id(_) => None,
     };
-    if let Some((id, name)) = found.customer {
-        (opportunity.customer_id, opportunity.customer_name) = (id, name);
-    }
     let external_id = opportunity.external_id.clone();
     let creation = Creation {
         opportunity,
         moved,
-        new_customer,
+        customer_id: found.customer.map(|(id, _)| id),
+        customer_name,
         contact: draft.contact,
         owner_name: owner.username,
         sight: sight.clone(),
@@ -166,12 +164,18 @@ pub async fn create(
     }
 }
 
+fn unknown_customer() -> Invalid {
+    Invalid::default().field("customer_id", "unknown_customer", "there is no such customer")
+}
+
 /// A creation that follows the rules, ready to be written.
 struct Creation {
     opportunity: Opportunity,
     moved: model::Moved,
-    /// The name of a customer that was not found.
-    new_customer: Option<String>,
+    /// The customer that was found.
+    customer_id: Option<i64>,
+    /// How it was called, if it was.
+    customer_name: Option<String>,
     contact: Option<ContactWish>,
     owner_name: String,
     sight: Sight,
@@ -185,24 +189,22 @@ async fn record(
     once: Option<Once<Detail>>,
     meta: Meta,
 ) -> Result<Outcome<Detail>, Error> {
-    let Creation { mut opportunity, moved, new_customer, contact, owner_name, sight, by } =
-        creation;
+    let Creation { mut opportunity, moved, contact, owner_name, sight, by, .. } = creation;
+    let (customer_id, customer_name) = (creation.customer_id, creation.customer_name.as_deref());
     let mut tx = state.writes.begin().await?;
     let (at, mut changes) = (meta.recorded_at, Vec::new());
     if let Some(response) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), at).await? {
         return Ok(Outcome::Replay(response));
     }
-    if let Some(name) = new_customer {
-        let customer =
-            customer::find_or_create(&mut tx, &name, &sight, by, at, &meta, &mut changes).await?;
-        (opportunity.customer_id, opportunity.customer_name) = (customer.id, customer.name);
-    }
+    let customer =
+        customer::settle(&mut tx, customer_id, customer_name, &sight, by, &meta, &mut changes);
+    let customer = customer.await?.ok_or_else(unknown_customer)?;
+    (opportunity.customer_id, opportunity.customer_name) = (customer.id, customer.name);
     let contact = match contact {
         None => None,
         Some(wish) => {
             let id = opportunity.customer_id;
-            let contact =
-                customer::find_or_create_contact(&mut tx, id, &wish, at, &meta, &mut changes);
+            let contact = contact::find_or_create(&mut tx, id, &wish, at, &meta, &mut changes);
             Some(contact.await?)
         }
     };

@@ -95,6 +95,11 @@ impl Opportunity {
             && self.waiting_until.is_none_or(|until| until <= today)
     }
 
+    /// It as the change that follows `before`.
+    pub(super) fn after(self, before: &Self, at: DateTime<Utc>) -> Self {
+        Self { version: before.version + 1, updated_at: at.max(before.updated_at), ..self }
+    }
+
     /// Its amount in the organisation's currency, as it is kept of a closed one. In another currency it has no value there without a rate.
     pub(super) fn frozen_amount(&self, currency: &str) -> Option<Money> {
         self.amount.filter(|_| self.currency == currency)

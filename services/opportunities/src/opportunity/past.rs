@@ -8,6 +8,7 @@ use super::draft::{CustomerWish, Draft, Wish};
 use super::model::{self, Moment, Moved, Opportunity, Outcome, Step};
 use super::{blank, store, team_of};
 use crate::access::model::Sight;
+use crate::contact;
 use crate::customer;
 use crate::directory::model::{Person, Settings};
 use crate::meta::Meta;
@@ -233,25 +234,27 @@ async fn one(state: State, by: i64, past: Past, meta: Meta) -> Result<(i64, bool
     let mut beginning = blank(&draft, id, &owner, owner.user_id);
     beginning.created_at = at;
     let mut changes = Vec::new();
-    (beginning.customer_id, beginning.customer_name) = match (&draft.customer, found.customer) {
-        (CustomerWish::Id(_), None) => {
-            let field = "opportunity.customer_id";
-            return Err(Invalid::default()
-                .field(field, "unknown_customer", "there is no such customer")
-                .into());
-        }
-        (CustomerWish::Id(_), Some(customer)) => customer,
-        (CustomerWish::Name(name), _) => {
+    let customer = match &draft.customer {
+        CustomerWish::Id(_) => match found.customer {
+            Some((id, _)) => customer::hold(&mut tx, id).await?,
+            None => None,
+        },
+        CustomerWish::Name(name) => {
             let all = Sight::All;
             let customer =
-                customer::find_or_create(&mut tx, name, &all, by, at, &meta, &mut changes).await?;
-            (customer.id, customer.name)
+                customer::find_or_create(&mut tx, name, &all, by, at, &meta, &mut changes);
+            Some(customer.await?)
         }
     };
+    let unknown = || {
+        let field = "opportunity.customer_id";
+        Invalid::default().field(field, "unknown_customer", "there is no such customer")
+    };
+    let customer = customer.ok_or_else(unknown)?;
+    (beginning.customer_id, beginning.customer_name) = (customer.id, customer.name);
     if let Some(wish) = &draft.contact {
         let customer_id = beginning.customer_id;
-        let contact =
-            customer::find_or_create_contact(&mut tx, customer_id, wish, at, &meta, &mut changes);
+        let contact = contact::find_or_create(&mut tx, customer_id, wish, at, &meta, &mut changes);
         beginning.contact_id = Some(contact.await?.id);
     }
     // As in every creation, after the customer and before the opportunity.

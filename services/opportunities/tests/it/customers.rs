@@ -1,14 +1,17 @@
-//! Whose customers one finds: the rule and the statements agree.
+//! Whose customers one finds, sees and changes: the rule and the statements agree.
 
 use auth::Role;
 use opportunities::access::model::{Action, Owned, Sight};
+use opportunities::customer;
+use opportunities::customer::list::{self, Ask, Filter, Sort};
+use opportunities::customer::model::{Edit, Ties};
 use opportunities::directory::model::Visibility;
 use opportunities::opportunity::draft::Wish;
 use rand::Rng as _;
-use rpc::Error;
+use rpc::{Error, Invalid};
 
 use crate::company::{Company, signed_in};
-use crate::support::{World, wish};
+use crate::support::{World, meta, wish};
 
 /// A customer as the test knows it.
 struct Customer {
@@ -117,4 +120,75 @@ async fn a_customer_is_found_by_who_made_it_or_sees_one_of_its_opportunities() {
         }
     }
     assert!(found > 10 && made > 3 && refused > 3, "{found} {made} {refused}");
+}
+
+#[tokio::test]
+async fn who_may_see_and_change_a_customer_is_what_the_rule_says() {
+    let (mut hidden, mut only_seen, mut changed) = (0, 0, 0);
+    for seed in 0..3 {
+        let mut company = Company::found(seed);
+        let world = World::create("everyone").await;
+        world.tell(&company.told()).await;
+        let customers = customers(&world, &mut company).await;
+        let people = company.people.clone();
+        let with_team = |id: i64| Owned {
+            owner_id: id,
+            team_id: people.iter().find(|it| it.id == id).and_then(|it| it.team_id),
+        };
+        for (version, (name, visibility)) in (2..).zip([
+            ("everyone", Visibility::Everyone),
+            ("team", Visibility::Team),
+            ("owner", Visibility::Owner),
+        ]) {
+            world.set_visibility(name, version).await;
+            for who in &people {
+                let (standing, me) = (company.standing(who), signed_in(who));
+                let [read, write] = [Action::Read, Action::Write]
+                    .map(|action| Sight::of(&standing, visibility, action));
+                let mut seen = std::collections::BTreeSet::new();
+                for it in &customers {
+                    let told = format!("seed {seed}, {name}, {who:?}: {}", it.id);
+                    let ties = Ties {
+                        maker: with_team(it.created_by),
+                        opportunities: it.opportunities.clone(),
+                        owners: it.opportunities.iter().map(|it| with_team(it.owner_id)).collect(),
+                    };
+                    let found = customer::get(&world.state, &me, it.id).await;
+                    let stale = Some(999);
+                    let (state, meta) = (&world.state, meta(who.id));
+                    let edit = Edit::default();
+                    let tried = customer::update(state, &me, it.id, stale, edit, meta).await;
+                    match (ties.are_seen(who.id, &read), ties.are_changeable(&write)) {
+                        (false, _) => {
+                            hidden += 1;
+                            assert!(matches!(found, Err(Error::NotFound { .. })), "{told}");
+                            assert!(matches!(tried, Err(Error::NotFound { .. })), "{told}");
+                        }
+                        (true, may_change) => {
+                            seen.insert(it.id);
+                            assert_eq!(found.unwrap().id, it.id, "{told}");
+                            let reason = tried.unwrap_err().reason().to_owned();
+                            if may_change {
+                                changed += 1;
+                                assert_eq!(reason, "STALE", "{told}");
+                            } else {
+                                only_seen += 1;
+                                assert_eq!(reason, "NOT_YOURS", "{told}");
+                            }
+                        }
+                    }
+                }
+                let sort = Sort::parse(&mut Invalid::default(), Some("name"), None);
+                let filter = Filter::default();
+                let ask = Ask { filter: &filter, sort, limit: 200, cursor: None };
+                let (listed, _) = list::page(&world.state, &me, &ask).await.unwrap();
+                let listed = listed.into_iter().map(|it| it.id).collect();
+                assert_eq!(seen, listed, "seed {seed}, {name}, {who:?}");
+            }
+        }
+    }
+    assert!(
+        [hidden, only_seen, changed].iter().all(|count| *count > 50),
+        "{hidden} {only_seen} {changed}"
+    );
 }

@@ -10,6 +10,9 @@ use chrono::{DateTime, Utc};
 use events::{Actor, Event, Origin, Record, Wake};
 use idempotency::Outcome;
 use local::scratch::Database;
+use opportunities::customer;
+use opportunities::customer::merge::{self, Merged, Unmerged};
+use opportunities::customer::model::{Customer, Draft, Edit};
 use opportunities::identity::Identity;
 use opportunities::meta::Meta;
 use opportunities::opportunity::draft::Wish;
@@ -136,6 +139,55 @@ impl World {
         match opportunity::restore(&self.state, caller, id, None, meta).await? {
             Outcome::New(detail) => Ok(detail),
             Outcome::Replay(_) => panic!("there was no key"),
+        }
+    }
+
+    /// A customer of that name, made by the administrator.
+    pub(crate) async fn customer(&self, draft: Draft) -> Customer {
+        let admin = caller(ADMIN, Role::Admin, None);
+        match customer::create(&self.state, &admin, draft, None, meta(ADMIN)).await.unwrap() {
+            Outcome::New(customer) => customer,
+            Outcome::Replay(_) => panic!("there was no key"),
+        }
+    }
+
+    /// The administrator calls a customer something else.
+    pub(crate) async fn rename(&self, id: i64, name: &str) -> Result<Customer, Error> {
+        let admin = caller(ADMIN, Role::Admin, None);
+        let edit = Edit { name: Some(Some(name.to_owned())), ..Edit::default() };
+        customer::update(&self.state, &admin, id, None, edit, meta(ADMIN)).await
+    }
+
+    /// The administrator merges a customer into another.
+    pub(crate) async fn merge(&self, id: i64, from_id: i64) -> Result<Merged, Error> {
+        let admin = caller(ADMIN, Role::Admin, None);
+        let merged = merge::merge(&self.state, &admin, id, from_id, None, meta(ADMIN)).await?;
+        match merged {
+            Outcome::New(merged) => Ok(merged),
+            Outcome::Replay(_) => panic!("there was no key"),
+        }
+    }
+
+    /// The administrator undoes that.
+    pub(crate) async fn unmerge(&self, id: i64, from_id: i64) -> Result<Unmerged, Error> {
+        let admin = caller(ADMIN, Role::Admin, None);
+        match merge::unmerge(&self.state, &admin, id, from_id, None, meta(ADMIN)).await? {
+            Outcome::New(unmerged) => Ok(unmerged),
+            Outcome::Replay(_) => panic!("there was no key"),
+        }
+    }
+
+    /// Every record of a kind has every one of its versions in the change log.
+    pub(crate) async fn everything_is_told(&self) {
+        for table in ["customers", "contacts", "opportunities"] {
+            let aggregate = table.trim_end_matches('s').replace("opportunitie", "opportunity");
+            let sql = format!(
+                "select count(*) from {table} t
+                 where version <> (select count(*) from change where aggregate = '{aggregate}' and aggregate_id = t.id)"
+            );
+            let sql = sqlx::AssertSqlSafe(sql);
+            let untold: i64 = sqlx::query_scalar(sql).fetch_one(&self.state.reads).await.unwrap();
+            assert_eq!(untold, 0, "{table}");
         }
     }
 

@@ -25,7 +25,12 @@ pub struct Indexed {
 impl Indexed {
     /// Of an opportunity with these texts.
     pub fn new(opportunity_name: &str, customer_name: &str, notes: Option<&str>) -> Self {
-        let lines = [opportunity_name, customer_name, notes.unwrap_or_default()].map(fold);
+        Self::of_lines(&[opportunity_name, customer_name, notes.unwrap_or_default()])
+    }
+
+    /// Of something with these texts.
+    pub(crate) fn of_lines(texts: &[&str]) -> Self {
+        let lines: Vec<_> = texts.iter().map(|text| fold(text)).collect();
         let mut grams = BTreeSet::new();
         for line in &lines {
             grams.extend(pieces(line, 1));
