@@ -58,8 +58,15 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::teams::add_team_member, rest::teams::remove_team_member))
         .routes(routes!(rest::settings::get_settings, rest::settings::update_settings))
         // opportunities
-        .routes(routes!(rest::pipelines::list_pipelines))
-        .routes(routes!(rest::pipelines::list_stages))
+        .routes(routes!(rest::pipelines::list_pipelines, rest::pipelines::create_pipeline))
+        .routes(routes!(
+            rest::pipelines::get_pipeline,
+            rest::pipelines::update_pipeline,
+            rest::pipelines::delete_pipeline
+        ))
+        .routes(routes!(rest::stages::list_stages, rest::stages::create_stage))
+        .routes(routes!(rest::stages::reorder_stages))
+        .routes(routes!(rest::stages::update_stage, rest::stages::delete_stage))
         .routes(routes!(
             rest::opportunities::list_opportunities,
             rest::opportunities::create_opportunity

@@ -30,6 +30,7 @@ mod second_factor;
 #[expect(dead_code, reason = "not all of it is needed here")]
 #[path = "../../services/notifier/tests/it/smtp.rs"]
 mod smtp;
+mod stages;
 mod tls;
 mod traces;
 mod world;

@@ -62,6 +62,15 @@ pub struct Unkept<R>(pub R);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoContent;
 
+/// 204 where it is done; 202 with what is left of it where that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done<T> {
+    /// It is done.
+    Now,
+    /// It goes on by itself.
+    Later(T),
+}
+
 /// What a service has to put into its answer. That it did not is a fault of ours.
 pub fn present<T>(part: Option<T>) -> Answer<T> {
     part.ok_or_else(|| {
@@ -135,6 +144,32 @@ impl IntoResponse for Accepted {
 impl IntoResponse for NoContent {
     fn into_response(self) -> Response {
         StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+impl<T: Serialize> IntoResponse for Done<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Now => NoContent.into_response(),
+            Self::Later(left) => {
+                let mut response = Json(left).into_response();
+                if response.status().is_success() {
+                    *response.status_mut() = StatusCode::ACCEPTED;
+                }
+                response
+            }
+        }
+    }
+}
+
+impl<T: ToSchema> IntoResponses for Done<T> {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let later = described::<T>("It goes on by itself: what is left. To ask again waits again.");
+        ResponsesBuilder::new()
+            .response("202", later.build())
+            .response("204", ResponseBuilder::new().description("It is done."))
+            .build()
+            .into()
     }
 }
 

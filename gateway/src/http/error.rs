@@ -78,10 +78,15 @@ impl From<rpc::FieldError> for FieldError {
     }
 }
 
-/// Ids and versions travel as text; in JSON they are numbers.
+/// Ids and versions travel as text; in JSON they are numbers, several of them a list.
 fn facts(details: BTreeMap<String, String>) -> BTreeMap<String, Value> {
-    let number = |text: String| text.parse::<i64>().map_or_else(|_| text.into(), Value::from);
-    details.into_iter().map(|(name, text)| (name, number(text))).collect()
+    let value = |text: String| {
+        let several = serde_json::from_str::<Vec<i64>>(&text).map(Value::from);
+        several
+            .or_else(|_| text.parse::<i64>().map(Value::from))
+            .unwrap_or_else(|_| Value::from(text))
+    };
+    details.into_iter().map(|(name, text)| (name, value(text))).collect()
 }
 
 #[cfg(test)]
@@ -182,9 +187,11 @@ mod tests {
     fn a_conflict_names_what_is_in_the_way() {
         let error = Error::conflict("EXTERNAL_ID_TAKEN", "no")
             .about("opportunity_id", 5)
+            .about("ids", "[7,9]")
             .about("name", "A");
         let problem = Problem::from(error);
-        assert_eq!(json!(problem.about), json!({"opportunity_id": 5, "name": "A"}));
+        let expected = json!({"opportunity_id": 5, "ids": [7, 9], "name": "A"});
+        assert_eq!(json!(problem.about), expected);
         let stale = Problem::from(Error::Stale { current: Some(4) });
         assert_eq!(json!(stale.about), json!({"current_version": 4}));
     }

@@ -17,7 +17,9 @@ mod problem;
 mod query;
 
 pub use address::{TrustedProxies, client_address};
-pub use answer::{Accepted, Answer, Created, Made, NoContent, Put, Resource, Unkept, present};
+pub use answer::{
+    Accepted, Answer, Created, Done, Made, NoContent, Put, Resource, Unkept, present,
+};
 pub(crate) use body::read_form;
 pub use body::{BODY_LIMIT_BYTES, BulkJson, Json, Patch};
 pub use browser::{confine_documentation, tell_browsers};

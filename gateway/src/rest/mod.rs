@@ -17,6 +17,7 @@ pub mod reports;
 pub mod second_factors;
 pub mod sessions;
 pub mod settings;
+pub mod stages;
 pub mod teams;
 pub mod token;
 pub mod users;

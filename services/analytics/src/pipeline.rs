@@ -54,12 +54,27 @@ impl Pipelines {
     }
 }
 
+/// The keys of stages in order, and whether each is deleted: those that there are, and those that there were, each after the one that it came after last. What reached a deleted
+/// stage went as far as that, whatever becomes of the stage.
+pub(crate) fn with_deleted(before: &[String], now: &[String]) -> Vec<(String, bool)> {
+    let mut order: Vec<(String, bool)> = now.iter().map(|key| (key.clone(), false)).collect();
+    for (index, key) in before.iter().enumerate() {
+        if now.contains(key) {
+            continue;
+        }
+        let place_of = |key: &String| order.iter().position(|(known, _)| known == key);
+        let place = before[..index].iter().rev().find_map(place_of).map_or(0, |place| place + 1);
+        order.insert(place, (key.clone(), true));
+    }
+    order
+}
+
 /// All pipelines as they are stored.
 pub(crate) async fn all(pool: &PgPool) -> sqlx::Result<Pipelines> {
     let rows = sqlx::query!(
         "select p.pipeline_id, p.is_default, s.key, s.name, s.kind
          from pipelines p join stages s using (pipeline_id)
-         where not p.is_deleted
+         where not p.is_deleted and not s.is_deleted
          order by p.is_default desc, p.pipeline_id, s.ordinal"
     )
     .fetch_all(pool)
@@ -79,4 +94,32 @@ pub(crate) async fn all(pool: &PgPool) -> sqlx::Result<Pipelines> {
         }
     }
     Ok(Pipelines::new(pipelines))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_deleted_stage_stays_after_the_one_it_came_after() {
+        for (before, now, expected) in [
+            ("a b c won", "a c won", "a (b) c won"),
+            ("a b c won", "c a won", "c a (b) won"),
+            ("a b c won", "c won", "(a) (b) c won"),
+            ("a b c won", "a x won", "a (b) (c) x won"),
+            // One that is there again has its new place.
+            ("a b c won", "a c b won", "a c b won"),
+        ] {
+            let order = with_deleted(&keys(before), &keys(now));
+            let told: Vec<_> = order
+                .into_iter()
+                .map(|(key, is_deleted)| if is_deleted { format!("({key})") } else { key })
+                .collect();
+            assert_eq!(told.join(" "), expected, "{before} to {now}");
+        }
+    }
 }

@@ -97,6 +97,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             )
         });
         process.spawn("forget", forget(writes, shutdown.clone()));
+        process.spawn("closings", pipeline::closing::run(state.clone(), shutdown.clone()));
         let revocations = Arc::<Revocations>::default();
         process.spawn(
             "rights",

@@ -67,7 +67,7 @@ impl<T> Known<T> {
 impl State {
     /// Reads settings and pipelines anew. Settings that no event has brought yet are asked of identity.
     pub async fn refresh(&self) -> Result<(), Error> {
-        self.pipelines.set(pipeline::all(&self.reads).await?);
+        self.refresh_pipelines().await?;
         if let Some(settings) = directory::store::settings(&self.reads).await? {
             self.settings.set(settings);
         } else {
@@ -77,6 +77,11 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// Reads pipelines anew.
+    pub(crate) async fn refresh_pipelines(&self) -> Result<Arc<Pipelines>, Error> {
+        Ok(self.pipelines.set(pipeline::all(&self.reads).await?))
     }
 
     /// The settings to keep an amount by: the currency stays what it is from the first one on, which identity is told before. Unavailable where that cannot be.

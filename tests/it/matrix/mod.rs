@@ -168,7 +168,7 @@ impl Cast {
             _ => ABSENT,
         };
         let path = path.replace("{id}", &id.to_string());
-        let path = path.replace("{user_id}", &ABSENT.to_string());
+        let path = path.replace("{user_id}", &ABSENT.to_string()).replace("{key}", "none");
         let method: Method = method.to_uppercase().parse().unwrap();
         let body = if row.body.is_null() { String::new() } else { row.body.to_string() };
         let headers = [("if-match", "\"v999\"")];

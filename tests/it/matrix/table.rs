@@ -70,6 +70,7 @@ impl Row {
 pub(super) fn table(record: Record) -> Vec<Row> {
     let mut rows = identity_rows(record);
     rows.extend(program_rows());
+    rows.extend(pipeline_rows());
     rows.extend(book_rows(record));
     rows.extend(activity_rows(record));
     rows.extend(customer_rows(record));
@@ -193,6 +194,37 @@ fn program_rows() -> Vec<Row> {
     ]
 }
 
+fn pipeline_rows() -> Vec<Row> {
+    use Policy::{Admins, Readers};
+    let key = "none".to_owned();
+    vec![
+        row("opportunities.v1.PipelineService/ListPipelines", "get /pipelines", Readers),
+        row("opportunities.v1.PipelineService/GetPipeline", "get /pipelines/{id}", Readers)
+            .saying(&opportunities::GetPipelineRequest { id: ABSENT }),
+        row("opportunities.v1.PipelineService/CreatePipeline", "post /pipelines", Admins)
+            .with(json!({})),
+        row("opportunities.v1.PipelineService/UpdatePipeline", "patch /pipelines/{id}", Admins)
+            .saying(&opportunities::UpdatePipelineRequest { id: ABSENT, ..Default::default() })
+            .with(json!({"name": "x"})),
+        row("opportunities.v1.PipelineService/DeletePipeline", "delete /pipelines/{id}", Admins)
+            .saying(&opportunities::DeletePipelineRequest { id: ABSENT, expected_version: None }),
+        row("opportunities.v1.PipelineService/ListStages", "get /pipeline/stages", Readers),
+        row("opportunities.v1.PipelineService/CreateStage", "post /pipeline/stages", Admins)
+            .with(json!({})),
+        row("opportunities.v1.PipelineService/UpdateStage", "patch /pipeline/stages/{key}", Admins)
+            .saying(&opportunities::UpdateStageRequest { key: key.clone(), ..Default::default() })
+            .with(json!({"name": "x"})),
+        row("opportunities.v1.PipelineService/ReorderStages", "put /pipeline/stages/order", Admins)
+            .with(json!({"keys": []})),
+        row(
+            "opportunities.v1.PipelineService/DeleteStage",
+            "delete /pipeline/stages/{key}",
+            Admins,
+        )
+        .saying(&opportunities::DeleteStageRequest { key, ..Default::default() }),
+    ]
+}
+
 fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
     use Policy::{AdminOfRecord, Admins, ChangesRecord, Readers, SeesRecord, Sellers};
     let step = opportunities::ChangeOpportunityStageRequest {
@@ -207,8 +239,6 @@ fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
         ..Default::default()
     };
     vec![
-        row("opportunities.v1.PipelineService/ListPipelines", "get /pipelines", Readers),
-        row("opportunities.v1.PipelineService/ListStages", "get /pipeline/stages", Readers),
         row("opportunities.v1.OpportunityService/ListOpportunities", "get /opportunities", Readers),
         row(
             "opportunities.v1.OpportunityService/CreateOpportunity",

@@ -32,6 +32,7 @@ struct News {
 /// Applies events of the opportunities service, in order, in this transaction.
 pub async fn apply(tx: &mut PgConnection, zone: Tz, events: &[Event]) -> Result<(), ApplyError> {
     let mut told: BTreeMap<i64, Vec<&Event>> = BTreeMap::new();
+    let mut is_other = false;
     for event in events {
         match &event.record {
             Some(Record::Pipeline(pipeline)) => {
@@ -39,16 +40,17 @@ pub async fn apply(tx: &mut PgConnection, zone: Tz, events: &[Event]) -> Result<
                 store::upsert_pipeline(tx, pipeline, event.version).await?;
                 let after = store::ladders(tx).await?;
                 let (before, after) = (before.stages(pipeline.id), after.stages(pipeline.id));
-                if before != after && store::runs_any(tx, pipeline.id).await? {
-                    // Who went further depends on the order of the stages.
-                    remake_rollups(tx, zone).await?;
-                }
+                is_other |= before != after && store::runs_any(tx, pipeline.id).await?;
             }
             Some(Record::Opportunity(_)) => {
                 told.entry(event.aggregate_id).or_default().push(event);
             }
             _ => {}
         }
+    }
+    if is_other {
+        // Who went further depends on the order of the stages. Whoever reads has the former numbers until this commits.
+        remake_rollups(tx, zone).await?;
     }
     apply_told(tx, zone, &told).await?;
     if let Some(last) = events.last() {

@@ -8,9 +8,10 @@ use sqlx::{PgConnection, Row};
 
 use super::Deals;
 use crate::deal::{Deal, Fact, Kind, Ladders, Move};
+use crate::pipeline;
 use crate::rollup::Rollups;
 
-/// The stages of all pipelines in order.
+/// The stages of all pipelines in order, those that are deleted at the place that they had.
 pub(crate) async fn ladders(tx: &mut PgConnection) -> sqlx::Result<Ladders> {
     let rows =
         sqlx::query!("select pipeline_id, key, kind from stages order by pipeline_id, ordinal")
@@ -32,7 +33,7 @@ fn broken(column: &'static str) -> sqlx::Error {
     sqlx::Error::Decode(column.into())
 }
 
-/// Keeps a pipeline with its stages as of a version, unless a later one is known.
+/// Keeps a pipeline with its stages as of a version, unless a later one is known. Stages that it has no longer keep their place.
 pub(crate) async fn upsert_pipeline(
     tx: &mut PgConnection,
     it: &PipelineRecord,
@@ -54,15 +55,30 @@ pub(crate) async fn upsert_pipeline(
     if news.rows_affected() == 0 {
         return Ok(());
     }
-    sqlx::query!("delete from stages where pipeline_id = $1", it.id).execute(&mut *tx).await?;
-    for (stage, ordinal) in it.stages.iter().zip(1_i32..) {
+    let known = sqlx::query!(
+        "delete from stages where pipeline_id = $1 returning key, name, kind, ordinal",
+        it.id
+    );
+    let mut known = known.fetch_all(&mut *tx).await?;
+    known.sort_by_key(|stage| stage.ordinal);
+    let before: Vec<_> = known.iter().map(|stage| stage.key.clone()).collect();
+    let now: Vec<_> = it.stages.iter().map(|stage| stage.key.clone()).collect();
+    let order = pipeline::with_deleted(&before, &now);
+    for ((key, is_deleted), ordinal) in order.iter().zip(1_i32..) {
+        let present = it.stages.iter().find(|stage| stage.key == *key);
+        let present = present.map(|stage| (&*stage.name, &*stage.kind));
+        let gone = || known.iter().find(|stage| stage.key == *key);
+        let Some((name, kind)) = present.or_else(|| gone().map(|it| (&*it.name, &*it.kind))) else {
+            continue;
+        };
         sqlx::query!(
-            "insert into stages (pipeline_id, key, name, kind, ordinal) values ($1, $2, $3, $4, $5)",
+            "insert into stages (pipeline_id, key, name, kind, ordinal, is_deleted) values ($1, $2, $3, $4, $5, $6)",
             it.id,
-            stage.key,
-            stage.name,
-            stage.kind,
-            ordinal
+            key,
+            name,
+            kind,
+            ordinal,
+            is_deleted
         )
         .execute(&mut *tx)
         .await?;

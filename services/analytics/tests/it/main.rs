@@ -5,5 +5,6 @@ mod forecasts;
 mod owner;
 mod redelivery;
 mod reports;
+mod stages;
 mod support;
 mod visibility;

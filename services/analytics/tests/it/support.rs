@@ -154,23 +154,33 @@ pub(crate) fn told(version: i64, record: Record) -> Event {
 }
 
 fn pipeline() -> Event {
-    let stage = |key: &str, kind: &str| StageRecord {
+    pipeline_of(1, "lead proposal won lost")
+}
+
+/// The pipeline as of a version: open stages of these keys, but for those that begin with won and lost. The name of each is its key in upper case, with the version from the second on.
+pub(crate) fn pipeline_of(version: i64, keys: &str) -> Event {
+    let stages = keys.split(' ').map(|key| StageRecord {
         key: key.to_owned(),
-        name: key.to_uppercase(),
-        kind: kind.to_owned(),
+        name: match version {
+            1 => key.to_uppercase(),
+            version => format!("{} {version}", key.to_uppercase()),
+        },
+        kind: ["won", "lost"]
+            .into_iter()
+            .find(|it| key.starts_with(it))
+            .unwrap_or("open")
+            .to_owned(),
         ..StageRecord::default()
+    });
+    let record = PipelineRecord {
+        id: PIPELINE,
+        is_default: true,
+        stages: stages.collect(),
+        ..PipelineRecord::default()
     };
-    let stages = vec![
-        stage("lead", "open"),
-        stage("proposal", "open"),
-        stage("won", "won"),
-        stage("lost", "lost"),
-    ];
-    let record =
-        PipelineRecord { id: PIPELINE, is_default: true, stages, ..PipelineRecord::default() };
     Event {
         aggregate_id: PIPELINE,
-        version: 1,
+        version,
         record: Some(Record::Pipeline(record)),
         ..Event::default()
     }

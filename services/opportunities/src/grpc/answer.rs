@@ -9,6 +9,7 @@ use crate::directory::model::Settings;
 use crate::opportunity::model::day;
 use crate::opportunity::{Detail, HistoryRow};
 use crate::pipeline::model::{Kind, Pipeline, Pipelines, Stage};
+use crate::pipeline::stage::Placed;
 
 /// An opportunity as of an instant.
 pub(super) fn opportunity(
@@ -21,7 +22,8 @@ pub(super) fn opportunity(
     let today = day(now, settings.zone);
     let stage = pipelines.stage(it.pipeline_id, &it.stage_key);
     pb::Opportunity {
-        stage: stage.map(|stage| stage.name.clone()).unwrap_or_default(),
+        // One that was made a moment ago elsewhere is found by its key, too.
+        stage: stage.map_or_else(|| it.stage_key.clone(), |stage| stage.name.clone()),
         stale: stage.is_some_and(|stage| it.is_stale(stage, today, settings.zone)),
         days_in_stage: it.days_in_stage(today, settings.zone),
         status: status(it.status).into(),
@@ -106,12 +108,18 @@ pub(super) fn pipeline(pipeline: &Pipeline) -> pb::Pipeline {
         id: pipeline.id,
         name: pipeline.name.clone(),
         is_default: pipeline.is_default,
-        stages: pipeline.stages.iter().map(stage).collect(),
+        stages: pipeline.stages.iter().zip(1..).map(|(stage, at)| placed(stage, at)).collect(),
         version: pipeline.version,
     }
 }
 
-pub(super) fn stage(stage: &Stage) -> pb::Stage {
+/// A stage where it is in its pipeline.
+pub(super) fn stage(it: &Placed) -> Option<pb::Stage> {
+    let mut stages = it.pipeline.stages.iter().zip(1..);
+    stages.find(|(stage, _)| stage.key == it.key).map(|(stage, at)| placed(stage, at))
+}
+
+fn placed(stage: &Stage, position: i32) -> pb::Stage {
     let kind = match stage.kind {
         Kind::Open => pb::StageKind::Open,
         Kind::Won => pb::StageKind::Won,
@@ -124,5 +132,7 @@ pub(super) fn stage(stage: &Stage) -> pb::Stage {
         default_probability: stage.default_probability,
         rotting_days: stage.rotting_days,
         required_fields: stage.required_fields.clone(),
+        position,
+        moving_to: stage.moving_to.clone(),
     }
 }

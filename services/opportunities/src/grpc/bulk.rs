@@ -22,9 +22,11 @@ impl BulkService for Bulk {
         request: Request<pb::UpdateOpportunitiesRequest>,
     ) -> Result<Response<pb::UpdateOpportunitiesResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
-        let (pipelines, settings) = (self.0.pipelines.get()?, self.0.settings.get()?);
+        let (state, settings) = (self.0.clone(), self.0.settings.get()?);
         let at = meta.recorded_at;
         let answered = move |done: &Vec<Done>| {
+            // Those by which it was decided in the end.
+            let pipelines = state.pipelines.get().unwrap_or_default();
             let shown = |detail| answer::opportunity(detail, &pipelines, &settings, at);
             let results: Vec<_> = done.iter().map(|done| result(done, shown)).collect();
             let count = |is_good: bool| {

@@ -33,9 +33,11 @@ impl OpportunityService for Opportunities {
         request: Request<pb::CreateOpportunityRequest>,
     ) -> Result<Response<pb::CreateOpportunityResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
-        let (pipelines, settings) = (self.0.pipelines.get()?, self.0.settings.get()?);
+        let (state, settings) = (self.0.clone(), self.0.settings.get()?);
         // As of its creation, so that it is the same whenever it is answered.
         let created = move |detail: Detail| {
+            // Those by which it was decided in the end.
+            let pipelines = state.pipelines.get().unwrap_or_default();
             let at = detail.opportunity.created_at;
             let opportunity = Some(answer::opportunity(detail, &pipelines, &settings, at));
             pb::CreateOpportunityResponse { opportunity }

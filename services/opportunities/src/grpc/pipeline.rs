@@ -1,14 +1,20 @@
 //! PipelineService.
 
+use idempotency::Once;
+use prost::Message as _;
+use proto::opportunities::v1 as pb;
 use proto::opportunities::v1::pipeline_service_server::PipelineService;
-use proto::opportunities::v1::{
-    ListPipelinesRequest, ListPipelinesResponse, ListStagesRequest, ListStagesResponse,
-};
-use rpc::Error;
+use rpc::Invalid;
+use rpc::mask::{Mask, Wish};
 use tonic::{Request, Response, Status};
 
-use super::answer;
-use crate::{State, pipeline};
+use super::{answer, caller_and_meta};
+use crate::State;
+use crate::pipeline;
+use crate::pipeline::closing::{self, Left};
+use crate::pipeline::draft::{NewStage, StageEdit};
+use crate::pipeline::model::{Kind, Pipeline, REQUIRABLE};
+use crate::pipeline::stage::{self, Placed, StageRef};
 
 /// Serves pipelines.
 pub struct PipelinesGrpc(pub State);
@@ -17,25 +23,211 @@ pub struct PipelinesGrpc(pub State);
 impl PipelineService for PipelinesGrpc {
     async fn list_pipelines(
         &self,
-        request: Request<ListPipelinesRequest>,
-    ) -> Result<Response<ListPipelinesResponse>, Status> {
+        request: Request<pb::ListPipelinesRequest>,
+    ) -> Result<Response<pb::ListPipelinesResponse>, Status> {
         auth::caller(&request)?.require_read()?;
         let pipelines = pipeline::all(&self.0.reads).await?;
         let items = pipelines.iter().map(answer::pipeline).collect();
-        Ok(Response::new(ListPipelinesResponse { items }))
+        let requirable_fields = requirable();
+        Ok(Response::new(pb::ListPipelinesResponse { items, requirable_fields }))
+    }
+
+    async fn get_pipeline(
+        &self,
+        request: Request<pb::GetPipelineRequest>,
+    ) -> Result<Response<pb::GetPipelineResponse>, Status> {
+        auth::caller(&request)?.require_read()?;
+        let pipeline = pipeline::get(&self.0.reads, Some(request.into_inner().id)).await?;
+        let pipeline = Some(answer::pipeline(&pipeline));
+        Ok(Response::new(pb::GetPipelineResponse { pipeline }))
+    }
+
+    async fn create_pipeline(
+        &self,
+        request: Request<pb::CreatePipelineRequest>,
+    ) -> Result<Response<pb::CreatePipelineResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let once = Once::of(&request, |it: &Pipeline| created(it).encode_to_vec())?;
+        let asked = request.into_inner();
+        let mut invalid = Invalid::default();
+        let stages = asked.stages.into_iter().enumerate().map(|(index, it)| {
+            let field = format!("stages[{index}].kind");
+            NewStage {
+                kind: it.kind.and_then(|kind| kind_of(&mut invalid, &field, kind)),
+                key: it.key,
+                name: it.name,
+                default_probability: it.default_probability,
+                rotting_days: it.rotting_days,
+                required_fields: it.required_fields,
+                position: None,
+            }
+        });
+        let draft = (asked.name, asked.is_default.unwrap_or_default(), stages.collect());
+        caller.require_admin()?;
+        invalid.into_result()?;
+        let state = self.0.clone();
+        let made =
+            rpc::write(async move { pipeline::create(&state, &caller, draft, once, meta).await });
+        Ok(Response::new(made.await?.into_message(|it| created(&it))?))
+    }
+
+    async fn update_pipeline(
+        &self,
+        request: Request<pb::UpdatePipelineRequest>,
+    ) -> Result<Response<pb::UpdatePipelineResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let asked = request.into_inner();
+        let mask = Mask::of(asked.update_mask, &["name", "is_default"])?;
+        let edit = (mask.wish("name", asked.name), mask.wish("is_default", asked.is_default));
+        let (state, which) = (self.0.clone(), (asked.id, asked.expected_version));
+        let pipeline =
+            rpc::write(async move { pipeline::update(&state, &caller, which, edit, meta).await });
+        let pipeline = Some(answer::pipeline(&pipeline.await?));
+        Ok(Response::new(pb::UpdatePipelineResponse { pipeline }))
+    }
+
+    async fn delete_pipeline(
+        &self,
+        request: Request<pb::DeletePipelineRequest>,
+    ) -> Result<Response<pb::DeletePipelineResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let pb::DeletePipelineRequest { id, expected_version } = request.into_inner();
+        let (state, which) = (self.0.clone(), (id, expected_version));
+        rpc::write(async move { pipeline::delete(&state, &caller, which, meta).await }).await?;
+        Ok(Response::new(pb::DeletePipelineResponse {}))
     }
 
     async fn list_stages(
         &self,
-        request: Request<ListStagesRequest>,
-    ) -> Result<Response<ListStagesResponse>, Status> {
+        request: Request<pb::ListStagesRequest>,
+    ) -> Result<Response<pb::ListStagesResponse>, Status> {
         auth::caller(&request)?.require_read()?;
-        let pipelines = pipeline::all(&self.0.reads).await?;
         let id = request.into_inner().pipeline_id;
-        let pipeline = pipelines
-            .get(id)
-            .ok_or_else(|| Error::not_found("pipeline", id.unwrap_or_default()))?;
-        let items = pipeline.stages.iter().map(answer::stage).collect();
-        Ok(Response::new(ListStagesResponse { items }))
+        let pipeline = pipeline::get(&self.0.reads, id).await?;
+        let pb::Pipeline { id, stages, version, .. } = answer::pipeline(&pipeline);
+        Ok(Response::new(pb::ListStagesResponse {
+            items: stages,
+            pipeline_id: id,
+            version,
+            requirable_fields: requirable(),
+        }))
+    }
+
+    async fn create_stage(
+        &self,
+        request: Request<pb::CreateStageRequest>,
+    ) -> Result<Response<pb::CreateStageResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let once = Once::of(&request, |it: &Placed| stage_created(it).encode_to_vec())?;
+        let asked = request.into_inner();
+        let mut invalid = Invalid::default();
+        let new = NewStage {
+            kind: asked.kind.and_then(|kind| kind_of(&mut invalid, "kind", kind)),
+            key: asked.key,
+            name: asked.name,
+            default_probability: asked.default_probability,
+            rotting_days: asked.rotting_days,
+            required_fields: asked.required_fields,
+            position: asked.position,
+        };
+        caller.require_admin()?;
+        invalid.into_result()?;
+        let (state, pipeline_id) = (self.0.clone(), asked.pipeline_id);
+        let made = rpc::write(async move {
+            stage::create(&state, &caller, pipeline_id, new, once, meta).await
+        });
+        Ok(Response::new(made.await?.into_message(|it| stage_created(&it))?))
+    }
+
+    async fn update_stage(
+        &self,
+        request: Request<pb::UpdateStageRequest>,
+    ) -> Result<Response<pb::UpdateStageResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let asked = request.into_inner();
+        let fields =
+            ["name", "kind", "default_probability", "rotting_days", "required_fields", "position"];
+        let mask = Mask::of(asked.update_mask, &fields)?;
+        let mut invalid = Invalid::default();
+        let required = Some(asked.required_fields).filter(|fields| !fields.is_empty());
+        let kind: Wish<i32> = mask.wish("kind", asked.kind);
+        let edit = StageEdit {
+            name: mask.wish("name", asked.name),
+            kind: kind.map(|kind| kind.and_then(|kind| kind_of(&mut invalid, "kind", kind))),
+            default_probability: mask.wish("default_probability", asked.default_probability),
+            rotting_days: mask.wish("rotting_days", asked.rotting_days),
+            required_fields: mask.wish("required_fields", required),
+            position: mask.wish("position", asked.position),
+        };
+        caller.require_admin()?;
+        invalid.into_result()?;
+        let which = StageRef {
+            pipeline_id: asked.pipeline_id,
+            key: asked.key,
+            expected_version: asked.expected_version,
+        };
+        let state = self.0.clone();
+        let placed =
+            rpc::write(async move { stage::update(&state, &caller, which, edit, meta).await });
+        let placed = placed.await?;
+        let stage = answer::stage(&placed);
+        let version = placed.pipeline.version;
+        Ok(Response::new(pb::UpdateStageResponse { stage, version }))
+    }
+
+    async fn reorder_stages(
+        &self,
+        request: Request<pb::ReorderStagesRequest>,
+    ) -> Result<Response<pb::ReorderStagesResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let pb::ReorderStagesRequest { pipeline_id, expected_version, keys } = request.into_inner();
+        let (state, which) = (self.0.clone(), (pipeline_id, expected_version));
+        let pipeline =
+            rpc::write(async move { stage::reorder(&state, &caller, which, keys, meta).await });
+        let pipeline = Some(answer::pipeline(&pipeline.await?));
+        Ok(Response::new(pb::ReorderStagesResponse { pipeline }))
+    }
+
+    async fn delete_stage(
+        &self,
+        request: Request<pb::DeleteStageRequest>,
+    ) -> Result<Response<pb::DeleteStageResponse>, Status> {
+        let (caller, meta) = caller_and_meta(&request)?;
+        let pb::DeleteStageRequest { key, expected_version, pipeline_id, move_to } =
+            request.into_inner();
+        let which = StageRef { pipeline_id, key, expected_version };
+        let state = self.0.clone();
+        let left =
+            rpc::write(async move { closing::delete(&state, &caller, which, move_to, meta).await });
+        let closing = left.await?.map(|Left { pipeline_id, key, move_to, remaining }| {
+            pb::StageClosing { pipeline_id, key, move_to, remaining }
+        });
+        Ok(Response::new(pb::DeleteStageResponse { closing }))
+    }
+}
+
+fn created(pipeline: &Pipeline) -> pb::CreatePipelineResponse {
+    pb::CreatePipelineResponse { pipeline: Some(answer::pipeline(pipeline)) }
+}
+
+fn stage_created(placed: &Placed) -> pb::CreateStageResponse {
+    let (stage, version) = (answer::stage(placed), placed.pipeline.version);
+    pb::CreateStageResponse { stage, version }
+}
+
+fn requirable() -> Vec<String> {
+    REQUIRABLE.map(str::to_owned).to_vec()
+}
+
+/// A kind of a message, or a bad field.
+fn kind_of(invalid: &mut Invalid, field: &str, kind: i32) -> Option<Kind> {
+    match pb::StageKind::try_from(kind) {
+        Ok(pb::StageKind::Open) => Some(Kind::Open),
+        Ok(pb::StageKind::Won) => Some(Kind::Won),
+        Ok(pb::StageKind::Lost) => Some(Kind::Lost),
+        Ok(pb::StageKind::Unspecified) | Err(_) => {
+            invalid.add(field, "unknown_value", "is none of open, won, lost");
+            None
+        }
     }
 }

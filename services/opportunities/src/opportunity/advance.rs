@@ -8,9 +8,10 @@ use super::model::{self, Moment, Outcome, Step};
 use super::{Detail, not_found, store, team_of};
 use crate::meta::Meta;
 use crate::pipeline::model::{Kind, Stage};
-use crate::{State, access};
+use crate::{State, access, pipeline};
 
 /// A move as it is asked for.
+#[derive(Clone, Debug)]
 pub struct MoveWish {
     /// Name or key of the stage.
     pub stage: String,
@@ -25,12 +26,23 @@ pub async fn change_stage(
     state: &State,
     caller: &auth::Caller,
     id: i64,
+    mut wish: MoveWish,
+    meta: Meta,
+) -> Result<Detail, Error> {
+    wish.step = tidy(wish.step, &wish.stage)?;
+    let attempt = || attempt(state, caller, id, wish.clone(), meta.clone());
+    pipeline::by_present_stages(state, attempt).await
+}
+
+async fn attempt(
+    state: &State,
+    caller: &auth::Caller,
+    id: i64,
     wish: MoveWish,
     meta: Meta,
 ) -> Result<Detail, Error> {
     let pipelines = state.pipelines.get()?;
     let settings = state.settings.get()?;
-    let step = tidy(wish.step, &wish.stage)?;
     let rights = access::rights(&state.reads, caller, settings.visibility).await?;
     let (pool, wake, by) = (state.writes.clone(), state.wake.clone(), caller.user_id);
     rpc::write(async move {
@@ -48,6 +60,7 @@ pub async fn change_stage(
         let (at, zone, currency) = (meta.recorded_at, settings.zone, &*settings.default_currency);
         let moment = Moment { at, by, zone, currency };
         let before = opportunity.clone();
+        let step = wish.step;
         let moved = match model::advance(opportunity, pipeline, target, step, history_id, &moment)?
         {
             Outcome::Unchanged => return Ok(detail),

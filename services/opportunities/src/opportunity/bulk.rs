@@ -1,6 +1,7 @@
 //! Many changes with one request: each by the rules of one, all that are good in one transaction.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use events::Origin;
 use idempotency::{Once, Outcome};
@@ -15,7 +16,7 @@ use crate::access::{self, Rights};
 use crate::directory::model::Person;
 use crate::meta::Meta;
 use crate::pipeline::model::Kind;
-use crate::{State, directory};
+use crate::{State, directory, pipeline};
 
 /// The operation that an idempotency key is for.
 const UPDATE: &str = "UpdateOpportunities";
@@ -59,29 +60,35 @@ pub async fn update(
     let settings = state.settings.get()?;
     let rights = access::rights(&state.reads, caller, settings.visibility).await?;
     let successors = successors(state, &updates, &meta).await?;
-    let (state, by) = (state.clone(), caller.user_id);
-    rpc::write(async move {
-        let mut tx = state.writes.begin().await?;
-        let at = meta.recorded_at;
-        if let Some(answer) = idempotency::answered(&mut tx, by, UPDATE, once.as_ref(), at).await? {
-            return Ok(Outcome::Replay(answer));
-        }
-        let mut batch = Batch::hold(&mut tx, &state, &updates, successors).await?;
-        let mut done = Vec::with_capacity(updates.len());
-        for update in updates {
-            let id = update.id;
-            let outcome = match batch.prepare(&rights, by, &meta, update) {
-                Ok(prepared) => Ok(batch.write(&mut tx, &meta, prepared).await?),
-                Err(error) => Err(of_the_change(error)?),
-            };
-            done.push(Done { id, outcome });
-        }
-        idempotency::keep(&mut tx, by, UPDATE, once.as_ref(), &done).await?;
-        tx.commit().await?;
-        state.wake.wake();
-        Ok(Outcome::New(done))
-    })
-    .await
+    let (by, asked) = (caller.user_id, Arc::new((updates, successors, rights, once, meta)));
+    let attempt = || rpc::write(all(state.clone(), by, Arc::clone(&asked)));
+    pipeline::by_present_stages(state, attempt).await
+}
+
+type Asked = (Vec<Update>, HashMap<i64, Person>, Rights, Option<Once<Vec<Done>>>, Meta);
+
+/// Makes all that can be made, in one transaction.
+async fn all(state: State, by: i64, asked: Arc<Asked>) -> Result<Outcome<Vec<Done>>, Error> {
+    let (updates, successors, rights, once, meta) = &*asked;
+    let mut tx = state.writes.begin().await?;
+    let at = meta.recorded_at;
+    if let Some(answer) = idempotency::answered(&mut tx, by, UPDATE, once.as_ref(), at).await? {
+        return Ok(Outcome::Replay(answer));
+    }
+    let mut batch = Batch::hold(&mut tx, &state, updates, successors.clone()).await?;
+    let mut done = Vec::with_capacity(updates.len());
+    for update in updates {
+        let id = update.id;
+        let outcome = match batch.prepare(rights, by, meta, update.clone()) {
+            Ok(prepared) => Ok(batch.write(&mut tx, meta, prepared).await?),
+            Err(error) => Err(of_the_change(error)?),
+        };
+        done.push(Done { id, outcome });
+    }
+    idempotency::keep(&mut tx, by, UPDATE, once.as_ref(), &done).await?;
+    tx.commit().await?;
+    state.wake.wake();
+    Ok(Outcome::New(done))
 }
 
 /// An error that is about one change; others are about the whole request.

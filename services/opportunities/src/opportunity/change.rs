@@ -1,5 +1,7 @@
 //! Changing an opportunity's fields, deleting it and bringing it back.
 
+use std::sync::Arc;
+
 use idempotency::{Once, Outcome};
 use rpc::{Error, Invalid};
 
@@ -13,7 +15,7 @@ use crate::customer;
 use crate::directory;
 use crate::meta::Meta;
 use crate::pipeline::model::Kind;
-use crate::{State, directory::model::Person};
+use crate::{State, directory::model::Person, pipeline};
 
 /// The operation that an idempotency key is for.
 const RESTORE: &str = "RestoreOpportunity";
@@ -42,7 +44,12 @@ pub async fn update(
     let taken = edit.external_id().map(str::to_owned);
     let sight = rights.read.clone();
     let change = Change { state: state.clone(), by: caller.user_id, rights, edit, owner, meta };
-    let changed = rpc::write(async move { change.make(id, expected_version, seen).await }).await;
+    let change = Arc::new(change);
+    let attempt = || {
+        let (change, seen) = (Arc::clone(&change), seen.clone());
+        rpc::write(async move { change.make(id, expected_version, seen).await })
+    };
+    let changed = pipeline::by_present_stages(state, attempt).await;
     match (changed, taken) {
         (Err(error), Some(taken)) if error.reason() == EXTERNAL_ID_TAKEN => {
             Err(name_the_taker(state, error, &taken, &sight).await)

@@ -88,9 +88,9 @@ pub(crate) fn kind(before: Option<&Opportunity>, after: &Opportunity) -> &'stati
             if after.deleted_at.is_some() { "opportunity.deleted" } else { "opportunity.restored" }
         }
         Some(before) if is_elsewhere(before, after) => match (before.status, after.status) {
+            (before, after) if before == after => "opportunity.stage_changed",
             (_, Kind::Won) => "opportunity.won",
             (_, Kind::Lost) => "opportunity.lost",
-            (Kind::Open, Kind::Open) => "opportunity.stage_changed",
             (_, Kind::Open) => "opportunity.reopened",
         },
         Some(before) if before.owner_id != after.owner_id => "opportunity.assigned",

@@ -11,9 +11,12 @@ pub(crate) mod follow;
 pub mod list;
 pub mod model;
 pub mod past;
+pub(crate) mod relocate;
 pub mod search;
 mod store;
 mod upsert;
+
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use idempotency::{Once, Outcome};
@@ -27,7 +30,7 @@ use crate::customer;
 use crate::directory::model::Person;
 use crate::meta::Meta;
 use crate::text::fold;
-use crate::{State, access, directory};
+use crate::{State, access, directory, pipeline};
 use draft::{CustomerWish, Draft, Wish};
 use list::{Ask, Page};
 use model::{Moment, Opportunity};
@@ -105,9 +108,21 @@ pub async fn create(
 ) -> Result<Outcome<Detail>, Error> {
     caller.require_write()?;
     caller.require_role(&[auth::Role::Admin, auth::Role::Manager, auth::Role::Rep])?;
+    let once = Arc::new(once);
+    let attempt = || attempt(state, caller, &wish, Arc::clone(&once), meta.clone());
+    pipeline::by_present_stages(state, attempt).await
+}
+
+async fn attempt(
+    state: &State,
+    caller: &auth::Caller,
+    wish: &Wish,
+    once: Arc<Option<Once<Detail>>>,
+    meta: Meta,
+) -> Result<Outcome<Detail>, Error> {
     let pipelines = state.pipelines.get()?;
     let mut settings = state.settings.get()?;
-    let mut draft = Draft::parse(&wish, &pipelines, &settings.default_currency)?;
+    let mut draft = Draft::parse(wish, &pipelines, &settings.default_currency)?;
     let owner_id = draft.owner_id.unwrap_or(caller.user_id);
     if caller.role == auth::Role::Rep && owner_id != caller.user_id {
         return Err(denied("OWNER_NOT_SELF", "a rep creates for themselves only"));
@@ -126,7 +141,7 @@ pub async fn create(
     }
     if draft.amount.is_some() && !settings.currency_fixed {
         settings = state.settings_for_amounts().await?;
-        draft = Draft::parse(&wish, &pipelines, &settings.default_currency)?;
+        draft = Draft::parse(wish, &pipelines, &settings.default_currency)?;
     }
     let moment = Moment {
         at: meta.recorded_at,
@@ -186,14 +201,15 @@ struct Creation {
 async fn record(
     state: State,
     creation: Creation,
-    once: Option<Once<Detail>>,
+    once: Arc<Option<Once<Detail>>>,
     meta: Meta,
 ) -> Result<Outcome<Detail>, Error> {
     let Creation { mut opportunity, moved, contact, owner_name, sight, by, .. } = creation;
     let (customer_id, customer_name) = (creation.customer_id, creation.customer_name.as_deref());
     let mut tx = state.writes.begin().await?;
     let (at, mut changes) = (meta.recorded_at, Vec::new());
-    if let Some(response) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), at).await? {
+    let once = (*once).as_ref();
+    if let Some(response) = idempotency::answered(&mut tx, by, CREATE, once, at).await? {
         return Ok(Outcome::Replay(response));
     }
     let customer =
@@ -218,7 +234,7 @@ async fn record(
     let contact_email = contact_email.flatten();
     let next_activity = None;
     let detail = Detail { opportunity, contact_name, contact_email, owner_name, next_activity };
-    idempotency::keep(&mut tx, by, CREATE, once.as_ref(), &detail).await?;
+    idempotency::keep(&mut tx, by, CREATE, once, &detail).await?;
     tx.commit().await?;
     state.wake.wake();
     Ok(Outcome::New(detail))

@@ -140,6 +140,8 @@ pub struct Moved {
     pub changed_at: DateTime<Utc>,
     /// How long it stood in the stage before; none for the creation.
     pub seconds_in_from_stage: Option<i64>,
+    /// The version of the stage after by which it was decided.
+    pub stage_version: i64,
 }
 
 /// What somebody wants of a move, apart from the stage.
@@ -211,6 +213,7 @@ pub fn begin(
         changed_by: moment.by,
         changed_at: moment.at,
         seconds_in_from_stage: None,
+        stage_version: stage.version,
     })
 }
 
@@ -255,6 +258,7 @@ pub(super) fn transfer(
         changed_by: moment.by,
         changed_at: at,
         seconds_in_from_stage: Some((at - opportunity.stage_entered_at).num_seconds()),
+        stage_version: stage.version,
     };
     next.version += 1;
     *opportunity = next;
@@ -329,6 +333,14 @@ fn enter(
 ) -> Result<(), Invalid> {
     let mut invalid = Invalid::default();
     check(&mut invalid, opportunity, stage, step, moment);
+    if let Some(moving_to) = &stage.moving_to {
+        let message = format!("is being deleted; what stands in it goes to {moving_to}");
+        invalid.add("stage", "stage_closing", message);
+    }
+    // Of a closed one that comes into another stage of the same kind it stays when it closed, and why.
+    let closed = (opportunity.actual_close_date, opportunity.lost_reason.take());
+    let (closed_on, lost_reason) =
+        if opportunity.status == stage.kind { closed } else { (None, None) };
     opportunity.stage_key.clone_from(&stage.key);
     opportunity.status = stage.kind;
     opportunity.probability = match stage.kind {
@@ -336,13 +348,15 @@ fn enter(
         Kind::Won => 100,
         Kind::Lost => 0,
     };
-    opportunity.lost_reason =
-        if stage.kind == Kind::Lost { step.lost_reason.clone() } else { None };
+    if stage.kind == Kind::Lost {
+        opportunity.lost_reason = step.lost_reason.clone().or(lost_reason);
+    }
     if stage.kind == Kind::Open {
         opportunity.actual_close_date = None;
         opportunity.closed_amount = None;
     } else {
-        opportunity.actual_close_date = Some(step.actual_close_date.unwrap_or(moment.today()));
+        let closed_on = step.actual_close_date.or(closed_on);
+        opportunity.actual_close_date = Some(closed_on.unwrap_or(moment.today()));
         opportunity.closed_amount = opportunity.frozen_amount(moment.currency);
     }
     opportunity.stage_entered_at = moment.at;

@@ -1,5 +1,7 @@
 //! Opportunities with their past: the same rules, applied at the times when things happened.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use events::{Change, Origin};
 use rpc::{Error, Invalid};
@@ -13,7 +15,7 @@ use crate::customer;
 use crate::directory::model::{Person, Settings};
 use crate::meta::Meta;
 use crate::pipeline::model::{Pipeline, Pipelines, Stage};
-use crate::{State, directory};
+use crate::{State, directory, pipeline};
 
 /// An opportunity as it began, and what happened to it since.
 pub struct Past {
@@ -139,8 +141,10 @@ pub async fn import(
     }
     let mut imported = Imported::default();
     for past in pasts {
-        let (id, is_new) =
-            rpc::write(one(state.clone(), caller.user_id, past, meta.clone())).await?;
+        let past = Arc::new(past);
+        let one =
+            || rpc::write(one(state.clone(), caller.user_id, Arc::clone(&past), meta.clone()));
+        let (id, is_new) = pipeline::by_present_stages(state, one).await?;
         imported.ids.push(id);
         *(if is_new { &mut imported.created } else { &mut imported.skipped }) += 1;
     }
@@ -208,7 +212,7 @@ fn read<'a>(
 }
 
 /// Brings one in, in one transaction; its id, and whether it is new.
-async fn one(state: State, by: i64, past: Past, meta: Meta) -> Result<(i64, bool), Error> {
+async fn one(state: State, by: i64, past: Arc<Past>, meta: Meta) -> Result<(i64, bool), Error> {
     let external_id = past.wish.external_id.as_deref().unwrap_or_default().trim();
     if let Some((id, _)) = store::find_external(&state.reads, external_id).await? {
         return Ok((id, false));

@@ -12,13 +12,16 @@ use super::{Detail, HistoryRow};
 use crate::access::model::{Owned, Sight};
 use crate::activity;
 use crate::directory::model::Person;
-use crate::pipeline::model::Kind;
+use crate::pipeline::{self, model::Kind};
 
 /// The columns of a record as [`detail`] reads them, of `o`, with its contact `c` and its owner `p`.
 pub(super) const COLUMNS: &str = "o.id, o.opportunity_name, o.customer_id, o.customer_name, o.contact_id, o.pipeline_id, o.stage_key, o.status, \
 o.amount, o.currency, o.closed_amount, o.probability, o.expected_close_date, o.actual_close_date, o.lost_reason, o.owner_id, o.team_id, \
 o.products, o.notes, o.source, o.external_id, o.tags, o.waiting_until, o.created_by, o.created_at, o.updated_at, o.stage_entered_at, \
 o.deleted_at, o.version, c.name, c.email, p.username, o.next_activity";
+
+/// How many columns those are: the place of what is selected after them.
+pub(super) const WIDTH: usize = 33;
 
 /// Reads a row of [`COLUMNS`].
 pub(super) fn detail(row: &PgRow) -> sqlx::Result<Detail> {
@@ -114,7 +117,7 @@ pub(super) async fn find_for_update(
          for update of o"
     );
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(tx).await?;
-    row.as_ref().map(|row| Ok((detail(row)?, row.try_get(33)?))).transpose()
+    row.as_ref().map(|row| Ok((detail(row)?, row.try_get(WIDTH)?))).transpose()
 }
 
 /// What a creation needs to know before its transaction begins, in one look.
@@ -179,7 +182,8 @@ pub(super) async fn prepare(
 }
 
 /// Adds an opportunity with its first history row, its change and what the broker is to be told, in one statement. Adds nothing and answers false
-/// where its team is not its owner's any more; otherwise the owner stays in it until the end of this transaction.
+/// where its team is not its owner's any more; otherwise the owner stays in it until the end of this transaction, and so does what its stage was when it was decided:
+/// fails where that is another by now.
 pub(super) async fn insert(
     tx: &mut PgConnection,
     it: &Opportunity,
@@ -188,41 +192,51 @@ pub(super) async fn insert(
 ) -> Result<bool, Error> {
     let search = Indexed::of(it);
     let done = sqlx::query!(
-        "with p as (
+        r#"with p as (
            select from people where user_id = $17 and team_id is not distinct from $18 for share
+         ), gate as materialized (
+           select pg_advisory_xact_lock_shared($50) as it
+         ), held as (
+           select from stages s, gate where s.pipeline_id = $6 and s.key = $7 and s.version = $49 for key share of s
          ), o as (
            insert into opportunities (id, opportunity_name, customer_id, customer_name, contact_id, pipeline_id, stage_key, status, amount, currency,
              closed_amount, probability, weighted_value, expected_close_date, actual_close_date, lost_reason, owner_id, team_id, products, notes, source,
              external_id, tags, waiting_until, created_by, created_at, updated_at, stage_entered_at, version)
            select $1, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $10, $11::numeric, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29
-           from p
+           from p, held
          ), h as (
            insert into stage_history (id, opportunity_id, to_stage_key, to_stage, probability, notes, changed_by, changed_at)
-           select $30, $1, $31, $32, $33, $34, $35, $36 from p
+           select $30, $1, $31, $32, $33, $34, $35, $36 from p, held
          ), s as (
-           insert into opportunity_search (opportunity_id, folded, grams) select $1, $47, $48 from p
+           insert into opportunity_search (opportunity_id, folded, grams) select $1, $47, $48 from p, held
          ), c as (
            insert into change (event_id, aggregate, aggregate_id, version, type, occurred_at, recorded_at, actor_user_id, actor_service, origin, request_id, payload)
-           select $37, 'opportunity', $1, $46, $38, $39, $40, $41, $42, $43, $44, $45 from p returning change_id
+           select $37, 'opportunity', $1, $46, $38, $39, $40, $41, $42, $43, $44, $45 from p, held returning change_id
+         ), w as (
+           insert into outbox (change_id) select change_id from c
          )
-         insert into outbox (change_id) select change_id from c",
+         select exists (select from p) as "is_team!", exists (select from held) as "is_stage!""#,
         it.id, it.opportunity_name, it.customer_id, it.customer_name, it.contact_id, it.pipeline_id, it.stage_key, it.status.as_str(),
         it.amount as _, it.currency, it.closed_amount as _, it.probability, it.weighted_value() as _, it.expected_close_date,
         it.actual_close_date, it.lost_reason, it.owner_id, it.team_id, &it.products, it.notes, it.source, it.external_id, &it.tags,
         it.waiting_until, it.created_by, it.created_at, it.updated_at, it.stage_entered_at, it.version,
         moved.id, moved.to.0, moved.to.1, moved.probability, moved.notes, moved.changed_by, moved.changed_at,
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
-        change.request_id, change.payload, change.version, search.folded, &search.grams
+        change.request_id, change.payload, change.version, search.folded, &search.grams, moved.stage_version, pipeline::gate()
     )
-    .execute(tx)
+    .fetch_one(tx)
     .await
     .on_constraint("opportunities_external_id_key", || {
         Error::conflict(super::EXTERNAL_ID_TAKEN, "an opportunity with this external_id exists")
     })?;
-    Ok(done.rows_affected() == 1)
+    if done.is_team && !done.is_stage {
+        return Err(pipeline::stages_changed());
+    }
+    Ok(done.is_team)
 }
 
 /// Writes what a change made of an opportunity, its history row where it came into another stage, its change and what the broker is to be told, in one statement.
+/// Fails where that stage is another by now than it was when the move was decided.
 pub(super) async fn update(
     tx: &mut PgConnection,
     before: &Opportunity,
@@ -232,23 +246,28 @@ pub(super) async fn update(
 ) -> Result<(), Error> {
     let search = Indexed::if_other(before, it);
     let (folded, grams) = search.map(|it| (it.folded, it.grams)).unzip();
-    sqlx::query!(
-        "with o as (
+    let done = sqlx::query!(
+        "with gate as materialized (
+           select pg_advisory_xact_lock_shared($51) as it where $50::bigint is not null
+         ), held as (
+           select from stages s, gate where s.pipeline_id = $6 and s.key = $7 and s.version = $50 for key share of s
+         ), o as (
            update opportunities
            set opportunity_name = $2, customer_id = $3, customer_name = $4, contact_id = $5, pipeline_id = $6, stage_key = $7, status = $8, amount = $9::numeric,
                currency = $10, closed_amount = $11::numeric, probability = $12, weighted_value = $13::numeric, expected_close_date = $14, actual_close_date = $15,
                lost_reason = $16, owner_id = $17, team_id = $18, products = $19, notes = $20, source = $21, external_id = $22, tags = $23, waiting_until = $24,
                updated_at = $25, stage_entered_at = $26, deleted_at = $27, version = $28
-           where id = $1
+           where id = $1 and ($50::bigint is null or exists (select from held))
+           returning id
          ), h as (
            insert into stage_history (id, opportunity_id, from_stage_key, from_stage, to_stage_key, to_stage, probability, notes, changed_by, changed_at, seconds_in_from_stage)
-           select $29, $1, $30, $31, $32, $33, $34, $35, $36, $37, $38 where $29::bigint is not null
+           select $29, $1, $30, $31, $32, $33, $34, $35, $36, $37, $38 from o where $29::bigint is not null
          ), s as (
-           insert into opportunity_search (opportunity_id, folded, grams) select $1, $48, $49 where $48::text is not null
+           insert into opportunity_search (opportunity_id, folded, grams) select $1, $48, $49 from o where $48::text is not null
            on conflict (opportunity_id) do update set folded = excluded.folded, grams = excluded.grams
          ), c as (
            insert into change (event_id, aggregate, aggregate_id, version, type, occurred_at, recorded_at, actor_user_id, actor_service, origin, request_id, payload)
-           values ($39, 'opportunity', $1, $28, $40, $41, $42, $43, $44, $45, $46, $47) returning change_id
+           select $39, 'opportunity', $1, $28, $40, $41, $42, $43, $44, $45, $46, $47 from o returning change_id
          )
          insert into outbox (change_id) select change_id from c",
         it.id, it.opportunity_name, it.customer_id, it.customer_name, it.contact_id, it.pipeline_id, it.stage_key, it.status.as_str(),
@@ -266,13 +285,16 @@ pub(super) async fn update(
         moved.map(|it| it.changed_at),
         moved.and_then(|it| it.seconds_in_from_stage),
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
-        change.request_id, change.payload, folded, grams.as_deref()
+        change.request_id, change.payload, folded, grams.as_deref(), moved.map(|it| it.stage_version), pipeline::gate()
     )
     .execute(tx)
     .await
     .on_constraint("opportunities_external_id_key", || {
         Error::conflict(super::EXTERNAL_ID_TAKEN, "an opportunity with this external_id exists")
     })?;
+    if done.rows_affected() == 0 {
+        return Err(pipeline::stages_changed());
+    }
     Ok(())
 }
 

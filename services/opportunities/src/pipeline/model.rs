@@ -44,7 +44,25 @@ pub struct Stage {
     pub rotting_days: Option<i32>,
     /// Fields that a move into it needs.
     pub required_fields: Vec<String>,
+    /// While it is being deleted: the key of the stage to which what stands in it is moved. Nothing comes into it any more.
+    pub moving_to: Option<String>,
+    /// The version of its pipeline as of which it is this.
+    pub version: i64,
 }
+
+/// Fields of an opportunity that a stage may ask for.
+pub const REQUIRABLE: [&str; 10] = [
+    "amount",
+    "contact_id",
+    "contact_name",
+    "expected_close_date",
+    "external_id",
+    "lost_reason",
+    "notes",
+    "products",
+    "source",
+    "tags",
+];
 
 /// A way from first contact to a decision: stages in order, at least one of each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +82,12 @@ pub struct Pipeline {
 impl Pipeline {
     /// The stage in which an opportunity begins.
     pub fn first(&self) -> Option<&Stage> {
-        self.stages.first()
+        self.staying().next()
+    }
+
+    /// Its stages but for those that are being deleted.
+    pub fn staying(&self) -> impl Iterator<Item = &Stage> {
+        self.stages.iter().filter(|stage| stage.moving_to.is_none())
     }
 
     /// The stage of that key.
@@ -149,6 +172,8 @@ pub fn default_stages() -> Vec<Stage> {
         default_probability,
         rotting_days: None,
         required_fields: Vec::new(),
+        moving_to: None,
+        version: 1,
     })
     .collect()
 }

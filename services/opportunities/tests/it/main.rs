@@ -13,5 +13,6 @@ mod erasure;
 mod merges;
 mod races;
 mod search;
+mod stages;
 mod support;
 mod teams;

@@ -4,7 +4,7 @@ use chrono::TimeZone as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::model::default_stages;
+use crate::pipeline::model::{REQUIRABLE, default_stages};
 
 const ZONE: Tz = chrono_tz::Asia::Taipei;
 
@@ -102,6 +102,52 @@ fn a_won_opportunity_closes_on_the_day_it_was_won_where_the_organisation_is() {
     assert_eq!(opportunity.actual_close_date, NaiveDate::from_ymd_opt(2025, 10, 6));
     assert_eq!((opportunity.status, opportunity.probability), (Kind::Won, 100));
     assert_eq!(opportunity.closed_amount, opportunity.amount);
+}
+
+#[test]
+fn what_is_closed_stays_as_it_closed_in_another_stage_of_that_kind() {
+    let mut pipeline = pipeline();
+    for (key, kind) in [("paid", Kind::Won), ("gone", Kind::Lost)] {
+        let stage = pipeline.stages[0].clone();
+        pipeline.stages.push(Stage { key: key.into(), name: key.into(), kind, ..stage });
+    }
+    let go = |it: &mut Opportunity, key: &str, step, day| {
+        let stage = pipeline.stage(key).unwrap();
+        advance(it, &pipeline, stage, step, 9, &at(day)).unwrap();
+    };
+    let mut it = lead(Some("5"));
+    go(&mut it, "won", Step::default(), 2);
+    go(&mut it, "paid", Step::default(), 5);
+    assert_eq!(it.actual_close_date, NaiveDate::from_ymd_opt(2025, 10, 2));
+    assert_eq!((it.closed_amount, it.probability), (it.amount, 100));
+    let named = NaiveDate::from_ymd_opt(2025, 10, 3);
+    go(&mut it, "won", Step { actual_close_date: named, ..Step::default() }, 6);
+    assert_eq!(it.actual_close_date, named);
+    let why = Some("價格過高".to_owned());
+    go(&mut it, "lost", Step { lost_reason: why.clone(), ..Step::default() }, 7);
+    assert_eq!(it.actual_close_date, NaiveDate::from_ymd_opt(2025, 10, 7));
+    go(&mut it, "gone", Step::default(), 8);
+    assert_eq!(it.actual_close_date, NaiveDate::from_ymd_opt(2025, 10, 7));
+    assert_eq!(it.lost_reason, why);
+}
+
+#[test]
+fn nothing_comes_into_a_stage_that_is_being_deleted() {
+    let mut pipeline = pipeline();
+    pipeline.stages[2].moving_to = Some("contract".to_owned());
+    let mut it = lead(None);
+    let stage = &pipeline.stages[2];
+    let wrong = advance(&mut it, &pipeline, stage, Step::default(), 9, &at(2)).unwrap_err();
+    let rpc::Error::Invalid(fields) = wrong.into() else { panic!("it is invalid") };
+    assert_eq!((&*fields[0].field, &*fields[0].code), ("stage", "stage_closing"));
+    assert_eq!(it, lead(None));
+}
+
+#[test]
+fn what_a_stage_may_ask_for_is_what_an_opportunity_can_lack() {
+    for field in REQUIRABLE {
+        assert!(!lead(None).has(field), "{field}");
+    }
 }
 
 #[test]
