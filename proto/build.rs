@@ -102,6 +102,7 @@ fn modules(pool: &DescriptorPool) -> String {
 struct Rest {
     pool: DescriptorPool,
     option: ExtensionDescriptor,
+    choice: ExtensionDescriptor,
     methods: Vec<MethodDescriptor>,
     /// By full name, like the others: what a request is made of.
     requests: BTreeMap<String, MessageDescriptor>,
@@ -115,6 +116,8 @@ struct Rest {
 impl Rest {
     fn of(pool: &DescriptorPool) -> Outcome<Self> {
         let option = pool.get_extension_by_name("salespipeline.type.v1.rest").ok_or("no option")?;
+        let choice =
+            pool.get_extension_by_name("salespipeline.type.v1.choice").ok_or("no option")?;
         let methods: Vec<_> = pool
             .services()
             .filter(|service| !INTERNAL.contains(&service.package_name()))
@@ -123,6 +126,7 @@ impl Rest {
         let mut rest = Self {
             pool: pool.clone(),
             option,
+            choice,
             methods,
             requests: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -198,6 +202,13 @@ impl Rest {
         self.option(field, name).and_then(|value| value.as_bool()).unwrap_or(false)
     }
 
+    fn is_untagged(&self, oneof: &OneofDescriptor) -> bool {
+        let options = oneof.options();
+        let choice = options.get_extension(&self.choice);
+        let untagged = choice.as_message().and_then(|it| it.get_field_by_name("untagged"));
+        untagged.and_then(|value| value.as_bool()).unwrap_or(false)
+    }
+
     fn visible(&self, message: &MessageDescriptor) -> Vec<FieldDescriptor> {
         message.fields().filter(|field| !self.is(field, "hidden")).collect()
     }
@@ -243,6 +254,13 @@ impl Rest {
         build = build
             .type_attribute(&path, derives(request, self.answers.contains_key(message.full_name())))
             .type_attribute(&path, format!("#[schema(as = {title})]"));
+        let untagged = self.is_untagged(oneof);
+        if untagged && request {
+            return Err(format!("{path}: what is read has to say what it is").into());
+        }
+        if untagged {
+            build = build.type_attribute(&path, "#[serde(untagged)]");
+        }
         for field in oneof.fields() {
             if matches!(field.kind(), Kind::Enum(_) | Kind::Bytes) {
                 return Err(format!("{}: wrap it in a message", field.full_name()).into());
@@ -251,6 +269,9 @@ impl Rest {
                 Kind::String if request => ", deserialize_with = \"crate::field::text\"",
                 _ => "",
             };
+            if untagged {
+                continue;
+            }
             let attribute = format!("#[serde(rename = {:?}{check})]", field.name());
             build = build.field_attribute(format!("{path}.{}", field.name()), attribute);
         }

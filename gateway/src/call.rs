@@ -28,6 +28,7 @@ use proto::opportunities::v1::contact_service_client::ContactServiceClient;
 use proto::opportunities::v1::customer_service_client::CustomerServiceClient;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use proto::opportunities::v1::pipeline_service_client::PipelineServiceClient;
+use proto::opportunities::v1::sync_service_client::SyncServiceClient;
 use rpc::client::{self, Context};
 use rpc::reason;
 use tonic::transport::Channel;
@@ -224,6 +225,12 @@ impl Call {
     /// Activities.
     pub fn activities(&self) -> ActivityServiceClient<Channel> {
         ActivityServiceClient::new(self.guest.app.opportunities.clone())
+            .max_decoding_message_size(PAGE_BYTES)
+    }
+
+    /// What changed.
+    pub fn sync(&self) -> SyncServiceClient<Channel> {
+        SyncServiceClient::new(self.guest.app.opportunities.clone())
             .max_decoding_message_size(PAGE_BYTES)
     }
 

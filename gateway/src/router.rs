@@ -110,6 +110,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
             rest::contacts::delete_contact
         ))
         .routes(routes!(rest::contacts::erase_contact))
+        .routes(routes!(rest::sync::list_sync_items))
         // analytics
         .routes(routes!(rest::reports::get_pipeline_overview))
         .routes(routes!(rest::forecast::get_forecast))

@@ -31,6 +31,7 @@ mod second_factor;
 #[path = "../../services/notifier/tests/it/smtp.rs"]
 mod smtp;
 mod stages;
+mod sync;
 mod tls;
 mod traces;
 mod world;

@@ -18,6 +18,7 @@ pub mod second_factors;
 pub mod sessions;
 pub mod settings;
 pub mod stages;
+pub mod sync;
 pub mod teams;
 pub mod token;
 pub mod users;

@@ -16,6 +16,7 @@ use proto::opportunities::v1::contact_service_server::ContactServiceServer;
 use proto::opportunities::v1::customer_service_server::CustomerServiceServer;
 use proto::opportunities::v1::opportunity_service_server::OpportunityServiceServer;
 use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
+use proto::opportunities::v1::sync_service_server::SyncServiceServer;
 use rpc::{Tls, client};
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -23,7 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::grpc::{Activities, Audit, Bulk, Contacts, Customers, Opportunities, PipelinesGrpc};
+use crate::grpc::{
+    Activities, Audit, Bulk, Contacts, Customers, Opportunities, PipelinesGrpc, Sync,
+};
 use crate::identity::Identity;
 use crate::state::Known;
 use crate::{MIGRATOR, State, consumer, customer, opportunity, pipeline};
@@ -109,11 +112,12 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
                 shutdown.clone(),
             ),
         );
-        let verifier = Verifier::new(ISSUER, Keys::from_identity(channel), revocations);
+        let verifier = Arc::new(Verifier::new(ISSUER, Keys::from_identity(channel), revocations));
+        let sync = Sync::new(state.clone(), Arc::clone(&verifier), shutdown.clone());
         let server = rpc::Server::builder("opportunities")
             .readiness(process.readiness())
             .tls(&tls)
-            .auth(auth::Layer::new(Arc::new(verifier), &[]))
+            .auth(auth::Layer::new(verifier, &[]))
             .add(
                 OpportunityServiceServer::new(Opportunities(state.clone()))
                     .max_decoding_message_size(rpc::server::MAX_BULK_MESSAGE_BYTES),
@@ -126,6 +130,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             .add(CustomerServiceServer::new(Customers(state.clone())))
             .add(ContactServiceServer::new(Contacts(state.clone())))
             .add(PipelineServiceServer::new(PipelinesGrpc(state.clone())))
+            .add(SyncServiceServer::new(sync))
             .add(AuditServiceServer::new(Audit(state)))
             .add(ChangeServiceServer::new(ChangeLog { pool: reads }));
         process.spawn("grpc", server.serve(listener, shutdown));

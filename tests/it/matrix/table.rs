@@ -369,6 +369,8 @@ fn customer_rows(Record { customer, contact, .. }: Record) -> Vec<Row> {
     };
     let expected_version = Some(NEVER);
     vec![
+        row("opportunities.v1.SyncService/ListSyncItems", "get /sync", Readers),
+        row("opportunities.v1.SyncService/StreamSyncItems", "", Readers),
         row("opportunities.v1.CustomerService/ListCustomers", "get /customers", Readers),
         row("opportunities.v1.CustomerService/CreateCustomer", "post /customers", Sellers)
             .with(json!({})),

@@ -68,6 +68,13 @@ pub(super) async fn find(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<Optio
     row.as_ref().map(detail).transpose()
 }
 
+/// Those of these ids whose opportunity lives, deleted or not.
+pub(crate) async fn of_ids(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<Detail>> {
+    let sql = format!("select {COLUMNS} from {TABLES} where a.id = any($1)");
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await?;
+    rows.iter().map(detail).collect()
+}
+
 /// An activity of a living opportunity, deleted or not. Nobody else changes either until this transaction ends.
 pub(super) async fn find_for_update(
     tx: &mut PgConnection,

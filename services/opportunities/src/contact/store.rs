@@ -18,6 +18,18 @@ pub(super) async fn find(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<Optio
     .await
 }
 
+/// Contacts by id, deleted or not.
+pub(crate) async fn of_ids(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<Contact>> {
+    sqlx::query_as!(
+        Contact,
+        "select id, customer_id, name, email, phone, title, created_at, updated_at, deleted_at, merged_into_id, erased_at, version
+         from contacts where id = any($1)",
+        ids
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Contacts by id, deleted or not, which nobody else changes until this transaction ends.
 pub(crate) async fn lock(tx: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec<Contact>> {
     sqlx::query_as!(

@@ -84,6 +84,28 @@ pub(super) async fn find(
     Ok(row.map(Into::into))
 }
 
+/// The same of several customers, for who changes nothing.
+pub(crate) async fn found_by(pool: &PgPool, ids: &[i64], who: &Asker) -> sqlx::Result<Vec<Found>> {
+    let (all, owner_id, team_ids) = who.read.parts();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.id, c.name, c.company, c.industry, c.email, c.phone, c.created_by, c.created_at, c.updated_at, c.deleted_at, c.merged_into_id, c.version,
+             ($2 or c.created_by = $3 or exists (
+               select from opportunities o
+               where o.customer_id = c.id and o.deleted_at is null and (o.owner_id = $4 or o.team_id = any($5)))) as "is_seen!",
+             false as "is_changeable!"
+           from customers c where c.id = any($1)"#,
+        ids,
+        all,
+        who.by,
+        owner_id,
+        team_ids
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
 /// The same of several customers by id, which nobody else changes until this transaction ends, and to which nothing is added.
 pub(super) async fn lock(
     tx: &mut PgConnection,

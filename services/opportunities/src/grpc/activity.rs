@@ -174,7 +174,7 @@ fn restored(detail: Detail) -> pb::RestoreActivityResponse {
     pb::RestoreActivityResponse { activity: Some(shown(detail)) }
 }
 
-fn shown(detail: Detail) -> pb::Activity {
+pub(super) fn shown(detail: Detail) -> pb::Activity {
     let it = detail.activity;
     let mentions = detail.mentions.into_iter();
     pb::Activity {

@@ -175,7 +175,7 @@ fn place(cursor: &Cursor) -> Result<Place, Error> {
     Ok((at.ok_or_else(wrong_cursor)?, cursor.id()))
 }
 
-fn to_wire(it: Contact) -> pb::Contact {
+pub(super) fn to_wire(it: Contact) -> pb::Contact {
     pb::Contact {
         id: it.id,
         customer_id: it.customer_id,

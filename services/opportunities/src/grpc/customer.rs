@@ -194,7 +194,7 @@ fn unmerged(it: Unmerged) -> pb::UnmergeCustomersResponse {
     }
 }
 
-fn to_wire(it: Customer) -> pb::Customer {
+pub(super) fn to_wire(it: Customer) -> pb::Customer {
     pb::Customer {
         id: it.id,
         name: it.name,

@@ -9,6 +9,7 @@ mod customer;
 mod opportunity;
 mod pipeline;
 mod request;
+mod sync;
 
 pub use activity::Activities;
 pub use audit::Audit;
@@ -17,6 +18,7 @@ pub use contact::{Contacts, redact};
 pub use customer::Customers;
 pub use opportunity::Opportunities;
 pub use pipeline::PipelinesGrpc;
+pub use sync::Sync;
 
 use auth::Caller;
 use events::{Actor, Origin};

@@ -98,6 +98,11 @@ pub(crate) async fn are_amounts(pool: &PgPool) -> sqlx::Result<bool> {
     store::are_amounts(pool).await
 }
 
+/// Opportunities by id, deleted ones too, whoever may see them.
+pub(crate) async fn of_ids(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<Detail>> {
+    store::of_ids(pool, ids).await
+}
+
 /// Makes an opportunity, its customer and contact where they are new, and the first row of its history.
 pub async fn create(
     state: &State,

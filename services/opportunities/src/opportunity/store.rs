@@ -91,6 +91,18 @@ pub(super) async fn find_any(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<O
     row.as_ref().map(detail).transpose()
 }
 
+/// Those of these ids, deleted or not.
+pub(super) async fn of_ids(db: impl PgExecutor<'_>, ids: &[i64]) -> sqlx::Result<Vec<Detail>> {
+    let sql = format!(
+        "select {COLUMNS} from opportunities o
+         left join contacts c on c.id = o.contact_id
+         left join people p on p.user_id = o.owner_id
+         where o.id = any($1)"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(ids).fetch_all(db).await?;
+    rows.iter().map(detail).collect()
+}
+
 /// An opportunity, deleted or not, which nobody else changes until this transaction ends.
 pub(super) async fn lock_any(tx: &mut PgConnection, id: i64) -> sqlx::Result<Option<Detail>> {
     let sql = format!(

@@ -15,4 +15,5 @@ mod races;
 mod search;
 mod stages;
 mod support;
+mod sync;
 mod teams;
