@@ -327,6 +327,11 @@ impl Rest {
         if let Some(length) = self.option(field, "max_length").and_then(|value| value.as_u32()) {
             schema.push(format!("max_length = {length}"));
         }
+        for bound in ["minimum", "maximum"] {
+            if let Some(value) = self.option(field, bound).and_then(|value| value.as_i64()) {
+                schema.push(format!("{bound} = {value}"));
+            }
+        }
         if not_empty {
             schema.push("min_items = 1".to_owned());
         }

