@@ -23,8 +23,9 @@ use form::{
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// Messages that have a hand-written type with a JSON form of its own.
-const SCALARS: [(&str, &str); 4] = [
+const SCALARS: [(&str, &str); 5] = [
     ("salespipeline.type.v1.Decimal", "crate::Decimal"),
+    ("salespipeline.type.v1.Rate", "crate::Rate"),
     ("salespipeline.type.v1.Date", "crate::Date"),
     ("salespipeline.type.v1.JsonValue", "crate::JsonValue"),
     ("google.protobuf.Timestamp", "crate::Timestamp"),

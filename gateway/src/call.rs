@@ -25,6 +25,7 @@ use proto::notifier::v1::notification_service_client::NotificationServiceClient;
 use proto::opportunities::v1::activity_service_client::ActivityServiceClient;
 use proto::opportunities::v1::bulk_service_client::BulkServiceClient;
 use proto::opportunities::v1::contact_service_client::ContactServiceClient;
+use proto::opportunities::v1::currency_service_client::CurrencyServiceClient;
 use proto::opportunities::v1::customer_service_client::CustomerServiceClient;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use proto::opportunities::v1::pipeline_service_client::PipelineServiceClient;
@@ -202,6 +203,11 @@ impl Call {
     /// Pipelines and their stages.
     pub fn pipelines(&self) -> PipelineServiceClient<Channel> {
         PipelineServiceClient::new(self.guest.app.opportunities.clone())
+    }
+
+    /// Currencies and their rates.
+    pub fn currencies(&self) -> CurrencyServiceClient<Channel> {
+        CurrencyServiceClient::new(self.guest.app.opportunities.clone())
     }
 
     /// Customers.

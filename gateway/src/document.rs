@@ -29,13 +29,14 @@ next one. Every failure is an `application/problem+json` document whose `code` d
 Every answer carries `X-Request-Id`. Where there is a limit on how much a caller may ask, every answer says in `RateLimit` how many requests are \
 left (`r`) and in how many seconds all are there again (`t`; of a 429 one more), and in `RateLimit-Policy` how many there are (`q`).";
 
-const TAGS: [(&str, &str); 14] = [
+const TAGS: [(&str, &str); 15] = [
     ("auth", "Signing in, and API keys for programs."),
     ("pipeline", "Pipelines, their stages, and the funnel as it stands."),
     ("opportunities", "What may be sold, to whom, for how much, and how far it has come."),
     ("activities", "What was done, is to be done and was said about an opportunity."),
     ("customers", "Who may buy, and the people there."),
     ("sync", "What changed, for who keeps a copy."),
+    ("currencies", "What other currencies are worth in the organisation's."),
     ("forecast", "What will have been won in a period."),
     ("reports", "Numbers that agree with the opportunities that they are made of, to the cent."),
     ("notifications", "What the caller is told of."),

@@ -64,6 +64,9 @@ pub(crate) fn api() -> OpenApiRouter<App> {
             rest::pipelines::update_pipeline,
             rest::pipelines::delete_pipeline
         ))
+        .routes(routes!(rest::currencies::list_currencies))
+        .routes(routes!(rest::currencies::list_exchange_rates, rest::currencies::set_exchange_rate))
+        .routes(routes!(rest::currencies::delete_exchange_rate))
         .routes(routes!(rest::stages::list_stages, rest::stages::create_stage))
         .routes(routes!(rest::stages::reorder_stages))
         .routes(routes!(rest::stages::update_stage, rest::stages::delete_stage))

@@ -1,5 +1,7 @@
 //! A day of the calendar in a message.
 
+use std::str::FromStr;
+
 use chrono::{Datelike, NaiveDate};
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -52,6 +54,15 @@ impl TryFrom<Date> for NaiveDate {
     }
 }
 
+impl FromStr for Date {
+    type Err = NoSuchDay;
+
+    /// Reads `YYYY-MM-DD`.
+    fn from_str(text: &str) -> Result<Self, NoSuchDay> {
+        parse(text).map(Self::from).ok_or(NoSuchDay)
+    }
+}
+
 impl Serialize for Date {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let day = NaiveDate::try_from(*self).map_err(S::Error::custom)?;
@@ -62,7 +73,7 @@ impl Serialize for Date {
 impl<'de> Deserialize<'de> for Date {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Text(text) = Text::deserialize(deserializer)?;
-        parse(&text).map(Self::from).ok_or_else(|| {
+        text.parse().map_err(|_| {
             D::Error::custom(fault(Code::InvalidDate, "must be a day that exists, as YYYY-MM-DD"))
         })
     }

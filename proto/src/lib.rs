@@ -12,6 +12,7 @@ pub mod json;
 mod json_value;
 pub mod mask;
 pub mod query;
+mod rate;
 mod timestamp;
 
 pub use date::{Date, NoSuchDay};
@@ -19,6 +20,7 @@ pub use decimal::Decimal;
 pub use error::{Code, FieldError, Refusal};
 pub use generated::*;
 pub use json_value::JsonValue;
+pub use rate::Rate;
 pub use timestamp::Timestamp;
 
 /// Every file of the contract, encoded, with comments: for gRPC reflection.

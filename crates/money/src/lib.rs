@@ -1,4 +1,8 @@
-//! Exact amounts of money: hundredths in an integer, never a binary float.
+//! Exact amounts of money and what one currency is worth in another: integers, never a binary float.
+
+mod rate;
+
+pub use rate::Rate;
 
 use std::fmt;
 use std::iter::Sum;
@@ -20,8 +24,8 @@ pub enum ParseError {
     /// It is not a decimal number.
     #[error("is not a number")]
     NotANumber,
-    /// It has a digit other than zero after the second decimal.
-    #[error("has more than two decimals")]
+    /// It has a digit other than zero after the last decimal that there may be.
+    #[error("has too many decimals")]
     TooManyDecimals,
     /// It has more digits than any amount or sum of amounts.
     #[error("is out of range")]
@@ -46,43 +50,7 @@ impl Money {
 
     /// Reads a decimal number such as `12`, `-0.5`, `1.000` or `2.5e3`, exactly.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            None => (text, 0),
-            Some((mantissa, exponent)) => {
-                (mantissa, exponent.parse::<i32>().map_err(|_| ParseError::NotANumber)?)
-            }
-        };
-        let (negative, digits) = match mantissa.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, mantissa),
-        };
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if whole.is_empty() || !plain(whole) || !plain(fraction) || digits.ends_with('.') {
-            return Err(ParseError::NotANumber);
-        }
-        let mut number = String::with_capacity(whole.len() + fraction.len());
-        number.push_str(whole);
-        number.push_str(fraction);
-        let number = number.trim_start_matches('0');
-        let significant = number.trim_end_matches('0');
-        if significant.is_empty() {
-            return Ok(Self::ZERO);
-        }
-        let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX);
-        // value in hundredths = significant × 10^scale
-        let scale =
-            i64::from(exponent) + 2 - length(fraction) + length(number) - length(significant);
-        if scale < 0 {
-            return Err(ParseError::TooManyDecimals);
-        }
-        if length(significant) + scale > 36 {
-            return Err(ParseError::OutOfRange);
-        }
-        let significant: i128 = significant.parse().map_err(|_| ParseError::OutOfRange)?;
-        let scale = u32::try_from(scale).map_err(|_| ParseError::OutOfRange)?;
-        let hundredths = significant * 10_i128.pow(scale);
-        Ok(Self(if negative { -hundredths } else { hundredths }))
+        scaled(text, 2).map(Self)
     }
 
     /// What it is worth at a probability in percent, rounded half up (away from zero) to the hundredth.
@@ -114,6 +82,47 @@ impl Money {
     fn numeric(self) -> Result<Numeric, rust_decimal::Error> {
         Numeric::try_from_i128_with_scale(self.0, 2)
     }
+}
+
+/// Reads a decimal number such as `12`, `-0.5`, `1.000` or `2.5e3`, exactly, as an integer times that many decimals.
+fn scaled(text: &str, decimals: i64) -> Result<i128, ParseError> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        None => (text, 0),
+        Some((mantissa, exponent)) => {
+            (mantissa, exponent.parse::<i32>().map_err(|_| ParseError::NotANumber)?)
+        }
+    };
+    let (negative, digits) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !plain(whole) || !plain(fraction) || digits.ends_with('.') {
+        return Err(ParseError::NotANumber);
+    }
+    let mut number = String::with_capacity(whole.len() + fraction.len());
+    number.push_str(whole);
+    number.push_str(fraction);
+    let number = number.trim_start_matches('0');
+    let significant = number.trim_end_matches('0');
+    if significant.is_empty() {
+        return Ok(0);
+    }
+    let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX);
+    // value × 10^decimals = significant × 10^scale
+    let scale =
+        i64::from(exponent) + decimals - length(fraction) + length(number) - length(significant);
+    if scale < 0 {
+        return Err(ParseError::TooManyDecimals);
+    }
+    if length(significant) + scale > 36 {
+        return Err(ParseError::OutOfRange);
+    }
+    let significant: i128 = significant.parse().map_err(|_| ParseError::OutOfRange)?;
+    let scale = u32::try_from(scale).map_err(|_| ParseError::OutOfRange)?;
+    let value = significant * 10_i128.pow(scale);
+    Ok(if negative { -value } else { value })
 }
 
 impl fmt::Display for Money {

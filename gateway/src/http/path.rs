@@ -5,7 +5,7 @@ use http::request::Parts;
 
 use super::Problem;
 
-/// What a path names: an id as `i64`, two of them, or a name as `String`. 404 where nothing can have it.
+/// What a path names: an id as `i64` or a name as `String`, or two of one of these. 404 where nothing can have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path<T>(pub T);
 
@@ -26,6 +26,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Path<(i64, i64)> {
         let mut ids = parameters.iter().map(|(_, value)| id(value));
         match (ids.next().flatten(), ids.next().flatten()) {
             (Some(first), Some(second)) => Ok(Self((first, second))),
+            _ => Err(Problem::not_found()),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Path<(String, String)> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let parameters = RawPathParams::from_request_parts(parts, state).await;
+        let parameters = parameters.map_err(|_| Problem::not_found())?;
+        let mut names = parameters.iter().map(|(_, value)| value.to_owned());
+        match (names.next(), names.next()) {
+            (Some(first), Some(second)) if !first.contains('\0') && !second.contains('\0') => {
+                Ok(Self((first, second)))
+            }
             _ => Err(Problem::not_found()),
         }
     }

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod authorize;
 pub mod clients;
 pub mod contacts;
+pub mod currencies;
 pub mod customers;
 pub mod external;
 pub mod forecast;

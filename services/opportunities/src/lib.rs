@@ -1,6 +1,6 @@
 //! The opportunities service: the book of pipelines, customers, opportunities and their stage history.
 //!
-//! In reading order: [`pipeline`] (stages), [`customer`], [`contact`], [`opportunity`] (the rules, lists, history), [`activity`], [`sync`] (what changed), [`access`] (who may read and change what),
+//! In reading order: [`pipeline`] (stages), [`customer`], [`contact`], [`currency`] (what is worth what), [`opportunity`] (the rules, lists, history), [`activity`], [`sync`] (what changed), [`access`] (who may read and change what),
 //! [`directory`] (what it knows of people and settings), [`grpc`] (the wire), [`consumer`] (identity's events), [`demo`] and [`seed`] (data to look at and to measure with).
 
 pub mod access;

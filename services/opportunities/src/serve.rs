@@ -13,6 +13,7 @@ use proto::events::v1::change_service_server::ChangeServiceServer;
 use proto::opportunities::v1::activity_service_server::ActivityServiceServer;
 use proto::opportunities::v1::bulk_service_server::BulkServiceServer;
 use proto::opportunities::v1::contact_service_server::ContactServiceServer;
+use proto::opportunities::v1::currency_service_server::CurrencyServiceServer;
 use proto::opportunities::v1::customer_service_server::CustomerServiceServer;
 use proto::opportunities::v1::opportunity_service_server::OpportunityServiceServer;
 use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
@@ -25,7 +26,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::grpc::{
-    Activities, Audit, Bulk, Contacts, Customers, Opportunities, PipelinesGrpc, Sync,
+    Activities, Audit, Bulk, Contacts, Currencies, Customers, Opportunities, PipelinesGrpc, Sync,
 };
 use crate::identity::Identity;
 use crate::state::Known;
@@ -129,6 +130,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             )
             .add(CustomerServiceServer::new(Customers(state.clone())))
             .add(ContactServiceServer::new(Contacts(state.clone())))
+            .add(CurrencyServiceServer::new(Currencies(state.clone())))
             .add(PipelineServiceServer::new(PipelinesGrpc(state.clone())))
             .add(SyncServiceServer::new(sync))
             .add(AuditServiceServer::new(Audit(state)))

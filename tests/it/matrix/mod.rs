@@ -169,6 +169,7 @@ impl Cast {
         };
         let path = path.replace("{id}", &id.to_string());
         let path = path.replace("{user_id}", &ABSENT.to_string()).replace("{key}", "none");
+        let path = path.replace("{code}", "USD").replace("{valid_from}", "1900-01-01");
         let method: Method = method.to_uppercase().parse().unwrap();
         let body = if row.body.is_null() { String::new() } else { row.body.to_string() };
         let headers = [("if-match", "\"v999\"")];

@@ -71,6 +71,7 @@ pub(super) fn table(record: Record) -> Vec<Row> {
     let mut rows = identity_rows(record);
     rows.extend(program_rows());
     rows.extend(pipeline_rows());
+    rows.extend(currency_rows());
     rows.extend(book_rows(record));
     rows.extend(activity_rows(record));
     rows.extend(customer_rows(record));
@@ -222,6 +223,29 @@ fn pipeline_rows() -> Vec<Row> {
             Admins,
         )
         .saying(&opportunities::DeleteStageRequest { key, ..Default::default() }),
+    ]
+}
+
+fn currency_rows() -> Vec<Row> {
+    use Policy::{Admins, Readers};
+    vec![
+        row("opportunities.v1.CurrencyService/ListCurrencies", "get /currencies", Readers),
+        row(
+            "opportunities.v1.CurrencyService/ListExchangeRates",
+            "get /currencies/{code}/rates",
+            Readers,
+        ),
+        row(
+            "opportunities.v1.CurrencyService/SetExchangeRate",
+            "put /currencies/{code}/rates",
+            Admins,
+        )
+        .with(json!({})),
+        row(
+            "opportunities.v1.CurrencyService/DeleteExchangeRate",
+            "delete /currencies/{code}/rates/{valid_from}",
+            Admins,
+        ),
     ]
 }
 

@@ -39,6 +39,8 @@ pub(super) fn opportunity(
         stage_key: it.stage_key,
         amount: it.amount.map(Into::into),
         currency: it.currency,
+        closed_amount: it.closed_amount.map(Into::into),
+        closed_rate: it.closed_rate.map(Into::into),
         probability: it.probability,
         expected_close_date: it.expected_close_date.map(Into::into),
         actual_close_date: it.actual_close_date.map(Into::into),

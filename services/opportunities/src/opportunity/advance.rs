@@ -8,7 +8,7 @@ use super::model::{self, Moment, Outcome, Step};
 use super::{Detail, not_found, store, team_of};
 use crate::meta::Meta;
 use crate::pipeline::model::{Kind, Stage};
-use crate::{State, access, pipeline};
+use crate::{State, access, currency, pipeline};
 
 /// A move as it is asked for.
 #[derive(Clone, Debug)]
@@ -57,8 +57,10 @@ async fn attempt(
                 "there is no such stage in the pipeline",
             )
         })?;
-        let (at, zone, currency) = (meta.recorded_at, settings.zone, &*settings.default_currency);
-        let moment = Moment { at, by, zone, currency };
+        let (at, zone) = (meta.recorded_at, settings.zone);
+        let codes = [&*opportunity.currency];
+        let exchange = currency::exchange(&mut *tx, &settings.default_currency, codes).await?;
+        let moment = Moment { at, by, zone, exchange: &exchange };
         let before = opportunity.clone();
         let step = wish.step;
         let moved = match model::advance(opportunity, pipeline, target, step, history_id, &moment)?

@@ -13,10 +13,11 @@ use super::edit::{Edit, EditWish, Found, revise};
 use super::model::{Moment, Moved, Opportunity};
 use super::{Detail, not_found, store};
 use crate::access::{self, Rights};
+use crate::currency::model::Exchange;
 use crate::directory::model::Person;
 use crate::meta::Meta;
 use crate::pipeline::model::Kind;
-use crate::{State, directory, pipeline};
+use crate::{State, currency, directory, pipeline};
 
 /// The operation that an idempotency key is for.
 const UPDATE: &str = "UpdateOpportunities";
@@ -128,6 +129,7 @@ struct Batch {
     teams: HashMap<i64, Option<i64>>,
     details: HashMap<i64, Detail>,
     history_ids: Vec<i64>,
+    exchange: Exchange,
 }
 
 /// A change that follows the rules, ready to be written.
@@ -152,8 +154,13 @@ impl Batch {
         let details = store::lock_all(&mut *tx, &ids).await?;
         let count = i64::try_from(updates.len()).unwrap_or(i64::MAX);
         let history_ids = store::history_ids(&state.reads, count).await?;
+        let named = updates.iter().filter_map(|update| update.wish.currency.as_ref()?.as_deref());
+        let codes = details.iter().map(|it| &*it.opportunity.currency).chain(named);
+        let default_currency = &state.settings.get()?.default_currency;
+        let exchange = currency::exchange(&mut *tx, default_currency, codes).await?;
         Ok(Self {
             state: state.clone(),
+            exchange,
             successors,
             teams: teams.into_iter().collect(),
             details: details.into_iter().map(|it| (it.opportunity.id, it)).collect(),
@@ -192,12 +199,8 @@ impl Batch {
             ));
         }
         let found = Found { team_id: team.copied().flatten(), ..Found::default() };
-        let moment = Moment {
-            at: meta.recorded_at,
-            by,
-            zone: settings.zone,
-            currency: &settings.default_currency,
-        };
+        let (at, zone) = (meta.recorded_at, settings.zone);
+        let moment = Moment { at, by, zone, exchange: &self.exchange };
         let history_id = self.history_ids.last().copied().unwrap_or_default();
         let (after, moved) = revise(&before, &edit, &found, &pipelines, history_id, &moment)?;
         if moved.is_some() {

@@ -11,6 +11,7 @@ use super::model::{self, Moment, Opportunity};
 use super::{Detail, EXTERNAL_ID_TAKEN, denied, name_the_taker, not_found, store, team_of};
 use crate::access::{self, Rights};
 use crate::contact;
+use crate::currency;
 use crate::customer;
 use crate::directory;
 use crate::meta::Meta;
@@ -186,8 +187,9 @@ impl Change {
             tx.rollback().await?;
             return Ok(Attempt::Anew(Box::new(before)));
         }
-        let (zone, currency) = (settings.zone, &*settings.default_currency);
-        let moment = Moment { at, by: *by, zone, currency };
+        let codes = [&*before.currency].into_iter().chain(edit.currency());
+        let exchange = currency::exchange(&mut *tx, &settings.default_currency, codes).await?;
+        let moment = Moment { at, by: *by, zone: settings.zone, exchange: &exchange };
         let (after, moved) = revise(&before, edit, &found, &pipelines, history_id, &moment)?;
         if after == before {
             return Ok(Attempt::Done(Box::new(detail)));

@@ -6,8 +6,9 @@ use rpc::Invalid;
 
 use super::model::Step;
 use crate::contact::model::ContactWish;
+use crate::currency::code;
 use crate::pipeline::model::{Pipelines, Stage};
-use crate::{currency, text};
+use crate::text;
 
 /// What somebody asks for, as it came.
 #[derive(Clone, Debug, Default)]
@@ -141,7 +142,7 @@ impl<'a> Draft<'a> {
         }
         amount(it, "amount", wish.amount);
         let currency = wish.currency.as_deref().unwrap_or(default_currency);
-        if !currency::is_known(currency) {
+        if !code::is_known(currency) {
             it.add("currency", "unknown_currency", "is not an ISO 4217 code");
         }
         let draft = (|it: &mut Invalid| {

@@ -8,7 +8,7 @@ use super::draft::{self, CustomerWish};
 use super::model::{self, Moment, Moved, Opportunity, Step};
 use crate::contact::model::ContactWish;
 use crate::pipeline::model::{Kind, Pipelines, Stage};
-use crate::{currency, text};
+use crate::{currency::code, text};
 
 /// What somebody wants to be other, as it came: of each field nothing, that it be cleared, or a value.
 #[derive(Clone, Debug, Default)]
@@ -121,6 +121,11 @@ impl Edit {
         self.external_id.as_ref()?.as_deref()
     }
 
+    /// In which currency it is to be, if that is named.
+    pub fn currency(&self) -> Option<&str> {
+        self.currency.as_deref()
+    }
+
     /// Reads what is wished. Whatever is wrong with it is told at once.
     pub fn parse(wish: EditWish, default_currency: &str) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
@@ -134,7 +139,7 @@ impl Edit {
         draft::amount(it, "amount", wish.amount.flatten());
         let currency =
             wish.currency.map(|code| code.unwrap_or_else(|| default_currency.to_owned()));
-        if currency.as_deref().is_some_and(|code| !currency::is_known(code)) {
+        if currency.as_deref().is_some_and(|it| !code::is_known(it)) {
             it.add("currency", "unknown_currency", "is not an ISO 4217 code");
         }
         let edit = Self {
@@ -277,6 +282,7 @@ pub fn revise(
     } else if let Some(stage) = present {
         stay(&mut invalid, before, &mut next, edit, (stage, &step), moment);
     }
+    correct(before, &mut next, edit, moment);
     let is_closed = |it: &Opportunity| it.status != Kind::Open;
     if next.owner_id != before.owner_id && is_closed(before) && is_closed(&next) {
         let message = "of a closed one stays as it was when it closed";
@@ -295,6 +301,20 @@ pub fn revise(
         next.team_id = found.team_id;
     }
     Ok((next, moved))
+}
+
+/// One that was closed and stays so is frozen anew where what it was worth is corrected. One that was closed without a rate takes the one that is known by now when
+/// amount, currency or close date are named, though they are what they were.
+fn correct(before: &Opportunity, next: &mut Opportunity, edit: &Edit, moment: &Moment<'_>) {
+    if next.status == Kind::Open || next.status != before.status {
+        return;
+    }
+    let worth = |it: &Opportunity| (it.amount, it.currency.clone(), it.actual_close_date);
+    let is_named =
+        edit.amount.is_some() || edit.currency.is_some() || edit.actual_close_date.is_some();
+    if worth(before) != worth(next) || is_named && before.closed_amount.is_none() {
+        next.freeze(moment.exchange);
+    }
 }
 
 /// What the edit names and no stage decides.
@@ -346,9 +366,6 @@ fn stay(
         }
         Some(day) => next.actual_close_date = day,
         None => {}
-    }
-    if stage.kind != Kind::Open && (edit.amount.is_some() || edit.currency.is_some()) {
-        next.closed_amount = next.frozen_amount(moment.currency);
     }
     for field in &stage.required_fields {
         if before.has(field) && !next.has(field) {

@@ -45,6 +45,7 @@ fn opportunity_record(opportunity: &Opportunity) -> OpportunityRecord {
         amount: opportunity.amount.map(Into::into),
         currency: opportunity.currency.clone(),
         closed_amount: opportunity.closed_amount.map(Into::into),
+        closed_rate: opportunity.closed_rate.map(Into::into),
         probability: opportunity.probability,
         expected_close_date: opportunity.expected_close_date.map(Into::into),
         actual_close_date: opportunity.actual_close_date.map(Into::into),
@@ -120,7 +121,7 @@ pub(crate) fn changes(before: Option<&Opportunity>, after: &Opportunity) -> Vec<
 }
 
 /// The fields that people and rules change, in the order of the record, as JSON text. Amounts are exact.
-fn fields(it: &Opportunity) -> [(&'static str, String); 22] {
+fn fields(it: &Opportunity) -> [(&'static str, String); 24] {
     [
         ("opportunity_name", json(&it.opportunity_name)),
         ("customer_id", json(&it.customer_id)),
@@ -129,8 +130,10 @@ fn fields(it: &Opportunity) -> [(&'static str, String); 22] {
         ("pipeline_id", json(&it.pipeline_id)),
         ("stage_key", json(&it.stage_key)),
         ("status", json(&it.status.as_str())),
-        ("amount", it.amount.map_or_else(|| "null".to_owned(), |amount| amount.to_string())),
+        ("amount", digits(it.amount)),
         ("currency", json(&it.currency)),
+        ("closed_amount", digits(it.closed_amount)),
+        ("closed_rate", digits(it.closed_rate)),
         ("probability", json(&it.probability)),
         ("expected_close_date", json(&it.expected_close_date.map(|it| it.to_string()))),
         ("actual_close_date", json(&it.actual_close_date.map(|it| it.to_string()))),
@@ -145,6 +148,10 @@ fn fields(it: &Opportunity) -> [(&'static str, String); 22] {
         ("waiting_until", json(&it.waiting_until.map(|it| it.to_string()))),
         ("deleted_at", json(&it.deleted_at.map(as_text))),
     ]
+}
+
+fn digits<T: ToString>(number: Option<T>) -> String {
+    number.map_or_else(|| "null".to_owned(), |number| number.to_string())
 }
 
 fn json<T: Serialize>(value: &T) -> String {

@@ -26,11 +26,11 @@ use sqlx::{PgConnection, PgPool};
 use crate::access::model::{Owned, Sight};
 use crate::activity::model::Next;
 use crate::contact::{self, model::ContactWish};
-use crate::customer;
 use crate::directory::model::Person;
 use crate::meta::Meta;
 use crate::text::fold;
 use crate::{State, access, directory, pipeline};
+use crate::{currency, customer};
 use draft::{CustomerWish, Draft, Wish};
 use list::{Ask, Page};
 use model::{Moment, Opportunity};
@@ -148,12 +148,9 @@ async fn attempt(
         settings = state.settings_for_amounts().await?;
         draft = Draft::parse(wish, &pipelines, &settings.default_currency)?;
     }
-    let moment = Moment {
-        at: meta.recorded_at,
-        by,
-        zone: settings.zone,
-        currency: &settings.default_currency,
-    };
+    let exchange =
+        currency::exchange(&state.reads, &settings.default_currency, [&*draft.currency]).await?;
+    let moment = Moment { at: meta.recorded_at, by, zone: settings.zone, exchange: &exchange };
     let mut opportunity = blank(&draft, found.opportunity_id, &owner, by);
     // What the stage asks for of the contact is met by a contact that will be made.
     opportunity.contact_id = draft.contact.as_ref().map(|_| 0);
@@ -322,6 +319,7 @@ fn blank(draft: &Draft<'_>, id: i64, owner: &Person, by: i64) -> Opportunity {
         amount: draft.amount,
         currency: draft.currency.clone(),
         closed_amount: None,
+        closed_rate: None,
         probability: 0,
         expected_close_date: draft.expected_close_date,
         actual_close_date: None,

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
-use money::Money;
+use money::{Money, Rate};
 use rpc::Invalid;
 
 use crate::access::model::Owned;
+use crate::currency::model::Exchange;
 use crate::pipeline::model::{Kind, Pipeline, Stage};
 
 /// An opportunity as it is stored.
@@ -33,6 +34,8 @@ pub struct Opportunity {
     pub currency: String,
     /// The amount in the organisation's currency, frozen when it closed.
     pub closed_amount: Option<Money>,
+    /// The rate by which it was frozen, if one was needed.
+    pub closed_rate: Option<Rate>,
     /// Percent.
     pub probability: i32,
     /// The day it is expected to close.
@@ -100,9 +103,14 @@ impl Opportunity {
         Self { version: before.version + 1, updated_at: at.max(before.updated_at), ..self }
     }
 
-    /// Its amount in the organisation's currency, as it is kept of a closed one. In another currency it has no value there without a rate.
-    pub(super) fn frozen_amount(&self, currency: &str) -> Option<Money> {
-        self.amount.filter(|_| self.currency == currency)
+    /// From now on its amount in the organisation's currency is what it was worth on the day it closed, as far as it is known now.
+    pub(super) fn freeze(&mut self, exchange: &Exchange) {
+        let on = self.actual_close_date;
+        let value = on.and_then(|on| exchange.value(self.amount, &self.currency, on));
+        (self.closed_amount, self.closed_rate) = match value {
+            Some((amount, rate)) => (Some(amount), rate),
+            None => (None, None),
+        };
     }
 
     pub(super) fn has(&self, field: &str) -> bool {
@@ -166,8 +174,8 @@ pub struct Moment<'a> {
     pub by: i64,
     /// The organisation's zone, in which days are cut.
     pub zone: Tz,
-    /// The organisation's currency.
-    pub currency: &'a str,
+    /// What amounts are worth in the organisation's currency.
+    pub exchange: &'a Exchange,
 }
 
 impl Moment<'_> {
@@ -339,8 +347,8 @@ fn enter(
     }
     // Of a closed one that comes into another stage of the same kind it stays when it closed, and why.
     let closed = (opportunity.actual_close_date, opportunity.lost_reason.take());
-    let (closed_on, lost_reason) =
-        if opportunity.status == stage.kind { closed } else { (None, None) };
+    let stays = opportunity.status == stage.kind;
+    let (closed_on, lost_reason) = if stays { closed } else { (None, None) };
     opportunity.stage_key.clone_from(&stage.key);
     opportunity.status = stage.kind;
     opportunity.probability = match stage.kind {
@@ -353,11 +361,14 @@ fn enter(
     }
     if stage.kind == Kind::Open {
         opportunity.actual_close_date = None;
-        opportunity.closed_amount = None;
+        (opportunity.closed_amount, opportunity.closed_rate) = (None, None);
     } else {
-        let closed_on = step.actual_close_date.or(closed_on);
-        opportunity.actual_close_date = Some(closed_on.unwrap_or(moment.today()));
-        opportunity.closed_amount = opportunity.frozen_amount(moment.currency);
+        let day = step.actual_close_date.or(closed_on).unwrap_or(moment.today());
+        opportunity.actual_close_date = Some(day);
+        // What it was worth is as when it closed, too, unless that is another day now.
+        if !stays || closed_on != Some(day) {
+            opportunity.freeze(moment.exchange);
+        }
     }
     opportunity.stage_entered_at = moment.at;
     opportunity.updated_at = moment.at;

@@ -10,12 +10,11 @@ use super::draft::{CustomerWish, Draft, Wish};
 use super::model::{self, Moment, Moved, Opportunity, Outcome, Step};
 use super::{blank, store, team_of};
 use crate::access::model::Sight;
-use crate::contact;
-use crate::customer;
 use crate::directory::model::{Person, Settings};
 use crate::meta::Meta;
 use crate::pipeline::model::{Pipeline, Pipelines, Stage};
 use crate::{State, directory, pipeline};
+use crate::{contact, currency, customer};
 
 /// An opportunity as it began, and what happened to it since.
 pub struct Past {
@@ -231,8 +230,9 @@ async fn one(state: State, by: i64, past: Arc<Past>, meta: Meta) -> Result<(i64,
     let more = i64::try_from(turns.len()).unwrap_or_default();
     history_ids.extend(store::history_ids(&state.reads, more).await?);
     let at = past.created_at;
-    let moment =
-        Moment { at, by: owner.user_id, zone: settings.zone, currency: &settings.default_currency };
+    let exchange =
+        currency::exchange(&state.reads, &settings.default_currency, [&*draft.currency]).await?;
+    let moment = Moment { at, by: owner.user_id, zone: settings.zone, exchange: &exchange };
     let id = found.opportunity_id;
     let mut tx = state.writes.begin().await?;
     let mut beginning = blank(&draft, id, &owner, owner.user_id);

@@ -18,10 +18,10 @@ use crate::pipeline::{self, model::Kind};
 pub(super) const COLUMNS: &str = "o.id, o.opportunity_name, o.customer_id, o.customer_name, o.contact_id, o.pipeline_id, o.stage_key, o.status, \
 o.amount, o.currency, o.closed_amount, o.probability, o.expected_close_date, o.actual_close_date, o.lost_reason, o.owner_id, o.team_id, \
 o.products, o.notes, o.source, o.external_id, o.tags, o.waiting_until, o.created_by, o.created_at, o.updated_at, o.stage_entered_at, \
-o.deleted_at, o.version, c.name, c.email, p.username, o.next_activity";
+o.deleted_at, o.version, c.name, c.email, p.username, o.next_activity, o.closed_rate";
 
 /// How many columns those are: the place of what is selected after them.
-pub(super) const WIDTH: usize = 33;
+pub(super) const WIDTH: usize = 34;
 
 /// Reads a row of [`COLUMNS`].
 pub(super) fn detail(row: &PgRow) -> sqlx::Result<Detail> {
@@ -39,6 +39,7 @@ pub(super) fn detail(row: &PgRow) -> sqlx::Result<Detail> {
         amount: row.try_get(8)?,
         currency: row.try_get(9)?,
         closed_amount: row.try_get(10)?,
+        closed_rate: row.try_get(33)?,
         probability: row.try_get(11)?,
         expected_close_date: row.try_get(12)?,
         actual_close_date: row.try_get(13)?,
@@ -213,8 +214,8 @@ pub(super) async fn insert(
          ), o as (
            insert into opportunities (id, opportunity_name, customer_id, customer_name, contact_id, pipeline_id, stage_key, status, amount, currency,
              closed_amount, probability, weighted_value, expected_close_date, actual_close_date, lost_reason, owner_id, team_id, products, notes, source,
-             external_id, tags, waiting_until, created_by, created_at, updated_at, stage_entered_at, version)
-           select $1, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $10, $11::numeric, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29
+             external_id, tags, waiting_until, created_by, created_at, updated_at, stage_entered_at, version, closed_rate)
+           select $1, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $10, $11::numeric, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $51::numeric
            from p, held
          ), h as (
            insert into stage_history (id, opportunity_id, to_stage_key, to_stage, probability, notes, changed_by, changed_at)
@@ -234,7 +235,8 @@ pub(super) async fn insert(
         it.waiting_until, it.created_by, it.created_at, it.updated_at, it.stage_entered_at, it.version,
         moved.id, moved.to.0, moved.to.1, moved.probability, moved.notes, moved.changed_by, moved.changed_at,
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
-        change.request_id, change.payload, change.version, search.folded, &search.grams, moved.stage_version, pipeline::gate()
+        change.request_id, change.payload, change.version, search.folded, &search.grams, moved.stage_version, pipeline::gate(),
+        it.closed_rate as _
     )
     .fetch_one(tx)
     .await
@@ -268,7 +270,7 @@ pub(super) async fn update(
            set opportunity_name = $2, customer_id = $3, customer_name = $4, contact_id = $5, pipeline_id = $6, stage_key = $7, status = $8, amount = $9::numeric,
                currency = $10, closed_amount = $11::numeric, probability = $12, weighted_value = $13::numeric, expected_close_date = $14, actual_close_date = $15,
                lost_reason = $16, owner_id = $17, team_id = $18, products = $19, notes = $20, source = $21, external_id = $22, tags = $23, waiting_until = $24,
-               updated_at = $25, stage_entered_at = $26, deleted_at = $27, version = $28
+               updated_at = $25, stage_entered_at = $26, deleted_at = $27, version = $28, closed_rate = $52::numeric
            where id = $1 and ($50::bigint is null or exists (select from held))
            returning id
          ), h as (
@@ -297,7 +299,8 @@ pub(super) async fn update(
         moved.map(|it| it.changed_at),
         moved.and_then(|it| it.seconds_in_from_stage),
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
-        change.request_id, change.payload, folded, grams.as_deref(), moved.map(|it| it.stage_version), pipeline::gate()
+        change.request_id, change.payload, folded, grams.as_deref(), moved.map(|it| it.stage_version), pipeline::gate(),
+        it.closed_rate as _
     )
     .execute(tx)
     .await

@@ -14,6 +14,7 @@ use tracing::info;
 
 use crate::access::model::Sight;
 use crate::config::Seed;
+use crate::currency::model::Exchange;
 use crate::directory::model::Settings;
 use crate::meta::Meta;
 use crate::opportunity::model::{Moment, Opportunity, Step};
@@ -145,6 +146,7 @@ fn live(world: &World, tale: Tale) -> Result<Story> {
         amount: tale.amount,
         currency: world.settings.default_currency.clone(),
         closed_amount: None,
+        closed_rate: None,
         probability: 0,
         expected_close_date: Some(tale.expected_close_date),
         actual_close_date: None,
@@ -175,12 +177,9 @@ fn live(world: &World, tale: Tale) -> Result<Story> {
         Ok(Turn { stage, at: it.at, by: owner_id, step })
     });
     let turns = turns.collect::<Result<Vec<_>>>()?;
-    let moment = Moment {
-        at: tale.created_at,
-        by: owner_id,
-        zone: world.settings.zone,
-        currency: &world.settings.default_currency,
-    };
+    let exchange = Exchange::of(&world.settings.default_currency);
+    let (at, zone) = (tale.created_at, world.settings.zone);
+    let moment = Moment { at, by: owner_id, zone, exchange: &exchange };
     relive(beginning, &world.pipeline, first, None, turns, &[], &moment, &world.meta)
         .map_err(|invalid| anyhow::anyhow!("a tale breaks the rules: {invalid:?}"))
 }

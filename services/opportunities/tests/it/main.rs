@@ -7,6 +7,7 @@ mod bulk;
 mod changes;
 mod company;
 mod contacts;
+mod currencies;
 mod customer_book;
 mod customers;
 mod erasure;

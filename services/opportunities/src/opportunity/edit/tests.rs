@@ -204,9 +204,53 @@ fn the_frozen_amount_of_a_closed_one_follows_a_correction_of_its_amount() {
         |text: &str| EditWish { amount: some(&text.parse().unwrap()), ..EditWish::default() };
     let (after, _) = change(&lost(), amount("6.01"), 4).unwrap();
     assert_eq!(after.closed_amount, after.amount);
-    let dollars = EditWish { currency: some(&"USD".to_owned()), ..EditWish::default() };
-    assert_eq!(change(&lost(), dollars, 4).unwrap().0.closed_amount, None);
+    let euros = EditWish { currency: some(&"EUR".to_owned()), ..EditWish::default() };
+    assert_eq!(change(&lost(), euros, 4).unwrap().0.closed_amount, None);
     assert_eq!(change(&lead(Some("5")), amount("6"), 4).unwrap().0.closed_amount, None);
+}
+
+#[test]
+fn a_correction_of_a_closed_one_freezes_it_by_the_rate_that_is_known_for_its_day() {
+    let amount =
+        |text: &str| EditWish { amount: some(&text.parse().unwrap()), ..EditWish::default() };
+    let dollars = EditWish { currency: some(&"USD".to_owned()), ..EditWish::default() };
+    let frozen = |it: &Opportunity| it.closed_amount.map(|amount| amount.to_string());
+    let before = change(&lost(), dollars, 9).unwrap().0;
+    assert_eq!(frozen(&before).as_deref(), Some("162.5"));
+    let on = |day| EditWish {
+        actual_close_date: some(&model::tests::noon(day).date_naive()),
+        ..EditWish::default()
+    };
+    let (after, _) = change(&before, on(5), 9).unwrap();
+    assert_eq!(frozen(&after).as_deref(), Some("150"));
+    assert_eq!(after.version, before.version + 1);
+    let (after, _) = change(&before, on(1), 9).unwrap();
+    assert_eq!((frozen(&after), after.closed_rate), (None, None));
+    // A correction on the way into another stage of the kind is one, too.
+    let both = EditWish { pipeline_id: some(&2), stage: some(&"lost".to_owned()), ..amount("6") };
+    let (after, moved) = change(&before, both, 9).unwrap();
+    assert_eq!((frozen(&after).as_deref(), moved.is_some()), (Some("195"), true));
+}
+
+#[test]
+fn one_that_closed_without_a_rate_takes_one_that_is_known_by_now_when_it_is_said_again_and_not_before()
+ {
+    let mut before = lost();
+    before.currency = "USD".to_owned();
+    (before.closed_amount, before.closed_rate) = (None, None);
+    let (after, _) = change(&before, notes(), 9).unwrap();
+    assert_eq!(after.closed_amount, None);
+    let again = EditWish { amount: Some(before.amount), ..EditWish::default() };
+    let (after, _) = change(&before, again.clone(), 9).unwrap();
+    assert_eq!(after.closed_amount, Some("162.5".parse().unwrap()));
+    assert_eq!(after.version, before.version + 1);
+    // One that has a value keeps it: whatever rates have become since.
+    let kept = Opportunity { closed_amount: Some("1".parse().unwrap()), ..after };
+    assert_eq!(change(&kept, again, 9).unwrap().0, kept);
+}
+
+fn notes() -> EditWish {
+    EditWish { notes: some(&"x".to_owned()), ..EditWish::default() }
 }
 
 #[test]

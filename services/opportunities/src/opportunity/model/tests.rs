@@ -1,5 +1,7 @@
 //! The rules, told as sentences and held against a naive model.
 
+use std::sync::LazyLock;
+
 use chrono::TimeZone as _;
 use proptest::prelude::*;
 
@@ -23,7 +25,15 @@ pub(crate) fn noon(day: u32) -> DateTime<Utc> {
 }
 
 pub(crate) fn at(day: u32) -> Moment<'static> {
-    Moment { at: noon(day), by: 3, zone: ZONE, currency: "TWD" }
+    static DOLLARS: LazyLock<Exchange> = LazyLock::new(|| {
+        let mut exchange = Exchange::of("TWD");
+        for (day, rate) in [(2, "32.5"), (5, "30")] {
+            let day = noon(day).date_naive();
+            exchange.learn("USD".to_owned(), day, rate.parse().unwrap());
+        }
+        exchange
+    });
+    Moment { at: noon(day), by: 3, zone: ZONE, exchange: &DOLLARS }
 }
 
 pub(crate) fn lead(amount: Option<&str>) -> Opportunity {
@@ -39,6 +49,7 @@ pub(crate) fn lead(amount: Option<&str>) -> Opportunity {
         amount: amount.map(|amount| amount.parse().unwrap()),
         currency: "TWD".into(),
         closed_amount: None,
+        closed_rate: None,
         probability: 0,
         expected_close_date: None,
         actual_close_date: None,
@@ -153,9 +164,42 @@ fn what_a_stage_may_ask_for_is_what_an_opportunity_can_lack() {
 #[test]
 fn an_amount_in_a_currency_without_a_rate_has_no_value_when_it_closes() {
     let mut opportunity = lead(Some("5"));
-    opportunity.currency = "USD".into();
+    opportunity.currency = "EUR".into();
     go(&mut opportunity, "won", Step::default(), at(2)).unwrap();
-    assert_eq!(opportunity.closed_amount, None);
+    assert_eq!((opportunity.closed_amount, opportunity.closed_rate), (None, None));
+}
+
+#[test]
+fn an_amount_is_frozen_by_the_rate_of_the_day_on_which_it_closes() {
+    for (day, closed) in [(1, None), (2, Some(("162.5", "32.5"))), (9, Some(("150", "30")))] {
+        let mut opportunity = lead(Some("5"));
+        opportunity.currency = "USD".into();
+        let named = Step { actual_close_date: Some(noon(day).date_naive()), ..Step::default() };
+        go(&mut opportunity, "won", named, at(9)).unwrap();
+        let frozen = opportunity.closed_amount.zip(opportunity.closed_rate);
+        let frozen = frozen.map(|(amount, rate)| (amount.to_string(), rate.to_string()));
+        let closed = closed.map(|(amount, rate)| (amount.to_owned(), rate.to_owned()));
+        assert_eq!(frozen, closed, "{day}");
+    }
+}
+
+#[test]
+fn what_is_closed_keeps_what_it_was_worth_in_another_stage_of_that_kind_unless_it_closed_on_another_day()
+ {
+    let mut pipeline = pipeline();
+    let paid = Stage { key: "paid".into(), kind: Kind::Won, ..pipeline.stages[0].clone() };
+    pipeline.stages.push(paid);
+    let mut it = lead(Some("5"));
+    it.currency = "USD".into();
+    go(&mut it, "won", Step::default(), at(3)).unwrap();
+    let unaware = Exchange::of("TWD");
+    let stage = pipeline.stage("paid").unwrap();
+    let moment = Moment { exchange: &unaware, ..at(9) };
+    advance(&mut it, &pipeline, stage, Step::default(), 9, &moment).unwrap();
+    assert_eq!(it.closed_amount, Some("162.5".parse().unwrap()));
+    let named = Step { actual_close_date: Some(noon(6).date_naive()), ..Step::default() };
+    advance(&mut it, &pipeline, pipeline.stage("won").unwrap(), named, 9, &at(9)).unwrap();
+    assert_eq!(it.closed_amount, Some("150".parse().unwrap()));
 }
 
 #[test]

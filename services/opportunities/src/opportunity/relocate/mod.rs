@@ -8,6 +8,7 @@ use rpc::Error;
 
 use super::model::{self, Moment, Outcome};
 use crate::State;
+use crate::currency::model::Exchange;
 use crate::pipeline::store::Closing;
 use crate::pipeline::{self, closing};
 
@@ -46,12 +47,10 @@ pub(crate) async fn step(
     let Some((last, _)) = chunk.last() else { return Ok(Step::End) };
     let last_id = last.id;
     let meta = closing::meta(closing, now);
-    let moment = Moment {
-        at: now,
-        by: closing.requested_by,
-        zone: settings.zone,
-        currency: &settings.default_currency,
-    };
+    // Within a kind of stage nothing is frozen anew, so that no rate is asked for.
+    let exchange = Exchange::of(&settings.default_currency);
+    let (by, zone) = (closing.requested_by, settings.zone);
+    let moment = Moment { at: now, by, zone, exchange: &exchange };
     let (mut moved, mut changes, mut lacking) = (Vec::new(), Vec::new(), 0);
     for (before, history_id) in chunk {
         let mut after = before.clone();

@@ -1,0 +1,167 @@
+//! Currencies: which there are, what they are worth in the organisation's from which day on, and who may say so.
+
+pub mod code;
+pub(crate) mod event;
+pub mod model;
+pub(crate) mod store;
+
+use auth::Caller;
+use chrono::NaiveDate;
+use money::Rate;
+use rpc::Error;
+use sqlx::{PgConnection, PgExecutor};
+
+use crate::State;
+use crate::cursor::{Cursor, wrong_key};
+use crate::meta::Meta;
+use crate::opportunity::model::day;
+use code::is_known;
+use model::{Exchange, ExchangeRate};
+
+/// A currency as it is today.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Currency {
+    /// ISO 4217.
+    pub code: String,
+    /// Whether it is the organisation's.
+    pub is_default: bool,
+    /// The rate that is valid, and from which day on.
+    pub valid: Option<(NaiveDate, Rate)>,
+}
+
+/// The organisation's currency, and every other that has a rate, by code.
+pub async fn all(state: &State, caller: &Caller, meta: &Meta) -> Result<Vec<Currency>, Error> {
+    caller.require_read()?;
+    let settings = state.settings.get()?;
+    let today = day(meta.recorded_at, settings.zone);
+    let own = settings.default_currency.clone();
+    let default = Currency { code: own, is_default: true, valid: None };
+    let others = store::currencies(&state.reads, today).await?;
+    Ok(std::iter::once(default).chain(others).collect())
+}
+
+/// A page of the rates of a currency, the latest day first, and what continues after it.
+pub async fn rates(
+    state: &State,
+    caller: &Caller,
+    code: &str,
+    (limit, cursor): (usize, Option<&str>),
+) -> Result<(Vec<ExchangeRate>, Option<String>), Error> {
+    caller.require_read()?;
+    known(code)?;
+    let listing = format!("exchange_rates {code}");
+    let after = cursor.map(|text| Cursor::parse(text, &listing)).transpose()?;
+    let key = after.as_ref().and_then(Cursor::key);
+    let page = store::page(&state.reads, code, key.as_deref(), limit).await;
+    let mut rates = page.map_err(|error| wrong_key(error, after.as_ref()))?;
+    let more = rates.len() > limit;
+    rates.truncate(limit);
+    let last = rates.last().filter(|_| more);
+    let next = last.map(|it| Cursor::new(&listing, Some(it.valid_from.to_string()), it.id).write());
+    Ok((rates, next))
+}
+
+/// What is wanted of a rate.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Of which currency.
+    pub currency: String,
+    /// From which day on.
+    pub valid_from: Option<NaiveDate>,
+    /// What a unit is worth.
+    pub rate: Option<Rate>,
+    /// Only if the one from that day has this version.
+    pub expected_version: Option<i64>,
+}
+
+/// Sets a rate from a day on; to set what is so already changes nothing.
+pub async fn set(
+    state: &State,
+    caller: &Caller,
+    wish: Wish,
+    meta: Meta,
+) -> Result<ExchangeRate, Error> {
+    caller.require_admin()?;
+    known(&wish.currency)?;
+    model::check(&wish, &state.settings.get()?.default_currency)?;
+    // What rates are against stays what it is from the first one on.
+    let settings = state.settings_for_amounts().await?;
+    let (valid_from, rate) = model::check(&wish, &settings.default_currency)?;
+    let mut tx = state.writes.begin().await?;
+    let before = hold(&mut tx, (&wish.currency, valid_from), rate, &meta).await?;
+    let version = before.version;
+    if wish.expected_version.is_some_and(|expected| expected != version) {
+        return Err(Error::Stale { current: Some(version).filter(|version| *version > 0) });
+    }
+    if before.version > 0 && before.deleted_at.is_none() && before.rate == rate {
+        return Ok(before);
+    }
+    let after = before.clone().set(rate, meta.recorded_at);
+    write(state, tx, &before, after, &meta).await
+}
+
+/// Removes a rate that was wrong.
+pub async fn remove(
+    state: &State,
+    caller: &Caller,
+    (currency, valid_from): (&str, NaiveDate),
+    expected_version: Option<i64>,
+    meta: Meta,
+) -> Result<(), Error> {
+    caller.require_admin()?;
+    let not_found = || Error::not_found("exchange rate", format!("{currency} {valid_from}"));
+    let mut tx = state.writes.begin().await?;
+    let before = store::lock(&mut tx, currency, valid_from).await?;
+    let before = before.filter(|it| it.deleted_at.is_none()).ok_or_else(not_found)?;
+    if expected_version.is_some_and(|version| version != before.version) {
+        return Err(Error::Stale { current: Some(before.version) });
+    }
+    let after = before.clone().remove(meta.recorded_at);
+    write(state, tx, &before, after, &meta).await.map(drop)
+}
+
+/// The row of a day, which nobody else changes until this transaction ends; of version 0 where there was none.
+async fn hold(
+    tx: &mut PgConnection,
+    (currency, valid_from): (&str, NaiveDate),
+    rate: Rate,
+    meta: &Meta,
+) -> Result<ExchangeRate, Error> {
+    store::ensure(tx, currency, valid_from, rate, meta.recorded_at).await?;
+    let found = store::lock(tx, currency, valid_from).await?;
+    found.ok_or_else(|| Error::internal("a rate that was there is gone"))
+}
+
+async fn write(
+    state: &State,
+    mut tx: sqlx::Transaction<'static, sqlx::Postgres>,
+    before: &ExchangeRate,
+    after: ExchangeRate,
+    meta: &Meta,
+) -> Result<ExchangeRate, Error> {
+    store::update(&mut tx, &after).await?;
+    events::outbox::append(&mut tx, &[event::changed(before, &after, meta)]).await?;
+    tx.commit().await?;
+    state.wake.wake();
+    Ok(after)
+}
+
+fn known(code: &str) -> Result<(), Error> {
+    if is_known(code) { Ok(()) } else { Err(Error::not_found("currency", code)) }
+}
+
+/// What amounts in these currencies are worth in the organisation's. Asks for nothing where there is no other.
+pub(crate) async fn exchange<'a>(
+    db: impl PgExecutor<'_>,
+    default_currency: &str,
+    codes: impl IntoIterator<Item = &'a str>,
+) -> sqlx::Result<Exchange> {
+    let others: Vec<_> = codes.into_iter().filter(|code| *code != default_currency).collect();
+    let mut exchange = Exchange::of(default_currency);
+    if !others.is_empty() {
+        for (code, valid_from, rate) in store::known(db, &others).await? {
+            exchange.learn(code, valid_from, rate);
+        }
+    }
+    Ok(exchange)
+}
