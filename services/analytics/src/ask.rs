@@ -10,7 +10,6 @@ use sqlx::PgPool;
 use tokio::time::{Instant, sleep};
 
 use crate::State;
-use crate::directory::model::Settings;
 use crate::period::Calendar;
 use crate::pipeline::{Pipeline, Pipelines};
 use crate::rollup::day;
@@ -54,7 +53,6 @@ impl After {
 
 /// What an answer stands on.
 pub(crate) struct Ground {
-    pub(crate) settings: Arc<Settings>,
     pub(crate) pipelines: Arc<Pipelines>,
     pub(crate) scope: Scope,
 }
@@ -73,12 +71,14 @@ pub(crate) fn calendar(state: &State, now: DateTime<Utc>) -> Result<(Calendar, N
     Ok((Calendar { first_month: settings.fiscal_year_start }, day(now, settings.zone)))
 }
 
-/// Fails with every bad field, those noted before too; then waits for the write that has to be in the answer, though not for long.
+/// Fails with every bad field, those noted before too; then has what is open valued by the rates of today, and waits for the write that has to be in the answer, though not
+/// for long.
 pub(crate) async fn prepare(
     state: &State,
     caller: &Caller,
     ask: &Ask,
     mut invalid: Invalid,
+    now: DateTime<Utc>,
 ) -> Result<Ground, Error> {
     let settings = state.settings.get()?;
     let after = ask.after.as_deref().map(After::parse);
@@ -92,6 +92,7 @@ pub(crate) async fn prepare(
         invalid.add("pipeline_id", "unknown_pipeline", "there is no such pipeline");
     }
     invalid.into_result()?;
+    state.value_on(day(now, settings.zone)).await?;
     let sight = sight(&state.reads, caller, &settings).await?;
     if let Some(after) = after.flatten() {
         wait_for(&state.reads, after, &sight).await?;
@@ -99,7 +100,6 @@ pub(crate) async fn prepare(
         state.refresh_pipelines().await?;
     }
     Ok(Ground {
-        settings,
         pipelines: state.pipelines.get()?,
         scope: Scope::new(sight, ask.owner_id, ask.team_id, ask.pipeline_id),
     })

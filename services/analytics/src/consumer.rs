@@ -14,32 +14,32 @@ pub const IDENTITY: &str = "identity";
 /// The source of pipelines and opportunities.
 pub const OPPORTUNITIES: &str = "opportunities";
 
-/// Applies events of identity. A new time zone cuts the days anew.
+/// Applies events of identity. A new time zone cuts the days anew, a new currency values anew.
 pub fn apply_identity<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Applying<'a> {
     async move {
         let before = directory::store::settings(tx).await?;
         directory::apply(tx, events).await?;
         let after = directory::store::settings(tx).await?;
         if let (Some(before), Some(after)) = (before, after)
-            && before.zone != after.zone
+            && (before.zone != after.zone || before.default_currency != after.default_currency)
         {
             // Nothing is applied beside it: the other consumer waits for this row.
             inbox::hold(tx, NAME, OPPORTUNITIES).await?;
-            projection::remake_rollups(tx, after.zone).await?;
+            projection::remake_rollups(tx, &after).await?;
         }
         Ok(())
     }
     .boxed()
 }
 
-/// Applies events of opportunities, in days of the zone that the settings say.
+/// Applies events of opportunities, in days of the zone and values of the currency that the settings say.
 pub fn apply_opportunities<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Applying<'a> {
     async move {
         let settings = directory::store::settings(tx).await?;
         let settings = settings.ok_or_else(|| {
             ApplyError::Outage(anyhow::anyhow!("the organisation's settings are not known yet"))
         })?;
-        projection::apply(tx, settings.zone, events).await
+        projection::apply(tx, &settings, events).await
     }
     .boxed()
 }

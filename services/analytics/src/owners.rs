@@ -1,11 +1,12 @@
 //! The services whose change logs analytics derives from: digests and whole histories, for rebuilding and verifying.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use auth::ServiceToken;
-use futures::Stream;
+use futures::{Stream, TryStreamExt as _};
 use proto::events::v1::change_service_client::ChangeServiceClient;
 use proto::events::v1::{
     Event, GetDigestRequest, GetDigestResponse, StreamRecordsRequest, StreamRecordsResponse,
@@ -13,6 +14,8 @@ use proto::events::v1::{
 use rpc::client;
 use tokio::time::timeout;
 use tonic::transport::Channel;
+
+use crate::projection::record::{self, ExchangeRate};
 
 /// The largest piece of a stream, in bytes.
 const PIECE: usize = 16 * 1024 * 1024;
@@ -47,6 +50,17 @@ impl Owner {
         let request = GetDigestRequest { aggregate: aggregate.to_owned(), range_size };
         let request = self.context().await?.request(request);
         Ok(self.client().get_digest(request).await?.into_inner())
+    }
+
+    /// Every rate as of its latest version, by id.
+    pub async fn rates(&self) -> Result<BTreeMap<i64, ExchangeRate>> {
+        let (_, records) = self.records("exchange_rate").await?;
+        let told: Vec<Vec<Event>> = records.try_collect().await?;
+        let rates = told.iter().flatten().map(|event| {
+            let rate = record::rate(event)?;
+            Ok((rate.rate_id, rate))
+        });
+        rates.collect()
     }
 
     /// Every change of every record of a kind, ordered by id and version, and the position up to which that is complete.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use auth::ServiceToken;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use events::inbox;
 use futures::TryStreamExt as _;
 use process::{Work, postgres};
@@ -16,10 +15,11 @@ use tracing::info;
 
 use crate::config::Config;
 use crate::consumer::{IDENTITY, NAME, OPPORTUNITIES};
-use crate::deal::{Deal, Ladders};
+use crate::deal::Deal;
+use crate::directory::model::Settings;
 use crate::owners::Owner;
-use crate::projection::{fold::Fold, store};
-use crate::rollup::Rollups;
+use crate::projection::{fold::Fold, record, store};
+use crate::rollup::{Frame, Rollups, day};
 use crate::{directory, projection};
 
 /// How many deals are written at a time.
@@ -56,14 +56,16 @@ pub async fn rebuild(
     for source in [IDENTITY, OPPORTUNITIES] {
         inbox::hold(&mut tx, NAME, source).await?;
     }
-    let zone = rebuild_directory(&mut tx, identity, now).await?;
+    let settings = rebuild_directory(&mut tx, identity, now).await?;
     let (position, pipelines) = opportunities.records("pipeline").await?;
     store::clear_pipelines(&mut tx).await?;
     let mut pipelines = pin!(pipelines);
     while let Some(events) = pipelines.try_next().await? {
         projection::apply_pipelines(&mut tx, &events).await?;
     }
-    let ladders = store::ladders(&mut tx).await?;
+    rebuild_rates(&mut tx, opportunities).await?;
+    store::set_valued_on(&mut tx, day(now, settings.zone)).await?;
+    let frame = Frame::read(&mut tx, &settings).await?;
     store::clear_facts(&mut tx).await?;
     let (_, records) = opportunities.records("opportunity").await?;
     let mut rollups = Rollups::default();
@@ -79,7 +81,7 @@ pub async fn rebuild(
         if is_end || fold.len() >= CHUNK {
             let deals = if is_end { fold.finish() } else { fold.take() };
             count += deals.len();
-            write(&mut tx, &deals, (&mut rollups, &ladders, zone)).await?;
+            write(&mut tx, &deals, &mut rollups, &frame).await?;
         }
         if is_end {
             break;
@@ -99,7 +101,7 @@ async fn rebuild_directory(
     tx: &mut PgConnection,
     identity: &Owner,
     now: DateTime<Utc>,
-) -> Result<Tz> {
+) -> Result<Settings> {
     directory::store::clear(tx).await?;
     let mut position = i64::MAX;
     for aggregate in ["settings", "team", "user"] {
@@ -112,17 +114,30 @@ async fn rebuild_directory(
     }
     inbox::set(tx, NAME, IDENTITY, position, now).await?;
     let settings = directory::store::settings(tx).await?;
-    Ok(settings.context("identity has no settings")?.zone)
+    settings.context("identity has no settings")
+}
+
+async fn rebuild_rates(tx: &mut PgConnection, opportunities: &Owner) -> Result<()> {
+    let (_, records) = opportunities.records("exchange_rate").await?;
+    store::clear_rates(tx).await?;
+    let mut records = pin!(records);
+    while let Some(events) = records.try_next().await? {
+        for event in &events {
+            store::upsert_rate(tx, &record::rate(event)?).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes deals as they are after their last change, and notes what they add to the rollups.
 async fn write(
     tx: &mut PgConnection,
     deals: &[Deal],
-    (rollups, ladders, zone): (&mut Rollups, &Ladders, Tz),
+    rollups: &mut Rollups,
+    frame: &Frame,
 ) -> Result<()> {
     for deal in deals {
-        rollups.add(deal, ladders, zone);
+        rollups.add(deal, frame);
     }
     let facts: Vec<_> = deals.iter().filter_map(|deal| deal.fact.as_ref()).collect();
     store::upsert_facts(tx, &facts).await?;

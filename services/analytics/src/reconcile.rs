@@ -44,6 +44,7 @@ pub async fn run(
 /// Compares once, tells again what differs, and answers how many ranges differ even then.
 pub async fn reconcile(pool: &PgPool, owner: &Owner) -> Result<usize> {
     // What takes longer than that is waited for differs, too: telling it twice does no harm.
+    retell_rates(pool, owner).await?;
     let suspect = differing(pool, owner).await?;
     for from_id in suspect.iter().take(MOST_RANGES) {
         retell(pool, owner, *from_id).await?;
@@ -68,6 +69,23 @@ async fn differing(pool: &PgPool, owner: &Owner) -> Result<Vec<i64>> {
     Ok(compared.differing.into_keys().collect())
 }
 
+/// Applies every rate again, if one differs: they are few.
+async fn retell_rates(pool: &PgPool, owner: &Owner) -> Result<()> {
+    let theirs = owner.rates().await?;
+    let ours = store::rates(&mut *pool.acquire().await?).await?;
+    if theirs.values().eq(&ours) {
+        return Ok(());
+    }
+    let mut tx = pool.begin().await?;
+    store::take_time(&mut tx).await?;
+    inbox::hold(&mut tx, NAME, OPPORTUNITIES).await?;
+    let settings = directory::store::settings(&mut tx).await?;
+    let settings = settings.context("the organisation's settings are not known yet")?;
+    projection::rates::tell_again(&mut tx, &settings, theirs.into_values().collect()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// Applies every change of a range of ids again, in one transaction beside which nothing is applied.
 async fn retell(pool: &PgPool, owner: &Owner, from_id: i64) -> Result<()> {
     let range = (from_id.max(1), from_id + digest::RANGE - 1);
@@ -78,9 +96,9 @@ async fn retell(pool: &PgPool, owner: &Owner, from_id: i64) -> Result<()> {
     store::take_time(&mut tx).await?;
     inbox::hold(&mut tx, NAME, OPPORTUNITIES).await?;
     let settings = directory::store::settings(&mut tx).await?;
-    let zone = settings.context("the organisation's settings are not known yet")?.zone;
+    let settings = settings.context("the organisation's settings are not known yet")?;
     for events in &told {
-        projection::tell_again(&mut tx, zone, events).await?;
+        projection::tell_again(&mut tx, &settings, events).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -8,6 +8,18 @@ use chrono_tz::Tz;
 use money::Money;
 
 use crate::deal::{Deal, Fact, Kind, Ladders};
+use crate::valuation::Valuation;
+
+/// By what facts are summed up: the same as long as they are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The stages of all pipelines, in order.
+    pub ladders: Ladders,
+    /// In which days are cut.
+    pub zone: Tz,
+    /// By which open ones are worth what they are.
+    pub valuation: Valuation,
+}
 
 /// By what deals are grouped that stand somewhere now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,7 +34,7 @@ pub struct StandingKey {
     pub owner_id: i64,
     /// Of which team; 0 of none.
     pub team_id: i64,
-    /// Of open ones; empty for closed ones, whose value is frozen in the organisation's.
+    /// Of open ones, whose value is by its rate; empty for closed ones, whose value is frozen.
     pub currency: String,
     /// First day of the month in which an open one is expected to close.
     pub close_month: Option<NaiveDate>,
@@ -37,7 +49,7 @@ pub struct Standing {
     pub value_count: i64,
     /// How many have an amount and lack a rate.
     pub rate_missing: i64,
-    /// Their value.
+    /// Their value in the organisation's currency, each rounded to the hundredth.
     pub total_value: Money,
     /// Their value by their probabilities.
     pub weighted_value: Money,
@@ -71,7 +83,7 @@ pub struct Flow {
     pub value_count: i64,
     /// How many have an amount and lack a rate.
     pub rate_missing: i64,
-    /// Their value.
+    /// Their value in the organisation's currency, each rounded to the hundredth.
     pub value: Money,
     /// Of won ones: days from the day of creation to the day they closed.
     pub days_to_close: i64,
@@ -161,13 +173,18 @@ pub struct Rollups {
 
 impl Rollups {
     /// Adds a deal.
-    pub fn add(&mut self, deal: &Deal, ladders: &Ladders, zone: Tz) {
-        self.count(deal, ladders, zone, 1);
+    pub fn add(&mut self, deal: &Deal, frame: &Frame) {
+        self.count(deal, frame, 1);
     }
 
     /// Takes a deal away that was added as it is.
-    pub fn take_away(&mut self, deal: &Deal, ladders: &Ladders, zone: Tz) {
-        self.count(deal, ladders, zone, -1);
+    pub fn take_away(&mut self, deal: &Deal, frame: &Frame) {
+        self.count(deal, frame, -1);
+    }
+
+    /// Adds what a deal is worth, and not how far it went.
+    pub fn add_values(&mut self, fact: &Fact, frame: &Frame) {
+        self.count_values(fact, frame, 1);
     }
 
     /// Forgets groups of which nothing is left.
@@ -177,11 +194,17 @@ impl Rollups {
         self.conversion.retain(|_, it| *it != Conversion::default());
     }
 
-    fn count(&mut self, deal: &Deal, ladders: &Ladders, zone: Tz, sign: i64) {
+    fn count(&mut self, deal: &Deal, frame: &Frame, sign: i64) {
         let Some(fact) = deal.fact.as_ref().filter(|fact| !fact.is_deleted) else { return };
-        let (key, sum) = standing(fact);
+        self.count_values(fact, frame, sign);
+        self.count_entries(deal, fact, frame, sign);
+    }
+
+    fn count_values(&mut self, fact: &Fact, frame: &Frame, sign: i64) {
+        let worth = Worth::of(fact, &frame.valuation);
+        let (key, sum) = standing(fact, worth);
         put(&mut self.standing, key, sum, sign);
-        for (kind, day, sum) in flows(fact, zone) {
+        for (kind, day, sum) in flows(fact, worth, frame.zone) {
             for (grain, start_date) in [("day", day), ("month", month(day))] {
                 let is_open = fact.status == Kind::Open && kind == "created";
                 let key = FlowKey {
@@ -196,7 +219,10 @@ impl Rollups {
                 put(&mut self.flow, key, sum, sign);
             }
         }
-        for (stage_key, day, sum) in conversions(deal, fact, ladders, zone) {
+    }
+
+    fn count_entries(&mut self, deal: &Deal, fact: &Fact, frame: &Frame, sign: i64) {
+        for (stage_key, day, sum) in conversions(deal, fact, &frame.ladders, frame.zone) {
             let starts = [("day", Some(day)), ("month", Some(month(day))), ("all", None)];
             for (grain, start_date) in starts {
                 let key = ConversionKey {
@@ -217,14 +243,31 @@ fn put<K: Eq + Hash, S: Sum>(sums: &mut HashMap<K, S>, key: K, sum: S, sign: i64
     sums.entry(key).or_default().add(sum, sign);
 }
 
-fn standing(fact: &Fact) -> (StandingKey, Standing) {
+/// What a deal is worth in the organisation's currency.
+#[derive(Clone, Copy)]
+struct Worth {
+    /// Of an open one by the day's rate, of a closed one as it was frozen.
+    value: Option<Money>,
+    /// The same by its probability.
+    weighted: Option<Money>,
+    /// It has an amount, and no rate.
+    is_rate_missing: bool,
+}
+
+impl Worth {
+    fn of(fact: &Fact, valuation: &Valuation) -> Self {
+        let open = |amount| valuation.value(amount, &fact.currency, fact.probability);
+        let (value, weighted) = match fact.status {
+            Kind::Open => fact.amount.and_then(open).unzip(),
+            Kind::Won => (fact.closed_amount, fact.closed_amount),
+            Kind::Lost => (fact.closed_amount, None),
+        };
+        Self { value, weighted, is_rate_missing: fact.amount.is_some() && value.is_none() }
+    }
+}
+
+fn standing(fact: &Fact, worth: Worth) -> (StandingKey, Standing) {
     let is_open = fact.status == Kind::Open;
-    let value = if is_open { fact.amount } else { fact.closed_amount };
-    let weighted = match fact.status {
-        Kind::Open => value.map(|value| value.weighted(fact.probability)),
-        Kind::Won => value,
-        Kind::Lost => None,
-    };
     let key = StandingKey {
         pipeline_id: fact.pipeline_id,
         stage_key: fact.stage_key.clone(),
@@ -236,28 +279,26 @@ fn standing(fact: &Fact) -> (StandingKey, Standing) {
     };
     let sum = Standing {
         count: 1,
-        value_count: value.is_some().into(),
-        rate_missing: rate_is_missing(fact).into(),
-        total_value: value.unwrap_or_default(),
-        weighted_value: weighted.unwrap_or_default(),
+        value_count: worth.value.is_some().into(),
+        rate_missing: worth.is_rate_missing.into(),
+        total_value: worth.value.unwrap_or_default(),
+        weighted_value: worth.weighted.unwrap_or_default(),
     };
     (key, sum)
 }
 
-/// A closed one with an amount that had no rate on its day. Of an open one only the day of the report can tell.
-fn rate_is_missing(fact: &Fact) -> bool {
-    fact.status != Kind::Open && fact.amount.is_some() && fact.closed_amount.is_none()
-}
-
 /// What happened to a deal, on which day: its creation, and how it closed.
-fn flows(fact: &Fact, zone: Tz) -> impl Iterator<Item = (&'static str, NaiveDate, Flow)> {
-    let value = if fact.status == Kind::Open { fact.amount } else { fact.closed_amount };
+fn flows(
+    fact: &Fact,
+    worth: Worth,
+    zone: Tz,
+) -> impl Iterator<Item = (&'static str, NaiveDate, Flow)> {
     let created_on = day(fact.created_at, zone);
     let sum = Flow {
         count: 1,
-        value_count: value.is_some().into(),
-        rate_missing: rate_is_missing(fact).into(),
-        value: value.unwrap_or_default(),
+        value_count: worth.value.is_some().into(),
+        rate_missing: worth.is_rate_missing.into(),
+        value: worth.value.unwrap_or_default(),
         days_to_close: 0,
     };
     let closed = fact.actual_close_date.and_then(|closed_on| match fact.status {

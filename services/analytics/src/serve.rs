@@ -47,6 +47,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             writes: postgres::write_pool(&config.database.url, config.database.pool_size, NAME)?,
             pipelines: Known::default(),
             settings: Known::default(),
+            valued_on: Known::default(),
             identity: Identity::new(identity.clone(), Arc::clone(&token)),
         };
         let nats = stream::connect(config.events.nats_url.expose(), NAME).await?;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use rpc::Error;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +12,8 @@ use tracing::warn;
 use crate::directory::{model::Settings, store};
 use crate::identity::Identity;
 use crate::pipeline::{self, Pipelines};
+use crate::projection::rates;
+use crate::rollup::day;
 
 /// How long a change of settings or stages may go unnoticed.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -26,6 +29,8 @@ pub struct State {
     pub pipelines: Known<Pipelines>,
     /// The organisation's settings.
     pub settings: Known<Settings>,
+    /// The day by whose rates what is open is valued in the rollups, or an earlier one.
+    pub valued_on: Known<NaiveDate>,
     /// The way to identity.
     pub identity: Identity,
 }
@@ -79,6 +84,28 @@ impl State {
         Ok(())
     }
 
+    /// Waits until what is open is valued by the rates of this day, if they are others than before.
+    pub(crate) async fn value_on(&self, today: NaiveDate) -> Result<(), Error> {
+        if self.valued_on.get().is_ok_and(|day| *day >= today) {
+            return Ok(());
+        }
+        let (reads, writes) = (self.reads.clone(), self.writes.clone());
+        let valued_on =
+            rpc::write(async move { Ok(rates::value_if_due(&reads, &writes, today).await?) });
+        self.valued_on.set(valued_on.await?);
+        Ok(())
+    }
+
+    /// Has what is open valued by the rates of the day that it is.
+    async fn value_today(&self) -> Result<(), Error> {
+        let today = day(process::now(), self.settings.get()?.zone);
+        let stored = rates::valued_on(&self.reads).await?;
+        let valued_on =
+            if stored < today { rates::value_on(&self.writes, today).await? } else { stored };
+        self.valued_on.set(valued_on);
+        Ok(())
+    }
+
     async fn stored_settings(&self) -> Result<Option<Settings>, Error> {
         Ok(store::settings(&mut *self.reads.acquire().await?).await?)
     }
@@ -97,6 +124,12 @@ impl State {
                 warn!(
                     error = format!("{:#}", anyhow::Error::from(error)),
                     "settings and pipelines were not refreshed"
+                );
+            }
+            if let Err(error) = self.value_today().await {
+                warn!(
+                    error = format!("{:#}", anyhow::Error::from(error)),
+                    "what is open was not valued by the rates of today"
                 );
             }
         }

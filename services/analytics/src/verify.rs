@@ -81,6 +81,7 @@ pub async fn verify(database_url: &Secret, owner: &Owner) -> Result<Findings> {
     findings.opportunities = compared.count;
     findings.differences = compared.differing.into_values().collect();
     findings.differences.extend(verify_facts(&mut connection, owner).await?);
+    findings.differences.extend(verify_rates(&mut connection, owner).await?);
     let (groups, differences) = verify_rollups(&mut connection).await?;
     findings.groups = groups;
     findings.differences.extend(differences);
@@ -156,13 +157,32 @@ async fn unequal(connection: &mut PgConnection, theirs: &[Deal]) -> Result<Vec<(
         .collect())
 }
 
+/// Whether the rates are those of the owner. What differs is looked at again: a change may be under way.
+async fn verify_rates(connection: &mut PgConnection, owner: &Owner) -> Result<Vec<String>> {
+    let mut attempt = 1;
+    loop {
+        let theirs = owner.rates().await?.into_values().collect::<Vec<_>>();
+        let ours = projection::store::rates(connection).await?;
+        if theirs == ours {
+            return Ok(Vec::new());
+        }
+        if attempt == TRIES_EACH {
+            let differ = theirs.iter().filter(|it| !ours.contains(it)).map(|it| ("owner", it));
+            let ours = ours.iter().filter(|it| !theirs.contains(it)).map(|it| ("here", it));
+            return Ok(differ.chain(ours).map(|(who, it)| format!("rate {who}: {it:?}")).collect());
+        }
+        attempt += 1;
+        tokio::time::sleep(BETWEEN).await;
+    }
+}
+
 /// Whether the rollups are the sums of the facts, at one instant.
 async fn verify_rollups(connection: &mut PgConnection) -> Result<(usize, Vec<String>)> {
     let mut tx = connection.begin().await?;
     projection::store::at_one_instant(&mut tx).await?;
     let settings = directory::store::settings(&mut tx).await?;
-    let zone = settings.context("the organisation's settings are not known yet")?.zone;
-    let expected = projection::sum_of_facts(&mut tx, zone).await?;
+    let settings = settings.context("the organisation's settings are not known yet")?;
+    let expected = projection::sum_of_facts(&mut tx, &settings).await?;
     let kept = projection::kept::rollups(&mut tx).await?;
     tx.rollback().await?;
     let groups = kept.standing.len() + kept.flow.len() + kept.conversion.len();

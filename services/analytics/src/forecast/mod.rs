@@ -23,11 +23,11 @@ pub async fn forecast(
     let mut invalid = Invalid::default();
     let (calendar, today) = calendar(state, now)?;
     let period = calendar.asked(asked, today, &mut invalid);
-    let ground = prepare(state, caller, ask, invalid).await?;
+    let ground = prepare(state, caller, ask, invalid, now).await?;
     let period = period.ok_or_else(|| Error::internal("a period that is neither good nor bad"))?;
     let phase = Phase::of(period.span, today);
     let known = store::known(&state.reads, &ground.scope, period.span, phase).await?;
     let pipelines = ground.pipelines.iter();
     let pipelines = pipelines.filter(|it| ask.pipeline_id.is_none_or(|id| it.id == id));
-    Ok(model::forecast(period, phase, pipelines, &known, &ground.settings.default_currency))
+    Ok(model::forecast(period, phase, pipelines, &known))
 }

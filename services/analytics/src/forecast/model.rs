@@ -45,7 +45,7 @@ pub(crate) struct Known {
     pub(crate) as_of: DateTime<Utc>,
 }
 
-/// Open opportunities of one stage and currency.
+/// Open opportunities of one stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Open {
     pub(crate) pipeline_id: i64,
@@ -53,7 +53,7 @@ pub(crate) struct Open {
     /// Whether they are expected to close on a day; otherwise they are in no period.
     pub(crate) is_dated: bool,
     pub(crate) sum: Sum,
-    /// The value by its probabilities, in the same currency.
+    /// The value by its probabilities.
     pub(crate) weighted: Money,
 }
 
@@ -143,20 +143,19 @@ pub(crate) fn forecast<'a>(
     phase: Phase,
     pipelines: impl Iterator<Item = &'a Pipeline>,
     known: &Known,
-    default_currency: &str,
 ) -> Forecast {
     let mut stages = Stages::of(pipelines);
-    let mut not_covered = known.won.not_covered(default_currency);
+    let mut not_covered = known.won.not_covered();
     for open in &known.open {
         if open.is_dated {
-            stages.add(open, default_currency);
-            not_covered += open.sum.not_covered(default_currency);
+            stages.add(open);
+            not_covered += open.sum.not_covered();
         } else {
             not_covered.without_date += open.sum.count;
         }
     }
     let by_stage = stages.rows;
-    let closed_won = known.won.converted(default_currency);
+    let closed_won = known.won.value;
     let total_value: Money = by_stage.iter().map(|stage| stage.total_value).sum();
     let from_pipeline: Money = by_stage.iter().map(|stage| stage.weighted_value).sum();
     Forecast {
@@ -208,7 +207,7 @@ impl Stages {
         place
     }
 
-    fn add(&mut self, open: &Open, default_currency: &str) {
+    fn add(&mut self, open: &Open) {
         let known = self.places.iter().find(|(pipeline_id, key, _)| {
             *pipeline_id == open.pipeline_id && *key == open.stage_key
         });
@@ -218,10 +217,8 @@ impl Stages {
             place.unwrap_or_else(|| self.place(open.pipeline_id, &open.stage_key, &open.stage_key));
         let row = &mut self.rows[place];
         row.count += open.sum.count;
-        row.total_value += open.sum.converted(default_currency);
-        if open.sum.has_rate(default_currency) {
-            row.weighted_value += open.weighted;
-        }
+        row.total_value += open.sum.value;
+        row.weighted_value += open.weighted;
     }
 }
 
@@ -233,29 +230,26 @@ mod tests {
     use crate::pipeline::Stage;
     use crate::report::tests::{money, on, pipeline};
 
-    fn open(stage_key: &str, currency: &str, count: i64, value: i128, weighted: i128) -> Open {
-        let value = money(value);
-        let sum =
-            Sum { currency: currency.into(), count, value_count: count, rate_missing: 0, value };
+    fn open(stage_key: &str, count: i64, value: i128, weighted: i128) -> Open {
+        let sum = Sum { count, value_count: count, rate_missing: 0, value: money(value) };
         let weighted = money(weighted);
         Open { pipeline_id: 1, stage_key: stage_key.into(), is_dated: true, sum, weighted }
     }
 
     fn won(count: i64, value: i128) -> Sum {
         let value = money(value);
-        Sum { currency: String::new(), count, value_count: count, rate_missing: 0, value }
+        Sum { count, value_count: count, rate_missing: 0, value }
     }
 
     fn of(phase: Phase, won: Sum, open: Vec<Open>) -> Forecast {
         let period = Calendar { first_month: 1 }.quarter(2025, 4);
         let known = Known { won, open, as_of: DateTime::UNIX_EPOCH };
-        forecast(period, phase, [&pipeline()].into_iter(), &known, "TWD")
+        forecast(period, phase, [&pipeline()].into_iter(), &known)
     }
 
     #[test]
     fn the_expected_value_is_the_sum_of_its_parts_to_the_cent() {
-        let rows =
-            vec![open("lead", "TWD", 2, 10_001, 1_001), open("proposal", "TWD", 1, 50_000, 25_000)];
+        let rows = vec![open("lead", 2, 10_001, 1_001), open("proposal", 1, 50_000, 25_000)];
         let it = of(Phase::Current, won(1, 7_777), rows);
         assert_eq!(it.expected(), money(7_777 + 26_001));
         assert_eq!(it.realistic, it.expected());
@@ -267,7 +261,7 @@ mod tests {
 
     #[test]
     fn nobody_hopes_for_more_than_everything_open_is_worth() {
-        let it = of(Phase::Current, won(1, 100), vec![open("lead", "TWD", 1, 1_000, 900)]);
+        let it = of(Phase::Current, won(1, 100), vec![open("lead", 1, 1_000, 900)]);
         assert_eq!(it.optimistic, money(1_100));
         assert!(it.pessimistic <= it.realistic && it.realistic <= it.optimistic);
     }
@@ -285,15 +279,13 @@ mod tests {
 
     #[test]
     fn what_has_no_date_amount_or_rate_is_left_out_and_said_so() {
-        let mut dateless = open("lead", "TWD", 4, 900, 90);
+        let mut dateless = open("lead", 4, 900, 90);
         dateless.is_dated = false;
-        let mut without_amount = open("lead", "TWD", 3, 0, 0);
+        let mut without_amount = open("lead", 3, 0, 0);
         without_amount.sum.value_count = 0;
-        let it = of(
-            Phase::Current,
-            won(0, 0),
-            vec![dateless, without_amount, open("lead", "USD", 2, 800, 80)],
-        );
+        let mut without_rate = open("lead", 2, 0, 0);
+        (without_rate.sum.value_count, without_rate.sum.rate_missing) = (0, 2);
+        let it = of(Phase::Current, won(0, 0), vec![dateless, without_amount, without_rate]);
         assert_eq!(it.expected(), Money::ZERO);
         assert_eq!(it.by_stage[0].count, 5);
         let left_out = NotCovered { without_amount: 3, without_rate: 2, without_date: 4 };
@@ -308,13 +300,13 @@ mod tests {
             vec![stage("lead", "潛在客戶"), stage("proposal", "Quote"), stage("trial", "Trial")];
         let other = Pipeline { id: 2, is_default: false, stages };
         let rows = vec![
-            open("lead", "TWD", 1, 100, 10),
-            Open { pipeline_id: 2, ..open("lead", "TWD", 1, 100, 20) },
-            Open { pipeline_id: 3, ..open("gone", "TWD", 1, 100, 30) },
+            open("lead", 1, 100, 10),
+            Open { pipeline_id: 2, ..open("lead", 1, 100, 20) },
+            Open { pipeline_id: 3, ..open("gone", 1, 100, 30) },
         ];
         let known = Known { open: rows, ..Known::default() };
         let period = Calendar { first_month: 1 }.quarter(2025, 4);
-        let it = forecast(period, Phase::Future, [&pipeline(), &other].into_iter(), &known, "TWD");
+        let it = forecast(period, Phase::Future, [&pipeline(), &other].into_iter(), &known);
         let told: Vec<_> = it.by_stage.iter().map(|it| (it.stage.as_str(), it.count)).collect();
         assert_eq!(
             told,

@@ -19,25 +19,24 @@ pub(super) async fn known(
     let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
     let rows = sqlx::query!(
         r#"with told as (
-             select false as is_open, 0::bigint as pipeline_id, '' as stage_key, true as is_dated, currency, sum(count)::bigint as count,
+             select false as is_open, 0::bigint as pipeline_id, '' as stage_key, true as is_dated, sum(count)::bigint as count,
                     sum(value_count)::bigint as value_count, sum(rate_missing)::bigint as rate_missing, sum(value) as value, 0::numeric as weighted
              from flow_rollup
              where grain = 'month' and start_date between $1 and $2 and kind = 'won' and ($3 or owner_id = $4 or team_id = any($5))
                and ($6::bigint is null or owner_id = $6) and ($7::bigint is null or team_id = $7)
                and ($8::bigint is null or pipeline_id = $8)
-             group by currency
              union all
-             select true, pipeline_id, stage_key, close_month > '-infinity', currency, sum(count)::bigint, sum(value_count)::bigint,
+             select true, pipeline_id, stage_key, close_month > '-infinity', sum(count)::bigint, sum(value_count)::bigint,
                     sum(rate_missing)::bigint, sum(total_value), sum(weighted_value)
              from standing_rollup
              where status = 'open' and not $9 and close_month <= $2 and ($10 or close_month >= $1) and ($3 or owner_id = $4 or team_id = any($5))
                and ($6::bigint is null or owner_id = $6) and ($7::bigint is null or team_id = $7)
                and ($8::bigint is null or pipeline_id = $8)
-             group by pipeline_id, stage_key, close_month > '-infinity', currency
+             group by pipeline_id, stage_key, close_month > '-infinity'
            )
            select (select recorded_at from progress where source = 'opportunities') as as_of,
                   it.is_open as "is_open?", coalesce(it.pipeline_id, 0) as "pipeline_id!", coalesce(it.stage_key, '') as "stage_key!",
-                  coalesce(it.is_dated, false) as "is_dated!", coalesce(it.currency, '') as "currency!", coalesce(it.count, 0) as "count!",
+                  coalesce(it.is_dated, false) as "is_dated!", coalesce(it.count, 0) as "count!",
                   coalesce(it.value_count, 0) as "value_count!", coalesce(it.rate_missing, 0) as "rate_missing!",
                   coalesce(it.value, 0) as "value!: money::Money", coalesce(it.weighted, 0) as "weighted!: money::Money"
            from (values (1)) as always left join told it on true
@@ -60,7 +59,6 @@ pub(super) async fn known(
     for row in rows {
         let Some(is_open) = row.is_open else { continue };
         let sum = Sum {
-            currency: row.currency,
             count: row.count,
             value_count: row.value_count,
             rate_missing: row.rate_missing,

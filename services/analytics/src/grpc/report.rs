@@ -28,7 +28,7 @@ impl ReportService for Reports {
         let it = request.into_inner();
         let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
         let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let overview = report::overview(&self.0, &caller, &ask).await?;
+        let overview = report::overview(&self.0, &caller, &ask, process::now()).await?;
         Ok(Response::new(answer::overview(overview)))
     }
 

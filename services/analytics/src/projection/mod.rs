@@ -2,6 +2,7 @@
 
 pub(crate) mod fold;
 pub(crate) mod kept;
+pub(crate) mod rates;
 pub mod record;
 pub(crate) mod store;
 mod sums;
@@ -9,12 +10,12 @@ mod sums;
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use events::{ApplyError, Event, Record};
 use sqlx::PgConnection;
 
-use crate::deal::{Deal, Ladders, Move};
-use crate::rollup::Rollups;
+use crate::deal::{Deal, Move};
+use crate::directory::model::Settings;
+use crate::rollup::{Frame, Rollups};
 
 /// How many deals are folded at a time when rollups are made anew.
 const CHUNK: i64 = 10_000;
@@ -30,7 +31,11 @@ struct News {
 }
 
 /// Applies events of the opportunities service, in order, in this transaction.
-pub async fn apply(tx: &mut PgConnection, zone: Tz, events: &[Event]) -> Result<(), ApplyError> {
+pub async fn apply(
+    tx: &mut PgConnection,
+    settings: &Settings,
+    events: &[Event],
+) -> Result<(), ApplyError> {
     let mut told: BTreeMap<i64, Vec<&Event>> = BTreeMap::new();
     let mut is_other = false;
     for event in events {
@@ -48,11 +53,15 @@ pub async fn apply(tx: &mut PgConnection, zone: Tz, events: &[Event]) -> Result<
             _ => {}
         }
     }
+    let revalued = rates::apply(tx, settings, events).await?;
+    let frame = Frame::read(tx, settings).await?;
     if is_other {
         // Who went further depends on the order of the stages. Whoever reads has the former numbers until this commits.
-        remake_rollups(tx, zone).await?;
+        remake_rollups(tx, settings).await?;
+    } else {
+        rates::revalue(tx, &frame, &revalued).await?;
     }
-    apply_told(tx, zone, &told).await?;
+    apply_told(tx, &frame, &told).await?;
     if let Some(last) = events.last() {
         let recorded_at = last.recorded_at.map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
         store::note_progress(tx, "opportunities", last.position, recorded_at).await?;
@@ -63,19 +72,20 @@ pub async fn apply(tx: &mut PgConnection, zone: Tz, events: &[Event]) -> Result<
 /// Applies changes of opportunities that may have been applied before, and leaves the progress as it is.
 pub(crate) async fn tell_again(
     tx: &mut PgConnection,
-    zone: Tz,
+    settings: &Settings,
     events: &[Event],
 ) -> Result<(), ApplyError> {
     let mut told: BTreeMap<i64, Vec<&Event>> = BTreeMap::new();
     for event in events {
         told.entry(event.aggregate_id).or_default().push(event);
     }
-    apply_told(tx, zone, &told).await
+    let frame = Frame::read(tx, settings).await?;
+    apply_told(tx, &frame, &told).await
 }
 
 async fn apply_told(
     tx: &mut PgConnection,
-    zone: Tz,
+    frame: &Frame,
     told: &BTreeMap<i64, Vec<&Event>>,
 ) -> Result<(), ApplyError> {
     if told.is_empty() {
@@ -84,8 +94,7 @@ async fn apply_told(
     let ids: Vec<i64> = told.keys().copied().collect();
     let mut deals = store::deals(tx, &ids).await?;
     let news = learn(&mut deals, told)?;
-    let ladders = store::ladders(tx).await?;
-    let rollups = difference(&deals, &news, &ladders, zone);
+    let rollups = difference(&deals, &news, frame);
     let mut facts = Vec::new();
     let mut moves = Vec::new();
     for (id, news) in &news {
@@ -122,13 +131,13 @@ fn learn(
 }
 
 /// What the rollups gain and lose.
-fn difference(deals: &Deals, news: &BTreeMap<i64, News>, ladders: &Ladders, zone: Tz) -> Rollups {
+fn difference(deals: &Deals, news: &BTreeMap<i64, News>, frame: &Frame) -> Rollups {
     let mut rollups = Rollups::default();
     for (id, news) in news {
         let changed = news.is_record || !news.moves.is_empty();
         if let Some((before, after)) = deals.get(id).filter(|_| changed) {
-            rollups.take_away(before, ladders, zone);
-            rollups.add(after, ladders, zone);
+            rollups.take_away(before, frame);
+            rollups.add(after, frame);
         }
     }
     rollups.tidy();
@@ -149,25 +158,37 @@ pub(crate) async fn apply_pipelines(
 }
 
 /// Makes all rollups anew from the facts, in this transaction; readers see the old ones until it commits.
-pub async fn remake_rollups(tx: &mut PgConnection, zone: Tz) -> Result<(), sqlx::Error> {
-    let rollups = sum_of_facts(tx, zone).await?;
+pub async fn remake_rollups(tx: &mut PgConnection, settings: &Settings) -> Result<(), sqlx::Error> {
+    let rollups = sum_of_facts(tx, settings).await?;
     store::clear_rollups(tx).await?;
     store::add(tx, &rollups).await
 }
 
 /// What the rollups have to be, from the facts.
-pub async fn sum_of_facts(tx: &mut PgConnection, zone: Tz) -> Result<Rollups, sqlx::Error> {
-    let ladders = store::ladders(tx).await?;
+pub async fn sum_of_facts(
+    tx: &mut PgConnection,
+    settings: &Settings,
+) -> Result<Rollups, sqlx::Error> {
+    let frame = Frame::read(tx, settings).await?;
     let mut rollups = Rollups::default();
     let mut after = i64::MIN;
     loop {
         let deals = store::deals_after(tx, after, CHUNK).await?;
         let Some(last) = deals.keys().max().copied() else { break };
         for (deal, _) in deals.values() {
-            rollups.add(deal, &ladders, zone);
+            rollups.add(deal, &frame);
         }
         after = last;
     }
     rollups.tidy();
     Ok(rollups)
+}
+
+impl Frame {
+    /// As it is in this transaction.
+    pub(crate) async fn read(tx: &mut PgConnection, settings: &Settings) -> sqlx::Result<Self> {
+        let ladders = store::ladders(tx).await?;
+        let valuation = store::valuation(tx, settings).await?;
+        Ok(Self { ladders, zone: settings.zone, valuation })
+    }
 }

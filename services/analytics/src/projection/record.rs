@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use events::{ApplyError, Event, Record};
-use money::Money;
+use money::{Money, Rate};
 
 use crate::deal::{Fact, Kind, Move};
 
@@ -44,6 +44,39 @@ pub fn read(event: &Event) -> Result<(Fact, Option<Move>), ApplyError> {
         })
     });
     Ok((fact, moved.transpose()?))
+}
+
+/// What a currency is worth from a day on, as of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExchangeRate {
+    /// Its id.
+    pub rate_id: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// The first day.
+    pub valid_from: NaiveDate,
+    /// What a unit is worth in the organisation's currency.
+    pub rate: Rate,
+    /// Whether it was removed.
+    pub is_deleted: bool,
+    /// As of this version.
+    pub version: i64,
+}
+
+/// The rate of an event.
+pub fn rate(event: &Event) -> Result<ExchangeRate, ApplyError> {
+    let Some(Record::ExchangeRate(it)) = &event.record else {
+        return Err(poison("not a rate"));
+    };
+    let rate = it.rate.map(Rate::from).filter(|rate| rate.is_rate());
+    Ok(ExchangeRate {
+        rate_id: it.id,
+        currency: it.currency.clone(),
+        valid_from: date(it.valid_from)?.ok_or_else(|| poison("a day is missing"))?,
+        rate: rate.ok_or_else(|| poison("a rate is missing"))?,
+        is_deleted: it.deleted_at.is_some(),
+        version: event.version,
+    })
 }
 
 fn date(date: Option<proto::Date>) -> Result<Option<NaiveDate>, ApplyError> {

@@ -2,14 +2,18 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use money::Rate;
 use proto::events::v1::PipelineRecord;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, PgPool, Row};
 
 use super::Deals;
+use super::record::ExchangeRate;
 use crate::deal::{Deal, Fact, Kind, Ladders, Move};
+use crate::directory::model::Settings;
 use crate::pipeline;
 use crate::rollup::Rollups;
+use crate::valuation::Valuation;
 
 /// The stages of all pipelines in order, those that are deleted at the place that they had.
 pub(crate) async fn ladders(tx: &mut PgConnection) -> sqlx::Result<Ladders> {
@@ -148,6 +152,21 @@ pub(super) async fn deals_after(
     with_moves(tx, facts, &ids).await
 }
 
+/// The next living open ones in these currencies by id.
+pub(super) async fn open_facts_after(
+    tx: &mut PgConnection,
+    currencies: &[String],
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Fact>> {
+    let sql = format!(
+        "select {FACT} from opportunity_facts
+         where opportunity_id > $1 and status = 'open' and not is_deleted and currency = any($2) order by opportunity_id limit $3"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(after).bind(currencies).bind(limit);
+    query.fetch_all(tx).await?.iter().map(fact).collect()
+}
+
 async fn with_moves(tx: &mut PgConnection, facts: Vec<Fact>, ids: &[i64]) -> sqlx::Result<Deals> {
     let rows = sqlx::query!(
         "select history_id, opportunity_id, from_stage_key, to_stage_key, probability, changed_by, changed_at
@@ -260,6 +279,96 @@ pub(crate) async fn clear_rollups(tx: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("delete from flow_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from conversion_rollup").execute(tx).await?;
     Ok(())
+}
+
+/// Removes what the rollups say of the values of open ones in these currencies; their counts are in the same groups.
+pub(super) async fn clear_values(tx: &mut PgConnection, currencies: &[String]) -> sqlx::Result<()> {
+    sqlx::query!("delete from standing_rollup where currency = any($1)", currencies)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query!("delete from flow_rollup where currency = any($1)", currencies)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Keeps a rate as of a version, unless a later one is known.
+pub(crate) async fn upsert_rate(tx: &mut PgConnection, it: &ExchangeRate) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into exchange_rates as r (rate_id, currency, valid_from, rate, is_deleted, version) values ($1, $2, $3, $4, $5, $6)
+         on conflict (rate_id) do update set rate = excluded.rate, is_deleted = excluded.is_deleted, version = excluded.version
+         where r.version < excluded.version",
+        it.rate_id,
+        it.currency,
+        it.valid_from,
+        it.rate as _,
+        it.is_deleted,
+        it.version
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// All rates that are known, removed ones too, by id.
+pub(crate) async fn rates(tx: &mut PgConnection) -> sqlx::Result<Vec<ExchangeRate>> {
+    sqlx::query_as!(
+        ExchangeRate,
+        r#"select rate_id, currency, valid_from, rate as "rate: Rate", is_deleted, version from exchange_rates order by rate_id"#
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Removes all rates.
+pub(crate) async fn clear_rates(tx: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("delete from exchange_rates").execute(tx).await?;
+    Ok(())
+}
+
+/// By what open ones are valued in the rollups.
+pub(crate) async fn valuation(
+    tx: &mut PgConnection,
+    settings: &Settings,
+) -> sqlx::Result<Valuation> {
+    let rates = sqlx::query!(
+        r#"select distinct on (currency) currency, rate as "rate: Rate" from exchange_rates
+           where not is_deleted and valid_from <= (select valued_on from valuation)
+           order by currency, valid_from desc"#
+    )
+    .fetch_all(tx)
+    .await?;
+    let rates = rates.into_iter().map(|it| (it.currency, it.rate));
+    Ok(Valuation::new(&settings.default_currency, rates))
+}
+
+/// The day of that.
+pub(super) async fn valued_on(pool: &PgPool) -> sqlx::Result<NaiveDate> {
+    sqlx::query_scalar!("select valued_on from valuation").fetch_one(pool).await
+}
+
+/// The day of that, which stays until this transaction ends.
+pub(super) async fn lock_valued_on(tx: &mut PgConnection) -> sqlx::Result<NaiveDate> {
+    sqlx::query_scalar!("select valued_on from valuation for update").fetch_one(tx).await
+}
+
+/// From now on it is by the rates of this day.
+pub(crate) async fn set_valued_on(tx: &mut PgConnection, day: NaiveDate) -> sqlx::Result<()> {
+    sqlx::query!("update valuation set valued_on = $1", day).execute(tx).await?;
+    Ok(())
+}
+
+/// The day by which it is, and whether the rates of a day are others.
+pub(super) async fn due(pool: &PgPool, day: NaiveDate) -> sqlx::Result<(NaiveDate, bool)> {
+    let row = sqlx::query!(
+        r#"select valued_on, exists (
+             select from exchange_rates where not is_deleted and valid_from > valued_on and valid_from <= $1
+           ) as "is_due!" from valuation"#,
+        day
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok((row.valued_on, row.is_due))
 }
 
 /// Removes all facts of opportunities.

@@ -27,11 +27,16 @@ pub(crate) struct Read<T> {
 }
 
 /// The funnel as it stands.
-pub async fn overview(state: &State, caller: &Caller, ask: &Ask) -> Result<Overview, Error> {
-    let ground = prepare(state, caller, ask, Invalid::default()).await?;
+pub async fn overview(
+    state: &State,
+    caller: &Caller,
+    ask: &Ask,
+    now: DateTime<Utc>,
+) -> Result<Overview, Error> {
+    let ground = prepare(state, caller, ask, Invalid::default(), now).await?;
     let pipeline = ground.pipeline()?;
     let read = store::funnel(&state.reads, pipeline.id, &ground.scope).await?;
-    Ok(overview::overview(pipeline, &read, &ground.settings.default_currency))
+    Ok(overview::overview(pipeline, &read))
 }
 
 /// How many of the opportunities that entered each open stage from a day to a day went further.
@@ -47,7 +52,7 @@ pub async fn conversion(
         invalid.add("end_date", "before_start", "must not be before start_date");
     }
     let (_, today) = calendar(state, now)?;
-    let ground = prepare(state, caller, ask, invalid).await?;
+    let ground = prepare(state, caller, ask, invalid, now).await?;
     let pipeline = ground.pipeline()?;
     let slices = conversion::slices(start, end, today);
     let read = store::entries(&state.reads, pipeline.id, &ground.scope, &slices).await?;
@@ -66,10 +71,10 @@ pub async fn trend(
     let (calendar, today) = calendar(state, now)?;
     let cut = Cut::asked(period, &mut invalid).unwrap_or(Cut::Monthly);
     let year = check_year(year, &mut invalid).unwrap_or_else(|| calendar.year_of(today));
-    let ground = prepare(state, caller, ask, invalid).await?;
+    let ground = prepare(state, caller, ask, invalid, now).await?;
     let periods = calendar.cut(year, cut);
     let read = store::flow(&state.reads, &ground.scope, cut.grain(), &periods).await?;
-    Ok(trend::trend(periods, &read, &ground.settings.default_currency))
+    Ok(trend::trend(periods, &read))
 }
 
 /// How each salesperson did in a period.
@@ -83,10 +88,10 @@ pub async fn performance(
     let mut invalid = Invalid::default();
     let (calendar, today) = calendar(state, now)?;
     let period = calendar.asked(asked, today, &mut invalid);
-    let ground = prepare(state, caller, ask, invalid).await?;
+    let ground = prepare(state, caller, ask, invalid, now).await?;
     let period = period.ok_or_else(|| Error::internal("a period that is neither good nor bad"))?;
     let read = store::sellers(&state.reads, &ground.scope, period.span).await?;
-    Ok(performance::performance(period, &read, &ground.settings.default_currency))
+    Ok(performance::performance(period, &read))
 }
 
 #[cfg(test)]

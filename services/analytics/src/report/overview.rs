@@ -9,12 +9,12 @@ use crate::deal::Kind;
 use crate::pipeline::Pipeline;
 use crate::ratio;
 
-/// What stands in a stage in one currency, or who ever entered it.
+/// What stands in a stage, or who ever entered it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) stage_key: String,
     pub(crate) sum: Sum,
-    /// The value by its probabilities, in the same currency.
+    /// The value by its probabilities.
     pub(crate) weighted: Money,
     /// Of those that ever entered: who went further.
     pub(crate) advanced: i64,
@@ -61,7 +61,7 @@ pub struct StageOverview {
 }
 
 /// The funnel of a pipeline.
-pub(crate) fn overview(pipeline: &Pipeline, read: &Read<Row>, default_currency: &str) -> Overview {
+pub(crate) fn overview(pipeline: &Pipeline, read: &Read<Row>) -> Overview {
     let mut not_covered = NotCovered::default();
     let mut stages = Vec::with_capacity(pipeline.stages.len());
     for stage in &pipeline.stages {
@@ -69,11 +69,9 @@ pub(crate) fn overview(pipeline: &Pipeline, read: &Read<Row>, default_currency: 
         let (mut advanced, mut lost) = (0, 0);
         for row in read.rows.iter().filter(|row| row.stage_key == stage.key) {
             count += row.sum.count;
-            total_value += row.sum.converted(default_currency);
-            if row.sum.has_rate(default_currency) {
-                weighted_value += row.weighted;
-            }
-            not_covered += row.sum.not_covered(default_currency);
+            total_value += row.sum.value;
+            weighted_value += row.weighted;
+            not_covered += row.sum.not_covered();
             advanced += row.advanced;
             lost += row.lost;
         }
@@ -105,15 +103,8 @@ mod tests {
     use super::*;
     use crate::report::tests::{money, pipeline};
 
-    fn row(stage_key: &str, currency: &str, count: i64, value: i128) -> Row {
-        let value_count = count;
-        let sum = Sum {
-            currency: currency.into(),
-            count,
-            value_count,
-            rate_missing: 0,
-            value: money(value),
-        };
+    fn row(stage_key: &str, count: i64, value: i128) -> Row {
+        let sum = Sum { count, value_count: count, rate_missing: 0, value: money(value) };
         Row { stage_key: stage_key.into(), sum, weighted: money(value / 2), ..Row::default() }
     }
 
@@ -122,7 +113,7 @@ mod tests {
     }
 
     fn of(rows: Vec<Row>) -> Overview {
-        overview(&pipeline(), &Read { rows, as_of: DateTime::UNIX_EPOCH }, "TWD")
+        overview(&pipeline(), &Read { rows, as_of: DateTime::UNIX_EPOCH })
     }
 
     #[test]
@@ -135,11 +126,7 @@ mod tests {
 
     #[test]
     fn the_pipeline_values_are_over_open_stages_and_counts_over_all() {
-        let it = of(vec![
-            row("lead", "TWD", 2, 300),
-            row("proposal", "TWD", 1, 50),
-            row("won", "", 3, 900),
-        ]);
+        let it = of(vec![row("lead", 2, 300), row("proposal", 1, 50), row("won", 3, 900)]);
         assert_eq!((it.total_opportunities, it.open_opportunities), (6, 3));
         assert_eq!(it.total_pipeline_value, money(350));
         assert_eq!(it.weighted_pipeline_value, money(175));
@@ -148,12 +135,14 @@ mod tests {
 
     #[test]
     fn what_has_no_amount_or_rate_is_counted_and_has_no_value() {
-        let mut without_amount = row("lead", "TWD", 2, 300);
+        let mut without_amount = row("lead", 2, 300);
         without_amount.sum.value_count = 1;
-        let mut frozen_without_rate = row("lost", "", 2, 100);
+        let mut frozen_without_rate = row("lost", 2, 100);
         frozen_without_rate.sum.value_count = 1;
         frozen_without_rate.sum.rate_missing = 1;
-        let it = of(vec![without_amount, row("lead", "USD", 5, 9_900), frozen_without_rate]);
+        let mut without_rate = row("lead", 5, 0);
+        (without_rate.sum.value_count, without_rate.sum.rate_missing) = (0, 5);
+        let it = of(vec![without_amount, without_rate, frozen_without_rate]);
         assert_eq!((it.stages[0].count, it.stages[0].total_value), (7, money(300)));
         assert_eq!(it.weighted_pipeline_value, money(150));
         let left_out = NotCovered { without_amount: 1, without_rate: 6, without_date: 0 };

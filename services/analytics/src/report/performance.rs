@@ -20,7 +20,7 @@ pub(crate) enum Of {
     Open,
 }
 
-/// A person with one sum, in one currency; or without numbers.
+/// A person with one sum, or without numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) owner_id: i64,
@@ -96,28 +96,28 @@ impl SalesPerformance {
         self.is_seller || self.won_count + self.lost_count + self.created_count > 0
     }
 
-    fn add(&mut self, of: Of, sum: &Sum, days_to_close: i64, default_currency: &str) {
+    fn add(&mut self, of: Of, sum: &Sum, days_to_close: i64) {
         match of {
             Of::Happened(Happened::Won) => {
                 self.won_count += sum.count;
-                self.won_value += sum.converted(default_currency);
+                self.won_value += sum.value;
                 self.won_with_value += sum.value_count;
                 self.days_to_close += days_to_close;
-                self.not_covered += sum.not_covered(default_currency);
+                self.not_covered += sum.not_covered();
             }
             Of::Happened(Happened::Lost) => self.lost_count += sum.count,
             Of::Happened(Happened::Created) => self.created_count += sum.count,
             Of::Open => {
                 self.open_count += sum.count;
-                self.open_pipeline_value += sum.converted(default_currency);
-                self.not_covered += sum.not_covered(default_currency);
+                self.open_pipeline_value += sum.value;
+                self.not_covered += sum.not_covered();
             }
         }
     }
 }
 
 /// The performance of everyone who has a row.
-pub(crate) fn performance(period: Period, read: &Read<Row>, default_currency: &str) -> Performance {
+pub(crate) fn performance(period: Period, read: &Read<Row>) -> Performance {
     let mut people: BTreeMap<i64, SalesPerformance> = BTreeMap::new();
     for row in &read.rows {
         let person = people.entry(row.owner_id).or_insert_with(|| SalesPerformance {
@@ -128,7 +128,7 @@ pub(crate) fn performance(period: Period, read: &Read<Row>, default_currency: &s
             ..SalesPerformance::default()
         });
         if let Some((of, sum)) = &row.numbers {
-            person.add(*of, sum, row.days_to_close, default_currency);
+            person.add(*of, sum, row.days_to_close);
         }
     }
     let mut items: Vec<_> = people.into_values().filter(SalesPerformance::has_row).collect();
@@ -161,13 +161,12 @@ mod tests {
 
     fn row(owner_id: i64, owner_name: &str, of: Of, count: i64, value: i128) -> Row {
         let (value_count, value) = (count, money(value));
-        let currency = if of == Of::Open { "TWD".into() } else { String::new() };
         Row {
             owner_id,
             owner_name: owner_name.into(),
             team_id: None,
             is_seller: false,
-            numbers: Some((of, Sum { currency, count, value_count, rate_missing: 0, value })),
+            numbers: Some((of, Sum { count, value_count, rate_missing: 0, value })),
             days_to_close: 0,
         }
     }
@@ -178,7 +177,7 @@ mod tests {
 
     fn of(rows: Vec<Row>) -> Performance {
         let period = Calendar { first_month: 1 }.quarter(2025, 4);
-        performance(period, &Read { rows, as_of: DateTime::UNIX_EPOCH }, "TWD")
+        performance(period, &Read { rows, as_of: DateTime::UNIX_EPOCH })
     }
 
     #[test]

@@ -24,22 +24,22 @@ pub(super) async fn funnel(
     let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
     let rows = sqlx::query!(
         r#"with standing as (
-             select stage_key, currency, sum(count)::bigint as count, sum(value_count)::bigint as value_count,
+             select stage_key, sum(count)::bigint as count, sum(value_count)::bigint as value_count,
                     sum(rate_missing)::bigint as rate_missing, sum(total_value) as value, sum(weighted_value) as weighted,
                     0::bigint as advanced, 0::bigint as lost
              from standing_rollup
              where pipeline_id = $1 and ($2 or owner_id = $3 or team_id = any($4))
                and ($5::bigint is null or owner_id = $5) and ($6::bigint is null or team_id = $6)
-             group by stage_key, currency
+             group by stage_key
            ), entered as (
-             select stage_key, '', 0::bigint, 0::bigint, 0::bigint, 0::numeric, 0::numeric, sum(advanced)::bigint, sum(lost)::bigint
+             select stage_key, 0::bigint, 0::bigint, 0::bigint, 0::numeric, 0::numeric, sum(advanced)::bigint, sum(lost)::bigint
              from conversion_rollup
              where grain = 'all' and start_date = '-infinity' and pipeline_id = $1 and ($2 or owner_id = $3 or team_id = any($4))
                and ($5::bigint is null or owner_id = $5) and ($6::bigint is null or team_id = $6)
              group by stage_key
            )
            select (select recorded_at from progress where source = 'opportunities') as as_of,
-                  it.stage_key as "stage_key?", coalesce(it.currency, '') as "currency!", coalesce(it.count, 0) as "count!",
+                  it.stage_key as "stage_key?", coalesce(it.count, 0) as "count!",
                   coalesce(it.value_count, 0) as "value_count!", coalesce(it.rate_missing, 0) as "rate_missing!",
                   coalesce(it.value, 0) as "value!: money::Money", coalesce(it.weighted, 0) as "weighted!: money::Money",
                   coalesce(it.advanced, 0) as "advanced!", coalesce(it.lost, 0) as "lost!"
@@ -56,7 +56,6 @@ pub(super) async fn funnel(
     let as_of = rows.first().and_then(|row| row.as_of).unwrap_or(DateTime::UNIX_EPOCH);
     let rows = rows.into_iter().filter_map(|row| {
         let sum = Sum {
-            currency: row.currency,
             count: row.count,
             value_count: row.value_count,
             rate_missing: row.rate_missing,
@@ -137,16 +136,16 @@ pub(super) async fn flow(
     let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
     let rows = sqlx::query!(
         r#"with happened as (
-             select start_date, kind, currency, sum(count)::bigint as count, sum(value_count)::bigint as value_count,
+             select start_date, kind, sum(count)::bigint as count, sum(value_count)::bigint as value_count,
                     sum(rate_missing)::bigint as rate_missing, sum(value) as value
              from flow_rollup
              where grain = $1 and start_date between $2 and $3 and ($4 or owner_id = $5 or team_id = any($6))
                and ($7::bigint is null or owner_id = $7) and ($8::bigint is null or team_id = $8)
                and ($9::bigint is null or pipeline_id = $9)
-             group by start_date, kind, currency
+             group by start_date, kind
            )
            select (select recorded_at from progress where source = 'opportunities') as as_of,
-                  it.start_date as "start_date?", coalesce(it.kind, '') as "kind!", coalesce(it.currency, '') as "currency!",
+                  it.start_date as "start_date?", coalesce(it.kind, '') as "kind!",
                   coalesce(it.count, 0) as "count!", coalesce(it.value_count, 0) as "value_count!",
                   coalesce(it.rate_missing, 0) as "rate_missing!", coalesce(it.value, 0) as "value!: money::Money"
            from (values (1)) as always left join happened it on true"#,
@@ -168,7 +167,6 @@ pub(super) async fn flow(
         let Some(start_date) = row.start_date else { continue };
         let happened = Happened::parse(&row.kind).ok_or_else(|| broken("flow_rollup.kind"))?;
         let sum = Sum {
-            currency: row.currency,
             count: row.count,
             value_count: row.value_count,
             rate_missing: row.rate_missing,
@@ -188,32 +186,32 @@ pub(super) async fn sellers(
     let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
     let rows = sqlx::query!(
         r#"with numbers as (
-             select owner_id, kind, currency, sum(count)::bigint as count, sum(value_count)::bigint as value_count,
+             select owner_id, kind, sum(count)::bigint as count, sum(value_count)::bigint as value_count,
                     sum(rate_missing)::bigint as rate_missing, sum(value) as value, sum(days_to_close)::bigint as days_to_close
              from flow_rollup
              where grain = 'month' and start_date between $1 and $2 and ($3 or owner_id = $4 or team_id = any($5))
                and ($6::bigint is null or owner_id = $6) and ($7::bigint is null or team_id = $7)
                and ($8::bigint is null or pipeline_id = $8)
-             group by owner_id, kind, currency
+             group by owner_id, kind
              union all
-             select owner_id, 'open', currency, sum(count)::bigint, sum(value_count)::bigint, sum(rate_missing)::bigint, sum(total_value), 0
+             select owner_id, 'open', sum(count)::bigint, sum(value_count)::bigint, sum(rate_missing)::bigint, sum(total_value), 0
              from standing_rollup
              where status = 'open' and ($3 or owner_id = $4 or team_id = any($5))
                and ($6::bigint is null or owner_id = $6) and ($7::bigint is null or team_id = $7)
                and ($8::bigint is null or pipeline_id = $8)
-             group by owner_id, currency
+             group by owner_id
            ), sellers as (
              select user_id from people
              where is_active and role in ('rep', 'manager') and ($3 or user_id = $4 or team_id = any($5))
                and ($6::bigint is null or user_id = $6) and ($7::bigint is null or team_id = $7)
            ), told as (
-             select coalesce(n.owner_id, s.user_id) as owner_id, s.user_id is not null as is_seller, n.kind, n.currency, n.count, n.value_count,
+             select coalesce(n.owner_id, s.user_id) as owner_id, s.user_id is not null as is_seller, n.kind, n.count, n.value_count,
                     n.rate_missing, n.value, n.days_to_close
              from numbers n full join sellers s on s.user_id = n.owner_id
            )
            select (select recorded_at from progress where source = 'opportunities') as as_of,
                   it.owner_id as "owner_id?", coalesce(p.username, '') as "owner_name!", p.team_id as "team_id?",
-                  coalesce(it.is_seller, false) as "is_seller!", it.kind as "kind?", coalesce(it.currency, '') as "currency!",
+                  coalesce(it.is_seller, false) as "is_seller!", it.kind as "kind?",
                   coalesce(it.count, 0) as "count!", coalesce(it.value_count, 0) as "value_count!",
                   coalesce(it.rate_missing, 0) as "rate_missing!", coalesce(it.value, 0) as "value!: money::Money",
                   coalesce(it.days_to_close, 0) as "days_to_close!"
@@ -242,7 +240,6 @@ pub(super) async fn sellers(
             }
         };
         let sum = Sum {
-            currency: row.currency,
             count: row.count,
             value_count: row.value_count,
             rate_missing: row.rate_missing,

@@ -27,7 +27,7 @@ impl Happened {
     }
 }
 
-/// What happened on a day or in a month, in one currency.
+/// What happened on a day or in a month.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) start_date: NaiveDate,
@@ -92,24 +92,24 @@ impl TrendPeriod {
         self.won_value.mean(self.won_with_value)
     }
 
-    fn add(&mut self, row: &Row, default_currency: &str) {
+    fn add(&mut self, row: &Row) {
         match row.happened {
             Happened::Won => {
                 self.won_count += row.sum.count;
                 self.won_with_value += row.sum.value_count;
-                self.won_value += row.sum.converted(default_currency);
+                self.won_value += row.sum.value;
             }
             Happened::Lost => self.lost_count += row.sum.count,
             Happened::Created => {
                 self.created_count += row.sum.count;
-                self.created_value += row.sum.converted(default_currency);
+                self.created_value += row.sum.value;
             }
         }
     }
 }
 
 /// The trend over periods that follow each other.
-pub(crate) fn trend(periods: Vec<Period>, read: &Read<Row>, default_currency: &str) -> Trend {
+pub(crate) fn trend(periods: Vec<Period>, read: &Read<Row>) -> Trend {
     let mut items: Vec<_> = periods.into_iter().map(TrendPeriod::empty).collect();
     let (mut of_won, mut of_created) = (NotCovered::default(), NotCovered::default());
     for row in &read.rows {
@@ -118,10 +118,10 @@ pub(crate) fn trend(periods: Vec<Period>, read: &Read<Row>, default_currency: &s
         let Some(item) = item.filter(|item| item.period.span.contains(row.start_date)) else {
             continue;
         };
-        item.add(row, default_currency);
+        item.add(row);
         match row.happened {
-            Happened::Won => of_won += row.sum.not_covered(default_currency),
-            Happened::Created => of_created += row.sum.not_covered(default_currency),
+            Happened::Won => of_won += row.sum.not_covered(),
+            Happened::Created => of_created += row.sum.not_covered(),
             Happened::Lost => {}
         }
     }
@@ -143,15 +143,14 @@ mod tests {
     use crate::period::{Calendar, Cut};
     use crate::report::tests::{money, on};
 
-    fn row(start_date: &str, happened: Happened, currency: &str, count: i64, value: i128) -> Row {
-        let (value_count, value) = (count, money(value));
-        let sum = Sum { currency: currency.into(), count, value_count, rate_missing: 0, value };
+    fn row(start_date: &str, happened: Happened, count: i64, value: i128) -> Row {
+        let sum = Sum { count, value_count: count, rate_missing: 0, value: money(value) };
         Row { start_date: on(start_date), happened, sum }
     }
 
     fn of(cut: Cut, rows: Vec<Row>) -> Trend {
         let periods = Calendar { first_month: 1 }.cut(2025, cut);
-        trend(periods, &Read { rows, as_of: DateTime::UNIX_EPOCH }, "TWD")
+        trend(periods, &Read { rows, as_of: DateTime::UNIX_EPOCH })
     }
 
     #[test]
@@ -167,10 +166,10 @@ mod tests {
     #[test]
     fn months_add_up_to_quarters_and_days_to_weeks() {
         let rows = vec![
-            row("2025-01-01", Happened::Won, "", 2, 100),
-            row("2025-03-01", Happened::Won, "", 1, 50),
-            row("2025-04-01", Happened::Won, "", 1, 300),
-            row("2025-04-01", Happened::Lost, "", 3, 900),
+            row("2025-01-01", Happened::Won, 2, 100),
+            row("2025-03-01", Happened::Won, 1, 50),
+            row("2025-04-01", Happened::Won, 1, 300),
+            row("2025-04-01", Happened::Lost, 3, 900),
         ];
         let it = of(Cut::Quarterly, rows);
         assert_eq!((it.items[0].won_count, it.items[0].won_value), (3, money(150)));
@@ -179,16 +178,18 @@ mod tests {
         assert_eq!(it.items[1].win_rate(), Some(0.25));
         assert_eq!(it.items[2].won_value_change, Some(-1.0));
         assert_eq!(it.items[3].won_value_change, None);
-        let it = of(Cut::Weekly, vec![row("2024-12-30", Happened::Won, "", 1, 7)]);
+        let it = of(Cut::Weekly, vec![row("2024-12-30", Happened::Won, 1, 7)]);
         assert_eq!((it.items[0].period.label.as_str(), it.items[0].won_count), ("2025-W01", 1));
     }
 
     #[test]
     fn created_value_is_frozen_for_closed_ones_and_leaves_out_what_has_no_rate() {
+        let mut without_rate = row("2025-02-01", Happened::Created, 4, 0);
+        (without_rate.sum.value_count, without_rate.sum.rate_missing) = (0, 4);
         let rows = vec![
-            row("2025-02-01", Happened::Created, "", 1, 100),
-            row("2025-02-01", Happened::Created, "TWD", 2, 20),
-            row("2025-02-01", Happened::Created, "USD", 4, 999),
+            row("2025-02-01", Happened::Created, 1, 100),
+            row("2025-02-01", Happened::Created, 2, 20),
+            without_rate,
         ];
         let it = of(Cut::Monthly, rows);
         assert_eq!((it.items[1].created_count, it.items[1].created_value), (7, money(120)));
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn one_that_was_made_and_won_without_an_amount_is_left_out_once() {
         let without_amount = |happened| {
-            let mut row = row("2025-02-01", happened, "", 1, 0);
+            let mut row = row("2025-02-01", happened, 1, 0);
             row.sum.value_count = 0;
             row
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use analytics::owners::Owner;
 use auth::ServiceToken;
-use events::Event;
+use events::{Event, Record};
 use futures::Stream;
 use proto::events::v1::change_service_server::{ChangeService, ChangeServiceServer};
 use proto::events::v1::{
@@ -38,7 +38,7 @@ impl ChangeService for Log {
     ) -> Result<Response<GetDigestResponse>, Status> {
         let size = request.into_inner().range_size;
         let mut versions: BTreeMap<i64, i64> = BTreeMap::new();
-        for event in &self.0 {
+        for event in self.0.iter().filter(|event| kind(event) == "opportunity") {
             let latest = versions.entry(event.aggregate_id).or_default();
             *latest = event.version.max(*latest);
         }
@@ -58,9 +58,11 @@ impl ChangeService for Log {
         &self,
         request: Request<StreamRecordsRequest>,
     ) -> Result<Response<Self::StreamRecordsStream>, Status> {
-        let StreamRecordsRequest { from_id, to_id, .. } = request.into_inner();
+        let StreamRecordsRequest { aggregates, from_id, to_id } = request.into_inner();
         let wanted = |event: &&Event| {
-            event.aggregate_id >= from_id && (to_id == 0 || event.aggregate_id <= to_id)
+            aggregates.iter().any(|it| it == kind(event))
+                && event.aggregate_id >= from_id
+                && (to_id == 0 || event.aggregate_id <= to_id)
         };
         let mut events: Vec<Event> = self.0.iter().filter(wanted).cloned().collect();
         events.sort_by_key(|event| (event.aggregate_id, event.version));
@@ -70,6 +72,13 @@ impl ChangeService for Log {
             .map(|piece| StreamRecordsResponse { position: None, events: piece.to_vec() });
         let all: Vec<_> = std::iter::once(first).chain(pieces).map(Ok).collect();
         Ok(Response::new(Box::pin(futures::stream::iter(all))))
+    }
+}
+
+fn kind(event: &Event) -> &'static str {
+    match event.record {
+        Some(Record::ExchangeRate(_)) => "exchange_rate",
+        _ => "opportunity",
     }
 }
 

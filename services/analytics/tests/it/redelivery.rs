@@ -8,7 +8,7 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::owner;
-use crate::support::{AMY, BOB, Deal, World, at};
+use crate::support::{AMY, BOB, Deal, World, at, rate};
 
 /// What happens to some opportunities, each in order.
 fn lives(random: &mut StdRng) -> Vec<Event> {
@@ -21,10 +21,14 @@ fn lives(random: &mut StdRng) -> Vec<Event> {
         let mut now = at("2025-03-01T01:00:00Z");
         for _ in 0..random.random_range(0..8) {
             now += TimeDelta::hours(random.random_range(1..2_000));
-            all.push(match random.random_range(0..4) {
+            all.push(match random.random_range(0..5) {
                 0 => deal.change(|it| it.owner_id = if it.owner_id == AMY { BOB } else { AMY }),
                 1 => deal.change(|it| {
                     it.deleted_at = it.deleted_at.map_or_else(|| Some(now.into()), |_| None);
+                }),
+                2 => deal.change(|it| {
+                    let other = if it.currency == "TWD" { "USD" } else { "TWD" };
+                    other.clone_into(&mut it.currency);
                 }),
                 _ => {
                     let stages = ["lead", "proposal", "won", "lost"];
@@ -33,6 +37,10 @@ fn lives(random: &mut StdRng) -> Vec<Event> {
             });
         }
     }
+    for version in 1..=3 {
+        let worth = random.random_range(1..50).to_string();
+        all.push(rate(1, version, ("USD", "0001-01-01"), &worth));
+    }
     all
 }
 
@@ -40,6 +48,7 @@ fn lives(random: &mut StdRng) -> Vec<Event> {
 async fn tables(world: &World) -> Vec<String> {
     let mut all = Vec::new();
     for table in [
+        "exchange_rates",
         "opportunity_facts",
         "stage_move_facts",
         "standing_rollup",
@@ -87,7 +96,9 @@ async fn rollups_made_anew_are_those_that_were_kept() {
     world.tell(lives(&mut StdRng::seed_from_u64(7))).await;
     let kept = tables(&world).await;
     let mut tx = world.state.writes.begin().await.unwrap();
-    analytics::projection::remake_rollups(&mut tx, chrono_tz::Asia::Taipei).await.unwrap();
+    analytics::projection::remake_rollups(&mut tx, &world.state.settings.get().unwrap())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(tables(&world).await, kept);
 }

@@ -30,7 +30,7 @@ async fn told(visibility: &str) -> World {
 }
 
 async fn overview(world: &World, user_id: i64, ask: &Ask) -> Overview {
-    report::overview(&world.state, &caller(user_id), ask).await.unwrap()
+    report::overview(&world.state, &caller(user_id), ask, now()).await.unwrap()
 }
 
 #[tokio::test]
@@ -185,7 +185,8 @@ async fn an_answer_waits_for_the_write_it_has_to_know_but_not_for_ever() {
     let nobody_writes = overview(&world, BOB, &ask).await;
     assert_eq!(nobody_writes.total_opportunities, 5);
     let state = world.state.clone();
-    let waiting = tokio::spawn(async move { report::overview(&state, &caller(BOB), &ask).await });
+    let waiting =
+        tokio::spawn(async move { report::overview(&state, &caller(BOB), &ask, now()).await });
     world.tell(Deal::begin(6, AMY, Some(1), "2025-11-20T01:00:00Z").1).await;
     assert_eq!(waiting.await.unwrap().unwrap().total_opportunities, 6);
 }

@@ -9,7 +9,7 @@ use crate::support::{AMY, Deal, World, at, caller, everything, now, pipeline_of}
 async fn funnel(world: &World) -> Vec<(String, i64, Option<f64>)> {
     world.state.load().await.unwrap();
     let (by, ask) = (caller(AMY), everything());
-    let overview = report::overview(&world.state, &by, &ask).await.unwrap();
+    let overview = report::overview(&world.state, &by, &ask, now()).await.unwrap();
     let rates = (None, None);
     let report = report::conversion(&world.state, &by, &ask, rates, Invalid::default(), now());
     let rates: Vec<_> =
@@ -31,7 +31,9 @@ fn row(name: &str, count: i64, rate: Option<f64>) -> (String, i64, Option<f64>) 
 async fn is_sum_of_facts(world: &World) {
     let before = funnel(world).await;
     let mut tx = world.state.writes.begin().await.unwrap();
-    analytics::projection::remake_rollups(&mut tx, chrono_tz::Asia::Taipei).await.unwrap();
+    analytics::projection::remake_rollups(&mut tx, &world.state.settings.get().unwrap())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(funnel(world).await, before);
 }

@@ -12,7 +12,8 @@ use events::{Event, Record, StageMove};
 use local::scratch::Database;
 use money::Money;
 use proto::events::v1::{
-    OpportunityRecord, PipelineRecord, SettingsRecord, StageRecord, TeamRecord, UserRecord,
+    ExchangeRateRecord, OpportunityRecord, PipelineRecord, SettingsRecord, StageRecord, TeamRecord,
+    UserRecord,
 };
 use sqlx::PgPool;
 
@@ -47,6 +48,7 @@ impl World {
             writes: pool,
             pipelines: Known::default(),
             settings: Known::default(),
+            valued_on: Known::default(),
             identity: Identity::new(channel, token),
         };
         let mut world = Self { state, position: 0, _database: database };
@@ -184,6 +186,22 @@ pub(crate) fn pipeline_of(version: i64, keys: &str) -> Event {
         record: Some(Record::Pipeline(record)),
         ..Event::default()
     }
+}
+
+/// What a unit of a currency is worth from a day on, as of a version; removed where it is worth nothing.
+pub(crate) fn rate(id: i64, version: i64, (currency, from): (&str, &str), rate: &str) -> Event {
+    let is_removed = rate.is_empty();
+    let rate: money::Rate = if is_removed { "1" } else { rate }.parse().unwrap();
+    let record = ExchangeRateRecord {
+        id,
+        currency: currency.to_owned(),
+        valid_from: Some(on(from).into()),
+        rate: Some(rate.into()),
+        version,
+        deleted_at: is_removed.then(|| now().into()),
+    };
+    let record = Some(Record::ExchangeRate(record));
+    Event { aggregate_id: id, version, record, ..Event::default() }
 }
 
 /// An opportunity on its way.

@@ -198,7 +198,7 @@ impl Part<'_> {
     }
 
     async fn overview_agrees(&self, world: &World, caller: &Caller) {
-        let it = report::overview(&world.state, caller, self.ask).await.unwrap();
+        let it = report::overview(&world.state, caller, self.ask, now()).await.unwrap();
         for stage in &it.stages {
             let expected = self.sum(|it| it.stage == stage.key);
             assert_eq!((stage.count, stage.total_value), expected, "{} {}", stage.key, self.told);
