@@ -8,7 +8,7 @@ use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use super::Detail;
 use super::search::{self, Query};
-use super::store::{COLUMNS, detail};
+use super::store::{COLUMNS, WIDTH, detail};
 use crate::access::model::Sight;
 use crate::cursor::{Cursor, wrong_key};
 use crate::pipeline::model::{Kind, Pipelines, Stage};
@@ -237,7 +237,7 @@ async fn range(
     let rows = sql.build().fetch_all(pool).await.map_err(|error| wrong_key(error, after))?;
     let mut page = Vec::with_capacity(rows.len());
     for row in &rows {
-        page.push((detail(row)?, sqlx::Row::try_get(row, 33)?));
+        page.push((detail(row)?, sqlx::Row::try_get(row, WIDTH)?));
     }
     Ok(page)
 }
