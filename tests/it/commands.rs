@@ -79,9 +79,11 @@ async fn a_rebuild_while_serving_gives_the_same_answers(world: &World, before: &
     loop {
         tokio::select! {
             () = &mut rebuilding => break,
-            answers = answers(world) => assert_eq!(answers, before),
+            answer = world.admin.get(QUESTIONS[asked % QUESTIONS.len()]) => {
+                assert_eq!(answer.text, before[asked % before.len()]);
+                asked += 1;
+            }
         }
-        asked += 1;
     }
     assert!(asked > 0, "nobody asked meanwhile");
     assert_eq!(answers(world).await, before);
