@@ -66,6 +66,8 @@ fn opportunity(row: &PgRow, now: DateTime<Utc>) -> sqlx::Result<Opportunity> {
         created_at: Some(at(25)?.into()),
         updated_at: Some(at(26)?.into()),
         version: row.try_get(28)?,
+        closed_amount: None,
+        closed_rate: None,
         next_activity: None,
     })
 }
