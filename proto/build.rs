@@ -23,9 +23,11 @@ use form::{
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// Messages that have a hand-written type with a JSON form of its own.
-const SCALARS: [(&str, &str); 5] = [
+const SCALARS: [(&str, &str); 7] = [
     ("salespipeline.type.v1.Decimal", "crate::Decimal"),
     ("salespipeline.type.v1.Rate", "crate::Rate"),
+    ("salespipeline.type.v1.Number", "crate::Number"),
+    ("salespipeline.type.v1.CustomValues", "crate::CustomValues"),
     ("salespipeline.type.v1.Date", "crate::Date"),
     ("salespipeline.type.v1.JsonValue", "crate::JsonValue"),
     ("google.protobuf.Timestamp", "crate::Timestamp"),
@@ -307,6 +309,8 @@ impl Rest {
             return Err(format!("{}: only enums are checked to be there", field.full_name()).into());
         } else if clears && matches!(field.kind(), Kind::String) {
             text += "#[serde(deserialize_with = \"crate::field::texts_or_null\")]";
+        } else if clears && read == Some("objects") {
+            text += "#[serde(deserialize_with = \"crate::field::objects_or_null\")]";
         } else if clears {
             return Err(format!("{}: null does not clear such a list", field.full_name()).into());
         } else if let Some(read) = read.filter(|_| request) {
@@ -406,7 +410,9 @@ impl Rest {
             for field in self.visible(query) {
                 let form = match field.kind() {
                     Kind::String | Kind::Enum(_) => "Text",
-                    Kind::Message(message) if message.name() != "Decimal" => "Text",
+                    Kind::Message(message) if !["Decimal", "Number"].contains(&message.name()) => {
+                        "Text"
+                    }
                     Kind::Bool => "Bool",
                     _ => "Number",
                 };

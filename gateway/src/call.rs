@@ -1,6 +1,7 @@
 //! Who asks, and what travels along with what a handler asks of a service for them.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use auth::{Caller, Via};
 use axum::extract::FromRequestParts;
@@ -26,12 +27,17 @@ use proto::opportunities::v1::activity_service_client::ActivityServiceClient;
 use proto::opportunities::v1::bulk_service_client::BulkServiceClient;
 use proto::opportunities::v1::contact_service_client::ContactServiceClient;
 use proto::opportunities::v1::currency_service_client::CurrencyServiceClient;
+use proto::opportunities::v1::custom_field_service_client::CustomFieldServiceClient;
 use proto::opportunities::v1::customer_service_client::CustomerServiceClient;
+use proto::opportunities::v1::export_service_client::ExportServiceClient;
+use proto::opportunities::v1::import_service_client::ImportServiceClient;
+use proto::opportunities::v1::lost_reason_service_client::LostReasonServiceClient;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use proto::opportunities::v1::pipeline_service_client::PipelineServiceClient;
 use proto::opportunities::v1::sync_service_client::SyncServiceClient;
 use rpc::client::{self, Context};
 use rpc::reason;
+use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
@@ -41,7 +47,10 @@ use crate::app::App;
 use crate::http::{Answer, FieldError, Problem, RequestId};
 
 /// The largest page: 200 opportunities whose every text is as long as it may be.
-const PAGE_BYTES: usize = 48 * 1024 * 1024;
+const PAGE_BYTES: usize = 112 * 1024 * 1024;
+
+/// How long a stream may take to begin.
+const BEGINS_WITHIN: Duration = Duration::from_secs(10);
 
 /// A request of somebody who is signed in. Take it as the first argument of a handler: who is not signed in learns no more than that.
 ///
@@ -210,6 +219,17 @@ impl Call {
         CurrencyServiceClient::new(self.guest.app.opportunities.clone())
     }
 
+    /// Fields of the organisation's own.
+    pub fn custom_fields(&self) -> CustomFieldServiceClient<Channel> {
+        CustomFieldServiceClient::new(self.guest.app.opportunities.clone())
+            .max_decoding_message_size(PAGE_BYTES)
+    }
+
+    /// Why opportunities are lost.
+    pub fn lost_reasons(&self) -> LostReasonServiceClient<Channel> {
+        LostReasonServiceClient::new(self.guest.app.opportunities.clone())
+    }
+
     /// Customers.
     pub fn customers(&self) -> CustomerServiceClient<Channel> {
         CustomerServiceClient::new(self.guest.app.opportunities.clone())
@@ -244,6 +264,16 @@ impl Call {
     pub fn bulk(&self) -> BulkServiceClient<Channel> {
         BulkServiceClient::new(self.guest.app.opportunities.clone())
             .max_decoding_message_size(PAGE_BYTES)
+    }
+
+    /// Files of opportunities.
+    pub fn exports(&self) -> ExportServiceClient<Channel> {
+        ExportServiceClient::new(self.guest.app.opportunities.clone())
+    }
+
+    /// Files that are brought in.
+    pub fn imports(&self) -> ImportServiceClient<Channel> {
+        ImportServiceClient::new(self.guest.app.opportunities.clone())
     }
 
     /// Reports.
@@ -285,12 +315,37 @@ impl Call {
         answer.await.map_err(|error| self.told(error).into())
     }
 
+    /// A call that changes nothing and is answered with a stream, which has no deadline as a whole; how it begins has. Made once more where the service could not be reached.
+    pub async fn stream<C: Clone, M: Clone, T, F>(
+        &self,
+        client: C,
+        message: M,
+        call: impl Fn(C, Request<M>) -> F,
+    ) -> Answer<T>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let context = &self.guest.context;
+        let answer = client::read(|| call(client.clone(), context.stream(message.clone())));
+        let answer = timeout(BEGINS_WITHIN, answer).await.map_err(|_| Problem::unavailable())?;
+        answer.map_err(|error| self.told(error).into())
+    }
+
     /// A call that changes something, which is made once.
     pub async fn write<M, T, F>(&self, message: M, call: impl FnOnce(Request<M>) -> F) -> Answer<T>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let answer = client::write(call(self.guest.context.request(message)));
+        answer.await.map_err(|error| self.told(error).into())
+    }
+
+    /// A call that changes something and takes a stream, which has no deadline as a whole; made once.
+    pub async fn upload<M, T, F>(&self, parts: M, call: impl FnOnce(Request<M>) -> F) -> Answer<T>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let answer = client::write(call(self.guest.context.stream(parts)));
         answer.await.map_err(|error| self.told(error).into())
     }
 

@@ -18,6 +18,7 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::{FieldError, ProblemDocument};
+use crate::rest::imports::ImportForm;
 use crate::rest::token::{RevocationForm, TokenFailure, TokenForm};
 use crate::router;
 
@@ -29,10 +30,11 @@ next one. Every failure is an `application/problem+json` document whose `code` d
 Every answer carries `X-Request-Id`. Where there is a limit on how much a caller may ask, every answer says in `RateLimit` how many requests are \
 left (`r`) and in how many seconds all are there again (`t`; of a 429 one more), and in `RateLimit-Policy` how many there are (`q`).";
 
-const TAGS: [(&str, &str); 15] = [
+const TAGS: [(&str, &str); 16] = [
     ("auth", "Signing in, and API keys for programs."),
     ("pipeline", "Pipelines, their stages, and the funnel as it stands."),
     ("opportunities", "What may be sold, to whom, for how much, and how far it has come."),
+    ("imports", "Files of opportunities that are brought in."),
     ("activities", "What was done, is to be done and was said about an opportunity."),
     ("customers", "Who may buy, and the people there."),
     ("sync", "What changed, for who keeps a copy."),
@@ -143,6 +145,7 @@ fn components(document: &OpenApi) -> utoipa::openapi::Components {
         schema::<TokenForm>(),
         schema::<RevocationForm>(),
         schema::<TokenFailure>(),
+        schema::<ImportForm>(),
     ]);
     let mut needed = BTreeSet::new();
     let paths = serde_json::to_value(&document.paths).unwrap_or_default();
@@ -302,6 +305,7 @@ mod tests {
                 "post /api/v1/activities/{id}/restore",
                 "post /api/v1/contacts/{id}/erase",
                 "post /api/v1/customers/{id}/restore",
+                "post /api/v1/imports/{id}/undo",
                 "post /api/v1/opportunities/{id}/restore",
                 "post /api/v1/users/{id}/invitation",
                 "put /api/v1/teams/{id}/members/{user_id}",

@@ -70,10 +70,15 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::stages::list_stages, rest::stages::create_stage))
         .routes(routes!(rest::stages::reorder_stages))
         .routes(routes!(rest::stages::update_stage, rest::stages::delete_stage))
+        .merge(managed_lists())
         .routes(routes!(
             rest::opportunities::list_opportunities,
             rest::opportunities::create_opportunity
         ))
+        .routes(routes!(rest::exports::export_opportunities))
+        .routes(routes!(rest::imports::create_import))
+        .routes(routes!(rest::imports::get_import))
+        .routes(routes!(rest::imports::undo_import))
         .routes(routes!(
             rest::opportunities::get_opportunity,
             rest::opportunities::update_opportunity,
@@ -124,6 +129,27 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::audit::list_audit_entries))
         // notifier
         .routes(routes!(rest::notifications::list_notifications))
+}
+
+/// The lists that administrators manage.
+fn managed_lists() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            rest::custom_fields::list_custom_fields,
+            rest::custom_fields::create_custom_field
+        ))
+        .routes(routes!(
+            rest::custom_fields::update_custom_field,
+            rest::custom_fields::delete_custom_field
+        ))
+        .routes(routes!(
+            rest::lost_reasons::list_lost_reasons,
+            rest::lost_reasons::create_lost_reason
+        ))
+        .routes(routes!(
+            rest::lost_reasons::update_lost_reason,
+            rest::lost_reasons::delete_lost_reason
+        ))
 }
 
 /// Every page for people.

@@ -1,9 +1,10 @@
-//! Money in a message: exact on the wire and in JSON.
+//! Decimal numbers in a message, amounts of money first of all: exact on the wire and in JSON.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use money::{Money, ParseError};
+use money::{Money, ParseError, fixed};
 use prost::bytes::{Buf, BufMut};
 use prost::encoding::{DecodeContext, WireType, sint32, sint64, skip_field};
 use prost::{DecodeError, Message};
@@ -18,14 +19,30 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::Code;
 use crate::error::fault;
 
-/// `salespipeline.type.v1.Decimal`: an exact amount with two decimals; in JSON a number in its shortest form.
+/// A number of so many decimals as one integer of its smallest parts; in JSON a number in its shortest form. On the wire its units, and its parts beside them.
 ///
 /// The wire holds units up to `i64::MAX` either way; what is beyond is written as that bound, which no amount or
 /// sum of amounts comes near.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Decimal(i128);
+pub struct Fixed<const DECIMALS: u32>(i128);
 
-const LARGEST: i128 = i64::MAX as i128 * 100 + 99;
+/// `salespipeline.type.v1.Decimal`: an exact amount with two decimals.
+pub type Decimal = Fixed<2>;
+
+/// `salespipeline.type.v1.Number`: an exact number with up to nine decimals.
+pub type Number = Fixed<9>;
+
+impl<const DECIMALS: u32> Fixed<DECIMALS> {
+    const ONE: i128 = 10_i128.pow(DECIMALS);
+    const LARGEST: i128 = i64::MAX as i128 * Self::ONE + Self::ONE - 1;
+
+    /// The two fields of the message: whole units and the parts, of one sign.
+    fn parts(self) -> (i64, i32) {
+        let bounded = self.0.clamp(-Self::LARGEST, Self::LARGEST);
+        let units = i64::try_from(bounded / Self::ONE).unwrap_or_default();
+        (units, i32::try_from(bounded % Self::ONE).unwrap_or_default())
+    }
+}
 
 impl Decimal {
     /// That many hundredths.
@@ -36,13 +53,6 @@ impl Decimal {
     /// How many hundredths it is.
     pub const fn hundredths(self) -> i128 {
         self.0
-    }
-
-    /// The two fields of the message: whole units and the two decimals, of one sign.
-    fn parts(self) -> (i64, i32) {
-        let bounded = self.0.clamp(-LARGEST, LARGEST);
-        let units = i64::try_from(bounded / 100).unwrap_or_default();
-        (units, i32::try_from(bounded % 100).unwrap_or_default())
     }
 }
 
@@ -58,14 +68,26 @@ impl From<Decimal> for Money {
     }
 }
 
-impl Message for Decimal {
+impl From<money::Number> for Number {
+    fn from(number: money::Number) -> Self {
+        Self(number.billionths())
+    }
+}
+
+impl From<Number> for money::Number {
+    fn from(number: Number) -> Self {
+        Self::from_billionths(number.0)
+    }
+}
+
+impl<const DECIMALS: u32> Message for Fixed<DECIMALS> {
     fn encode_raw(&self, buffer: &mut impl BufMut) {
-        let (units, hundredths) = self.parts();
+        let (units, parts) = self.parts();
         if units != 0 {
             sint64::encode(1, &units, buffer);
         }
-        if hundredths != 0 {
-            sint32::encode(2, &hundredths, buffer);
+        if parts != 0 {
+            sint32::encode(2, &parts, buffer);
         }
     }
 
@@ -80,12 +102,12 @@ impl Message for Decimal {
             1 => {
                 let mut units = 0;
                 sint64::merge(wire_type, &mut units, buffer, context)?;
-                self.0 = i128::from(units) * 100 + self.0 % 100;
+                self.0 = i128::from(units) * Self::ONE + self.0 % Self::ONE;
             }
             2 => {
-                let mut hundredths = 0;
-                sint32::merge(wire_type, &mut hundredths, buffer, context)?;
-                self.0 = self.0 / 100 * 100 + i128::from(hundredths);
+                let mut parts = 0;
+                sint32::merge(wire_type, &mut parts, buffer, context)?;
+                self.0 = self.0 / Self::ONE * Self::ONE + i128::from(parts);
             }
             _ => skip_field(wire_type, tag, buffer, context)?,
         }
@@ -93,9 +115,9 @@ impl Message for Decimal {
     }
 
     fn encoded_len(&self) -> usize {
-        let (units, hundredths) = self.parts();
+        let (units, parts) = self.parts();
         let whole = if units == 0 { 0 } else { sint64::encoded_len(1, &units) };
-        let rest = if hundredths == 0 { 0 } else { sint32::encoded_len(2, &hundredths) };
+        let rest = if parts == 0 { 0 } else { sint32::encoded_len(2, &parts) };
         whole + rest
     }
 
@@ -104,23 +126,23 @@ impl Message for Decimal {
     }
 }
 
-impl fmt::Display for Decimal {
+impl<const DECIMALS: u32> fmt::Display for Fixed<DECIMALS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Money::from(*self).fmt(f)
+        fixed::write(f, self.0, DECIMALS)
     }
 }
 
-impl FromStr for Decimal {
+impl<const DECIMALS: u32> FromStr for Fixed<DECIMALS> {
     type Err = ParseError;
 
     /// Reads a JSON number, exactly; fails where the wire could not hold it.
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let hundredths = Money::parse(text)?.hundredths();
-        if hundredths.abs() > LARGEST { Err(ParseError::OutOfRange) } else { Ok(Self(hundredths)) }
+        let parts = fixed::parse(text, DECIMALS)?;
+        if parts.abs() > Self::LARGEST { Err(ParseError::OutOfRange) } else { Ok(Self(parts)) }
     }
 }
 
-impl Serialize for Decimal {
+impl<const DECIMALS: u32> Serialize for Fixed<DECIMALS> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if let (units, 0) = self.parts() {
             return serializer.serialize_i64(units);
@@ -132,7 +154,7 @@ impl Serialize for Decimal {
     }
 }
 
-impl<'de> Deserialize<'de> for Decimal {
+impl<'de, const DECIMALS: u32> Deserialize<'de> for Fixed<DECIMALS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         let found = match raw.get().as_bytes().first() {
@@ -142,7 +164,9 @@ impl<'de> Deserialize<'de> for Decimal {
             Some(b'-' | b'0'..=b'9') => {
                 return raw.get().parse().map_err(|error| match error {
                     ParseError::TooManyDecimals => {
-                        D::Error::custom(fault(Code::TooManyDecimals, "has more than two decimals"))
+                        let many = if DECIMALS == 2 { "two" } else { "nine" };
+                        let message = format!("has more than {many} decimals");
+                        D::Error::custom(fault(Code::TooManyDecimals, &message))
                     }
                     ParseError::OutOfRange | ParseError::NotANumber => {
                         D::Error::custom(fault(Code::OutOfRange, "is too large a number"))
@@ -156,21 +180,33 @@ impl<'de> Deserialize<'de> for Decimal {
     }
 }
 
-impl PartialSchema for Decimal {
+impl<const DECIMALS: u32> PartialSchema for Fixed<DECIMALS> {
     fn schema() -> RefOr<Schema> {
+        let (description, example) = match DECIMALS {
+            2 => (
+                "An exact amount with at most two decimals, answered in its shortest form.",
+                serde_json::json!(2_500_000),
+            ),
+            _ => (
+                "An exact number with at most nine decimals, answered in its shortest form.",
+                serde_json::json!(12),
+            ),
+        };
         // No `multipleOf`: validators work it out in binary floats.
         ObjectBuilder::new()
             .schema_type(Type::Number)
             .format(Some(SchemaFormat::Custom("decimal".into())))
-            .description(Some(
-                "An exact amount with at most two decimals, answered in its shortest form.",
-            ))
-            .examples([serde_json::json!(2_500_000)])
+            .description(Some(description))
+            .examples([example])
             .into()
     }
 }
 
-impl ToSchema for Decimal {}
+impl<const DECIMALS: u32> ToSchema for Fixed<DECIMALS> {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed(if DECIMALS == 2 { "Decimal" } else { "Number" })
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -202,7 +238,7 @@ mod tests {
             ("-0", 0, "0"),
             ("2500000", 250_000_000, "2500000"),
             ("9999999999999.99", 999_999_999_999_999, "9999999999999.99"),
-            ("9223372036854775807.99", LARGEST, "9223372036854775807.99"),
+            ("9223372036854775807.99", Decimal::LARGEST, "9223372036854775807.99"),
         ] {
             let decimal = json(text).unwrap();
             assert_eq!(decimal.hundredths(), hundredths, "{text}");
@@ -229,17 +265,29 @@ mod tests {
 
     #[test]
     fn the_wire_holds_units_and_hundredths_of_one_sign() {
-        let bytes = Decimal(-205).encode_to_vec();
+        let bytes = Fixed::<2>(-205).encode_to_vec();
         assert_eq!(Wire::decode(&*bytes).unwrap(), Wire { units: -2, hundredths: -5 });
-        assert!(Decimal(0).encode_to_vec().is_empty());
-        let beyond = Decimal(i128::MAX).encode_to_vec();
-        assert_eq!(Decimal::decode(&*beyond).unwrap().hundredths(), LARGEST);
+        assert!(Fixed::<2>(0).encode_to_vec().is_empty());
+        let beyond = Fixed::<2>(i128::MAX).encode_to_vec();
+        assert_eq!(Decimal::decode(&*beyond).unwrap().hundredths(), Decimal::LARGEST);
+    }
+
+    #[test]
+    fn a_number_has_nine_decimals_where_an_amount_has_two() {
+        let number = |text: &str| serde_json::from_str::<Number>(text);
+        let small = number("-12.000000001").unwrap();
+        assert_eq!(small.parts(), (-12, -1));
+        assert_eq!(Number::decode(&*small.encode_to_vec()).unwrap(), small);
+        assert_eq!(serde_json::to_string(&small).unwrap(), "-12.000000001");
+        let refused = number("0.0000000001").unwrap_err().to_string();
+        assert!(refused.contains("too_many_decimals") && refused.contains("nine"), "{refused}");
+        assert_eq!((Decimal::name(), Number::name()), ("Decimal".into(), "Number".into()));
     }
 
     proptest! {
         #[test]
-        fn every_amount_survives_the_wire_and_json(hundredths in -LARGEST..=LARGEST) {
-            let decimal = Decimal(hundredths);
+        fn every_amount_survives_the_wire_and_json(hundredths in -Decimal::LARGEST..=Decimal::LARGEST) {
+            let decimal = Decimal::from_hundredths(hundredths);
             let bytes = decimal.encode_to_vec();
             prop_assert_eq!(bytes.len(), decimal.encoded_len());
             prop_assert_eq!(Decimal::decode(&*bytes).unwrap(), decimal);
@@ -252,7 +300,7 @@ mod tests {
             let wire = Wire { units, hundredths: if units < 0 { -hundredths } else { hundredths } };
             let decimal = Decimal::decode(&*wire.encode_to_vec()).unwrap();
             prop_assert_eq!(decimal.hundredths(), i128::from(units) * 100 + i128::from(wire.hundredths));
-            if decimal.hundredths().abs() <= LARGEST {
+            if decimal.hundredths().abs() <= Decimal::LARGEST {
                 prop_assert_eq!(decimal.encode_to_vec(), wire.encode_to_vec());
             }
         }

@@ -19,7 +19,7 @@ pub enum Code {
     InvalidTimestamp,
     /// A character that no text may hold.
     InvalidCharacter,
-    /// An amount with more than two decimals, or a rate with more than ten.
+    /// An amount with more than two decimals, a number with more than nine, or a rate with more than ten.
     TooManyDecimals,
     /// A number that its type cannot hold.
     OutOfRange,

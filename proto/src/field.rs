@@ -112,6 +112,16 @@ where
         .collect())
 }
 
+/// Reads a list of messages, or null for none: in a patch null clears.
+pub fn objects_or_null<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let objects = Option::<Vec<Object<T>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(objects.into_iter().map(|Object(value)| value).collect())
+}
+
 /// Enums, which prost keeps as integers: by name in JSON. Used as `#[serde(with = "Enum::<Stage>")]`.
 pub struct Enum<T>(PhantomData<T>);
 

@@ -3,6 +3,7 @@
 //! A message is written down once, in protobuf. `build.rs` gives it the attributes by which serde reads and writes it as
 //! the REST API wants it, and by which utoipa describes it.
 
+mod custom;
 mod date;
 mod decimal;
 mod error;
@@ -15,8 +16,9 @@ pub mod query;
 mod rate;
 mod timestamp;
 
+pub use custom::{CustomKind, CustomValue, CustomValues};
 pub use date::{Date, NoSuchDay};
-pub use decimal::Decimal;
+pub use decimal::{Decimal, Fixed, Number};
 pub use error::{Code, FieldError, Refusal};
 pub use generated::*;
 pub use json_value::JsonValue;

@@ -14,6 +14,7 @@ mod currency;
 mod customers;
 mod documented;
 mod driver;
+mod fields;
 mod hostile;
 mod invitations;
 mod limits;

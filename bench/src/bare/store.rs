@@ -69,6 +69,8 @@ fn opportunity(row: &PgRow, now: DateTime<Utc>) -> sqlx::Result<Opportunity> {
         closed_amount: None,
         closed_rate: None,
         next_activity: None,
+        line_items: Vec::new(),
+        custom_fields: None,
     })
 }
 

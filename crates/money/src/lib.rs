@@ -1,8 +1,8 @@
-//! Exact amounts of money and what one currency is worth in another: integers, never a binary float.
+//! Exact amounts of money, what one currency is worth in another, and exact numbers: integers, never a binary float.
 
+pub mod fixed;
+mod number;
 mod rate;
-
-pub use rate::Rate;
 
 use std::fmt;
 use std::iter::Sum;
@@ -14,11 +14,14 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef, Postgres};
 
+pub use number::Number;
+pub use rate::Rate;
+
 /// An amount or a sum of amounts, in hundredths of a currency's unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Money(i128);
 
-/// Why a text is no amount.
+/// Why a text is no amount or number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// It is not a decimal number.
@@ -27,7 +30,7 @@ pub enum ParseError {
     /// It has a digit other than zero after the last decimal that there may be.
     #[error("has too many decimals")]
     TooManyDecimals,
-    /// It has more digits than any amount or sum of amounts.
+    /// It has more digits than any amount, number or sum of amounts.
     #[error("is out of range")]
     OutOfRange,
 }
@@ -50,15 +53,21 @@ impl Money {
 
     /// Reads a decimal number such as `12`, `-0.5`, `1.000` or `2.5e3`, exactly.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        scaled(text, 2).map(Self)
+        fixed::parse(text, 2).map(Self)
     }
 
     /// What it is worth at a probability in percent, rounded half up (away from zero) to the hundredth.
     #[must_use]
     pub fn weighted(self, probability: i32) -> Self {
-        let product = self.0 * i128::from(probability);
-        let half = if product < 0 { -50 } else { 50 };
-        Self((product + half) / 100)
+        self.times(i128::from(probability), 100)
+    }
+
+    /// That many parts of it where `whole` parts make all of it, rounded half up (away from zero) to the hundredth.
+    #[must_use]
+    pub fn times(self, parts: i128, whole: i128) -> Self {
+        let product = self.0.saturating_mul(parts);
+        let half = if product < 0 { -(whole / 2) } else { whole / 2 };
+        Self(product.saturating_add(half) / whole)
     }
 
     /// This amount at a rate, rounded half up (away from zero) to the hundredth.
@@ -84,59 +93,10 @@ impl Money {
     }
 }
 
-/// Reads a decimal number such as `12`, `-0.5`, `1.000` or `2.5e3`, exactly, as an integer times that many decimals.
-fn scaled(text: &str, decimals: i64) -> Result<i128, ParseError> {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        None => (text, 0),
-        Some((mantissa, exponent)) => {
-            (mantissa, exponent.parse::<i32>().map_err(|_| ParseError::NotANumber)?)
-        }
-    };
-    let (negative, digits) = match mantissa.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, mantissa),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !plain(whole) || !plain(fraction) || digits.ends_with('.') {
-        return Err(ParseError::NotANumber);
-    }
-    let mut number = String::with_capacity(whole.len() + fraction.len());
-    number.push_str(whole);
-    number.push_str(fraction);
-    let number = number.trim_start_matches('0');
-    let significant = number.trim_end_matches('0');
-    if significant.is_empty() {
-        return Ok(0);
-    }
-    let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX);
-    // value × 10^decimals = significant × 10^scale
-    let scale =
-        i64::from(exponent) + decimals - length(fraction) + length(number) - length(significant);
-    if scale < 0 {
-        return Err(ParseError::TooManyDecimals);
-    }
-    if length(significant) + scale > 36 {
-        return Err(ParseError::OutOfRange);
-    }
-    let significant: i128 = significant.parse().map_err(|_| ParseError::OutOfRange)?;
-    let scale = u32::try_from(scale).map_err(|_| ParseError::OutOfRange)?;
-    let value = significant * 10_i128.pow(scale);
-    Ok(if negative { -value } else { value })
-}
-
 impl fmt::Display for Money {
     /// The shortest form: `0.1`, `2500000`, `-3.05`.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let (units, cents) = (self.0.unsigned_abs() / 100, self.0.unsigned_abs() % 100);
-        if cents == 0 {
-            write!(out, "{sign}{units}")
-        } else if cents.is_multiple_of(10) {
-            write!(out, "{sign}{units}.{}", cents / 10)
-        } else {
-            write!(out, "{sign}{units}.{cents:02}")
-        }
+        fixed::write(out, self.0, 2)
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef, Postgres};
 
-use crate::{Money, ParseError, scaled};
+use crate::{Money, ParseError, fixed};
 
 /// How many of them are one.
 const ONE: i128 = 10_000_000_000;
@@ -39,7 +39,7 @@ impl Rate {
 
     /// Reads a decimal number, exactly.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        scaled(text, i64::from(DECIMALS)).map(Self)
+        fixed::parse(text, DECIMALS).map(Self)
     }
 
     /// An amount of one opportunity at this rate, rounded half up to the hundredth; nothing where that is more than an amount can be.
@@ -52,13 +52,7 @@ impl Rate {
 impl fmt::Display for Rate {
     /// The shortest form: `32.5`, `0.0000000001`.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let (value, one) = (self.0.unsigned_abs(), ONE.unsigned_abs());
-        let decimals = format!("{:010}", value % one);
-        match decimals.trim_end_matches('0') {
-            "" => write!(out, "{sign}{}", value / one),
-            decimals => write!(out, "{sign}{}.{decimals}", value / one),
-        }
+        fixed::write(out, self.0, DECIMALS)
     }
 }
 

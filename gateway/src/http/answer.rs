@@ -62,6 +62,15 @@ pub struct Unkept<R>(pub R);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoContent;
 
+/// 202 with what was begun and goes on by itself, and where it is seen how far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun<T> {
+    /// What was begun.
+    pub body: T,
+    /// The path.
+    pub location: String,
+}
+
 /// 204 where it is done; 202 with what is left of it where that goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done<T> {
@@ -147,6 +156,19 @@ impl IntoResponse for NoContent {
     }
 }
 
+impl<T: Serialize> IntoResponse for Begun<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.body).into_response();
+        if response.status().is_success() {
+            *response.status_mut() = StatusCode::ACCEPTED;
+            if let Ok(location) = HeaderValue::try_from(self.location) {
+                response.headers_mut().insert(LOCATION, location);
+            }
+        }
+        response
+    }
+}
+
 impl<T: Serialize> IntoResponse for Done<T> {
     fn into_response(self) -> Response {
         match self {
@@ -170,6 +192,14 @@ impl<T: ToSchema> IntoResponses for Done<T> {
             .response("204", ResponseBuilder::new().description("It is done."))
             .build()
             .into()
+    }
+}
+
+impl<T: ToSchema> IntoResponses for Begun<T> {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let response = described::<T>("It was begun, and goes on by itself.")
+            .header("Location", text_header("Where it is seen how far it is."));
+        ResponsesBuilder::new().response("202", response).build().into()
     }
 }
 

@@ -9,6 +9,7 @@ mod answer;
 mod body;
 mod browser;
 mod condition;
+pub mod download;
 mod error;
 mod finish;
 mod form;
@@ -18,7 +19,7 @@ mod query;
 
 pub use address::{TrustedProxies, client_address};
 pub use answer::{
-    Accepted, Answer, Created, Done, Made, NoContent, Put, Resource, Unkept, present,
+    Accepted, Answer, Begun, Created, Done, Made, NoContent, Put, Resource, Unkept, present,
 };
 pub(crate) use body::read_form;
 pub use body::{BODY_LIMIT_BYTES, BulkJson, Json, Patch};
@@ -90,6 +91,6 @@ mod tests {
         assert_eq!((&id["name"], &id["in"]), (&json!("id"), &json!("path")));
         assert_eq!(id["schema"]["type"], "integer");
         let parameters = at(&format!("{paths}/get/parameters"));
-        assert_eq!(parameters.as_array().unwrap().len(), 30);
+        assert_eq!(parameters.as_array().unwrap().len(), 31);
     }
 }

@@ -107,6 +107,11 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(after)
     }
 
+    /// 413: there is more of it than is read.
+    pub fn too_large() -> Self {
+        Self::of(StatusCode::PAYLOAD_TOO_LARGE)
+    }
+
     /// 500: our fault; the caller is told nothing of it.
     pub fn internal() -> Self {
         let detail = "something went wrong; it has been written down under the request id";

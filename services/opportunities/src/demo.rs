@@ -10,6 +10,7 @@ use proto::identity::v1::{
     CreateTeamRequest, CreateUserRequest, IssueTokenRequest, ListUsersRequest, Role,
 };
 use proto::opportunities::v1 as pb;
+use proto::opportunities::v1::lost_reason_service_client::LostReasonServiceClient;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use rpc::{Tls, client};
 use serde_json::json;
@@ -17,7 +18,7 @@ use tonic::transport::Channel;
 use tracing::info;
 
 use crate::config::Demo;
-use crate::seed::tale::{Cast, Tale, customer_name, tell};
+use crate::seed::tale::{Cast, LOST, Tale, customer_name, tell};
 
 /// Their address, their name, whether they lead, which team.
 const PEOPLE: [(&str, &str, Role, usize); 11] = [
@@ -47,6 +48,7 @@ pub fn run(settings: &Demo, now: DateTime<Utc>) -> Work<'_> {
         let context =
             client::Context::default().with_authorization(format!("Bearer {token}").parse()?);
         let owners = people(&identity, &context, settings).await?;
+        lost_reasons(&opportunities, &context).await?;
         let count = u64::from(settings.count);
         let cast = Cast { owners: owners.len(), customers: CUSTOMERS };
         let mut made = 0;
@@ -142,6 +144,20 @@ async fn people(
         }
     }
     Ok(owners)
+}
+
+/// Lists why the opportunities of the demonstration are lost, unless there is a list.
+async fn lost_reasons(opportunities: &Channel, context: &client::Context) -> Result<()> {
+    let mut service = LostReasonServiceClient::new(opportunities.clone());
+    let request = context.request(pb::ListLostReasonsRequest {});
+    if !service.list_lost_reasons(request).await?.into_inner().items.is_empty() {
+        return Ok(());
+    }
+    for name in LOST {
+        let request = pb::CreateLostReasonRequest { name: name.to_owned(), ..Default::default() };
+        service.create_lost_reason(context.request(request)).await?;
+    }
+    Ok(())
 }
 
 fn sellers() -> impl Iterator<Item = &'static (&'static str, &'static str, Role, usize)> {

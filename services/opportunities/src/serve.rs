@@ -14,7 +14,11 @@ use proto::opportunities::v1::activity_service_server::ActivityServiceServer;
 use proto::opportunities::v1::bulk_service_server::BulkServiceServer;
 use proto::opportunities::v1::contact_service_server::ContactServiceServer;
 use proto::opportunities::v1::currency_service_server::CurrencyServiceServer;
+use proto::opportunities::v1::custom_field_service_server::CustomFieldServiceServer;
 use proto::opportunities::v1::customer_service_server::CustomerServiceServer;
+use proto::opportunities::v1::export_service_server::ExportServiceServer;
+use proto::opportunities::v1::import_service_server::ImportServiceServer;
+use proto::opportunities::v1::lost_reason_service_server::LostReasonServiceServer;
 use proto::opportunities::v1::opportunity_service_server::OpportunityServiceServer;
 use proto::opportunities::v1::pipeline_service_server::PipelineServiceServer;
 use proto::opportunities::v1::sync_service_server::SyncServiceServer;
@@ -26,11 +30,11 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::grpc::{
-    Activities, Audit, Bulk, Contacts, Currencies, Customers, Opportunities, PipelinesGrpc, Sync,
+    Activities, Audit, Bulk, Contacts, Currencies, CustomFieldsGrpc, Customers, Exports, Imports,
+    LostReasonsGrpc, Opportunities, PipelinesGrpc, Sync,
 };
 use crate::identity::Identity;
-use crate::state::Known;
-use crate::{MIGRATOR, State, consumer, customer, opportunity, pipeline};
+use crate::{MIGRATOR, State, consumer, customer, import, opportunity, pipeline};
 
 /// How often a consumer asks the owner when no message comes.
 const POLL: Duration = Duration::from_secs(5);
@@ -56,14 +60,8 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
         let channel = client::connect_lazy(&config.identity_url, &tls)?;
         let secret = config.service_secret.clone();
         let token = Arc::new(ServiceToken::new(channel.clone(), "opportunities", secret));
-        let state = State {
-            reads: reads.clone(),
-            writes: writes.clone(),
-            wake: Wake::default(),
-            pipelines: Known::default(),
-            settings: Known::default(),
-            identity: Identity::new(channel.clone(), token.clone()),
-        };
+        let identity = Identity::new(channel.clone(), token.clone());
+        let state = State::new(reads.clone(), writes.clone(), identity);
         let nats = stream::connect(config.events.nats_url.expose(), "opportunities").await?;
         let stream = stream::Settings::of(&config.events);
 
@@ -101,6 +99,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             )
         });
         process.spawn("forget", forget(writes, shutdown.clone()));
+        process.spawn("imports", import::work::run(state.clone(), shutdown.clone()));
         process.spawn("closings", pipeline::closing::run(state.clone(), shutdown.clone()));
         let revocations = Arc::<Revocations>::default();
         process.spawn(
@@ -131,6 +130,10 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             .add(CustomerServiceServer::new(Customers(state.clone())))
             .add(ContactServiceServer::new(Contacts(state.clone())))
             .add(CurrencyServiceServer::new(Currencies(state.clone())))
+            .add(ExportServiceServer::new(Exports::new(state.clone())))
+            .add(ImportServiceServer::new(Imports(state.clone())))
+            .add(CustomFieldServiceServer::new(CustomFieldsGrpc(state.clone())))
+            .add(LostReasonServiceServer::new(LostReasonsGrpc(state.clone())))
             .add(PipelineServiceServer::new(PipelinesGrpc(state.clone())))
             .add(SyncServiceServer::new(sync))
             .add(AuditServiceServer::new(Audit(state)))

@@ -1,4 +1,4 @@
-//! What every request needs: pools, what is remembered of settings and pipelines, and the way to identity.
+//! What every request needs: pools, what is remembered of settings and of what administrators decide, and the way to identity.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -9,8 +9,10 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::custom_field::{self, model::CustomFields};
 use crate::directory::{self, model::Settings};
 use crate::identity::Identity;
+use crate::lost_reason::{self, model::LostReasons};
 use crate::opportunity;
 use crate::pipeline::{self, model::Pipelines};
 
@@ -28,10 +30,22 @@ pub struct State {
     pub wake: Wake,
     /// All pipelines.
     pub pipelines: Known<Pipelines>,
+    /// Why opportunities may be lost.
+    pub lost_reasons: Known<LostReasons>,
+    /// Fields of the organisation's own.
+    pub custom_fields: Known<CustomFields>,
     /// The organisation's settings.
     pub settings: Known<Settings>,
     /// The way to identity.
     pub identity: Identity,
+}
+
+/// What administrators decide about opportunities, as it is remembered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rules {
+    pub(crate) pipelines: Arc<Pipelines>,
+    pub(crate) lost_reasons: Arc<LostReasons>,
+    pub(crate) custom_fields: Arc<CustomFields>,
 }
 
 /// The latest known value of something that changes rarely.
@@ -65,9 +79,37 @@ impl<T> Known<T> {
 }
 
 impl State {
-    /// Reads settings and pipelines anew. Settings that no event has brought yet are asked of identity.
+    /// Nothing is known yet.
+    pub fn new(reads: PgPool, writes: PgPool, identity: Identity) -> Self {
+        Self {
+            reads,
+            writes,
+            wake: Wake::default(),
+            pipelines: Known::default(),
+            lost_reasons: Known::default(),
+            custom_fields: Known::default(),
+            settings: Known::default(),
+            identity,
+        }
+    }
+
+    /// What is remembered of what administrators decide.
+    pub(crate) fn rules(&self) -> Result<Rules, Error> {
+        let (pipelines, lost_reasons) = (self.pipelines.get()?, self.lost_reasons.get()?);
+        Ok(Rules { pipelines, lost_reasons, custom_fields: self.custom_fields.get()? })
+    }
+
+    /// Reads that anew.
+    pub(crate) async fn refresh_rules(&self) -> Result<Rules, Error> {
+        let pipelines = self.refresh_pipelines().await?;
+        let lost_reasons = self.lost_reasons.set(lost_reason::all(&self.reads).await?);
+        let custom_fields = self.custom_fields.set(custom_field::all(&self.reads).await?);
+        Ok(Rules { pipelines, lost_reasons, custom_fields })
+    }
+
+    /// Reads settings, and what administrators decide, anew. Settings that no event has brought yet are asked of identity.
     pub async fn refresh(&self) -> Result<(), Error> {
-        self.refresh_pipelines().await?;
+        self.refresh_rules().await?;
         if let Some(settings) = directory::store::settings(&self.reads).await? {
             self.settings.set(settings);
         } else {

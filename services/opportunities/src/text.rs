@@ -44,10 +44,10 @@ pub fn free(
     (!value.trim().is_empty() && fits(invalid, field, value, longest)).then(|| value.to_owned())
 }
 
-/// Up to 50 names, each trimmed; blank ones are refused.
-pub fn names(invalid: &mut Invalid, field: &str, values: &[String]) -> Vec<String> {
-    if values.len() > 50 {
-        invalid.add(field, "too_many", "has more than 50 entries");
+/// Names up to so many, each trimmed; blank ones are refused.
+pub fn names(invalid: &mut Invalid, field: &str, values: &[String], most: usize) -> Vec<String> {
+    if values.len() > most {
+        invalid.add(field, "too_many", format!("has more than {most} entries"));
         return Vec::new();
     }
     let mut names = Vec::with_capacity(values.len());

@@ -72,6 +72,8 @@ pub(super) fn table(record: Record) -> Vec<Row> {
     rows.extend(program_rows());
     rows.extend(pipeline_rows());
     rows.extend(currency_rows());
+    rows.extend(lost_reason_rows());
+    rows.extend(custom_field_rows());
     rows.extend(book_rows(record));
     rows.extend(activity_rows(record));
     rows.extend(customer_rows(record));
@@ -249,6 +251,51 @@ fn currency_rows() -> Vec<Row> {
     ]
 }
 
+fn lost_reason_rows() -> Vec<Row> {
+    use Policy::{Admins, Readers};
+    vec![
+        row("opportunities.v1.LostReasonService/ListLostReasons", "get /lost-reasons", Readers),
+        row("opportunities.v1.LostReasonService/CreateLostReason", "post /lost-reasons", Admins)
+            .with(json!({})),
+        row(
+            "opportunities.v1.LostReasonService/UpdateLostReason",
+            "patch /lost-reasons/{id}",
+            Admins,
+        )
+        .saying(&opportunities::UpdateLostReasonRequest { id: ABSENT, ..Default::default() })
+        .with(json!({"name": "x"})),
+        row(
+            "opportunities.v1.LostReasonService/DeleteLostReason",
+            "delete /lost-reasons/{id}",
+            Admins,
+        )
+        .saying(&opportunities::DeleteLostReasonRequest { id: ABSENT, expected_version: None }),
+    ]
+}
+
+fn custom_field_rows() -> Vec<Row> {
+    use Policy::{Admins, Readers};
+    let key = "none".to_owned();
+    vec![
+        row("opportunities.v1.CustomFieldService/ListCustomFields", "get /custom-fields", Readers),
+        row("opportunities.v1.CustomFieldService/CreateCustomField", "post /custom-fields", Admins)
+            .with(json!({})),
+        row(
+            "opportunities.v1.CustomFieldService/UpdateCustomField",
+            "patch /custom-fields/{key}",
+            Admins,
+        )
+        .saying(&opportunities::UpdateCustomFieldRequest { key: key.clone(), ..Default::default() })
+        .with(json!({"name": "x"})),
+        row(
+            "opportunities.v1.CustomFieldService/DeleteCustomField",
+            "delete /custom-fields/{key}",
+            Admins,
+        )
+        .saying(&opportunities::DeleteCustomFieldRequest { key, expected_version: None }),
+    ]
+}
+
 fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
     use Policy::{AdminOfRecord, Admins, ChangesRecord, Readers, SeesRecord, Sellers};
     let step = opportunities::ChangeOpportunityStageRequest {
@@ -294,6 +341,17 @@ fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
             Sellers,
         )
         .with(json!({"amount": -1})),
+        row(
+            "opportunities.v1.ExportService/ExportOpportunities",
+            "get /opportunities/export",
+            Policy::Readers,
+        ),
+        row("opportunities.v1.ImportService/CreateImport", "post /imports", Sellers)
+            .with(json!({})),
+        row("opportunities.v1.ImportService/GetImport", "get /imports/{id}", Policy::Readers)
+            .saying(&opportunities::GetImportRequest { id: ABSENT, ..Default::default() }),
+        row("opportunities.v1.ImportService/UndoImport", "post /imports/{id}/undo", Sellers)
+            .saying(&opportunities::UndoImportRequest { id: ABSENT }),
         row(
             "opportunities.v1.BulkService/UpdateOpportunities",
             "post /opportunities/bulk",

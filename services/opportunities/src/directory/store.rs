@@ -152,6 +152,17 @@ pub(crate) async fn upsert_settings(
     Ok(())
 }
 
+/// The people of these addresses, in lower case.
+pub(crate) async fn of_addresses(pool: &PgPool, emails: &[String]) -> sqlx::Result<Vec<Person>> {
+    sqlx::query_as!(
+        Person,
+        "select user_id, username, email, role, team_id, is_active from people where lower(email) = any($1)",
+        emails
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Those who sell, as id and team.
 pub(crate) async fn sellers(pool: &PgPool) -> sqlx::Result<Vec<(i64, Option<i64>)>> {
     let rows = sqlx::query!(

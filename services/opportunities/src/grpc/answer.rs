@@ -1,23 +1,42 @@
 //! From what the use cases give to answers.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use proto::opportunities::v1 as pb;
+use rpc::Error;
 
 use super::activity;
 use crate::access::{Access, model::Ground};
+use crate::custom_field::model::{CustomFields, Values};
 use crate::directory::model::Settings;
+use crate::opportunity::line_item::LineItem;
 use crate::opportunity::model::day;
 use crate::opportunity::{Detail, HistoryRow};
 use crate::pipeline::model::{Kind, Pipeline, Pipelines, Stage};
 use crate::pipeline::stage::Placed;
+use crate::state::Rules;
+use crate::{State, custom_field};
+
+/// By what opportunities are shown.
+#[derive(Clone)]
+pub(super) struct View {
+    pub(super) pipelines: Arc<Pipelines>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) custom_fields: Arc<CustomFields>,
+}
+
+impl View {
+    /// What is remembered now.
+    pub(super) fn of(state: &State) -> Result<Self, Error> {
+        let Rules { pipelines, custom_fields, .. } = state.rules()?;
+        Ok(Self { pipelines, settings: state.settings.get()?, custom_fields })
+    }
+}
 
 /// An opportunity as of an instant.
-pub(super) fn opportunity(
-    detail: Detail,
-    pipelines: &Pipelines,
-    settings: &Settings,
-    now: DateTime<Utc>,
-) -> pb::Opportunity {
+pub(super) fn opportunity(detail: Detail, view: &View, now: DateTime<Utc>) -> pb::Opportunity {
+    let View { pipelines, settings, custom_fields } = view;
     let Detail { opportunity: it, contact_name, contact_email, owner_name, next_activity } = detail;
     let today = day(now, settings.zone);
     let stage = pipelines.stage(it.pipeline_id, &it.stage_key);
@@ -58,6 +77,23 @@ pub(super) fn opportunity(
         updated_at: Some(it.updated_at.into()),
         version: it.version,
         next_activity: next_activity.map(activity::next),
+        line_items: it.line_items.into_iter().map(line).collect(),
+        custom_fields: Some(said(it.custom_fields, custom_fields)),
+    }
+}
+
+/// What is said in fields that are there.
+fn said(mut values: Values, fields: &CustomFields) -> proto::CustomValues {
+    values.retain(|key, _| fields.get(key).is_some());
+    custom_field::event::values(&values)
+}
+
+fn line(it: LineItem) -> pb::LineItem {
+    pb::LineItem {
+        name: it.name,
+        quantity: Some(it.quantity.into()),
+        unit_price: Some(it.unit_price.into()),
+        discount: Some(it.discount.into()),
     }
 }
 

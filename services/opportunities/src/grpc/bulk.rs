@@ -7,7 +7,8 @@ use proto::opportunities::v1::bulk_service_server::BulkService;
 use rpc::Error;
 use tonic::{Request, Response, Status};
 
-use super::{answer, caller_and_meta, request};
+use super::answer::{self, View};
+use super::{caller_and_meta, request};
 use crate::State;
 use crate::opportunity::Detail;
 use crate::opportunity::bulk::{self, Done};
@@ -22,12 +23,12 @@ impl BulkService for Bulk {
         request: Request<pb::UpdateOpportunitiesRequest>,
     ) -> Result<Response<pb::UpdateOpportunitiesResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
-        let (state, settings) = (self.0.clone(), self.0.settings.get()?);
+        let (state, view) = (self.0.clone(), View::of(&self.0)?);
         let at = meta.recorded_at;
         let answered = move |done: &Vec<Done>| {
-            // Those by which it was decided in the end.
-            let pipelines = state.pipelines.get().unwrap_or_default();
-            let shown = |detail| answer::opportunity(detail, &pipelines, &settings, at);
+            // By what was remembered when it was decided in the end.
+            let view = View::of(&state).unwrap_or_else(|_| view.clone());
+            let shown = |detail| answer::opportunity(detail, &view, at);
             let results: Vec<_> = done.iter().map(|done| result(done, shown)).collect();
             let count = |is_good: bool| {
                 let counted = results.iter().filter(|it| (it.status == OK) == is_good).count();

@@ -10,7 +10,8 @@ use proto::opportunities::v1::opportunity_service_server::OpportunityService;
 use rpc::{Error, Invalid};
 use tonic::{Request, Response, Status};
 
-use super::{answer, caller_and_meta, request};
+use super::answer::{self, View};
+use super::{caller_and_meta, request};
 use crate::cursor::wrong_cursor;
 use crate::opportunity::list::{self, Ask, Sort};
 use crate::opportunity::{self, Detail, MoveWish, past};
@@ -21,8 +22,7 @@ pub struct Opportunities(pub State);
 
 impl Opportunities {
     fn shown(&self, detail: Detail) -> Result<pb::Opportunity, Error> {
-        let (pipelines, settings) = (self.0.pipelines.get()?, self.0.settings.get()?);
-        Ok(answer::opportunity(detail, &pipelines, &settings, process::now()))
+        Ok(answer::opportunity(detail, &View::of(&self.0)?, process::now()))
     }
 }
 
@@ -33,13 +33,13 @@ impl OpportunityService for Opportunities {
         request: Request<pb::CreateOpportunityRequest>,
     ) -> Result<Response<pb::CreateOpportunityResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
-        let (state, settings) = (self.0.clone(), self.0.settings.get()?);
+        let (state, view) = (self.0.clone(), View::of(&self.0)?);
         // As of its creation, so that it is the same whenever it is answered.
         let created = move |detail: Detail| {
-            // Those by which it was decided in the end.
-            let pipelines = state.pipelines.get().unwrap_or_default();
+            // By what was remembered when it was decided in the end.
+            let view = View::of(&state).unwrap_or_else(|_| view.clone());
             let at = detail.opportunity.created_at;
-            let opportunity = Some(answer::opportunity(detail, &pipelines, &settings, at));
+            let opportunity = Some(answer::opportunity(detail, &view, at));
             pb::CreateOpportunityResponse { opportunity }
         };
         let written = created.clone();
@@ -68,10 +68,10 @@ impl OpportunityService for Opportunities {
     ) -> Result<Response<pb::ListOpportunitiesResponse>, Status> {
         let caller = auth::caller(&request)?;
         let message = request.into_inner();
-        let (pipelines, settings) = (self.0.pipelines.get()?, self.0.settings.get()?);
+        let view = View::of(&self.0)?;
         let mut invalid = Invalid::default();
         let now = process::now();
-        let filter = request::filter(&mut invalid, &message, &pipelines, &settings, now);
+        let filter = request::filter(&mut invalid, &message, &view, now);
         let sort = Sort::parse(&mut invalid, message.sort_by.as_deref(), message.order.as_deref());
         let limit = list::limit(&mut invalid, message.limit);
         invalid.into_result()?;
@@ -83,7 +83,7 @@ impl OpportunityService for Opportunities {
             include_total: message.include_total.unwrap_or(false),
         };
         let page = opportunity::list(&self.0, &caller, &ask).await?;
-        let shown = |it| answer::opportunity(it, &pipelines, &settings, now);
+        let shown = |it| answer::opportunity(it, &view, now);
         Ok(Response::new(pb::ListOpportunitiesResponse {
             items: page.items.into_iter().map(shown).collect(),
             next_cursor: page.next_cursor,
@@ -131,11 +131,11 @@ impl OpportunityService for Opportunities {
         request: Request<pb::RestoreOpportunityRequest>,
     ) -> Result<Response<pb::RestoreOpportunityResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
-        let (pipelines, settings) = (self.0.pipelines.get()?, self.0.settings.get()?);
+        let view = View::of(&self.0)?;
         // As of that moment, so that it is the same whenever it is answered.
         let at = meta.recorded_at;
         let restored = move |detail: Detail| {
-            let opportunity = Some(answer::opportunity(detail, &pipelines, &settings, at));
+            let opportunity = Some(answer::opportunity(detail, &view, at));
             pb::RestoreOpportunityResponse { opportunity }
         };
         let written = restored.clone();
@@ -214,11 +214,11 @@ impl OpportunityService for Opportunities {
 }
 
 /// The cursor of a page that is ordered by a number: that of its last row.
-fn write_cursor(number: i64) -> String {
+pub(super) fn write_cursor(number: i64) -> String {
     URL_SAFE_NO_PAD.encode(number.to_be_bytes())
 }
 
-fn read_cursor(text: &str) -> Result<i64, Error> {
+pub(super) fn read_cursor(text: &str) -> Result<i64, Error> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
     bytes
         .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())

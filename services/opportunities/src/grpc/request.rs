@@ -3,18 +3,22 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use money::Money;
+use proto::CustomKind;
 use proto::opportunities::v1 as pb;
 use rpc::{Error, Invalid, Span, mask::Mask, span};
 
+use super::answer::View;
+use crate::custom_field::model::{Value, ValueWishes};
 use crate::opportunity::bulk::Update;
 use crate::opportunity::draft::Wish;
 use crate::opportunity::edit::EditWish;
+use crate::opportunity::line_item::LineWish;
 use crate::opportunity::list::{Filter, Staleness};
 use crate::opportunity::model::Step;
 use crate::opportunity::past::{Past, PastMove};
 use crate::opportunity::search::Query;
 use crate::pipeline::model::{Kind, Pipelines};
-use crate::{directory, opportunity, pipeline};
+use crate::{opportunity, pipeline};
 
 /// A day of a message, or a bad field.
 fn day(invalid: &mut Invalid, field: &str, date: Option<proto::Date>) -> Option<NaiveDate> {
@@ -45,12 +49,34 @@ pub(super) fn wish(invalid: &mut Invalid, it: pb::CreateOpportunityRequest) -> W
         pipeline_id: it.pipeline_id,
         source: it.source,
         tags: it.tags,
+        line_items: it.line_items.into_iter().map(line).collect(),
+        custom_fields: it.custom_fields.map(said).unwrap_or_default(),
         lost_reason: None,
     }
 }
 
+fn line(it: pb::LineItem) -> LineWish {
+    LineWish {
+        name: it.name,
+        quantity: it.quantity.map(Into::into),
+        unit_price: it.unit_price.map(Into::into),
+        discount: it.discount.map(Into::into),
+    }
+}
+
+/// What is to be said in fields of the organisation's own.
+fn said(values: proto::CustomValues) -> ValueWishes {
+    let value = |it: proto::CustomValue| {
+        it.kind.map(|kind| match kind {
+            CustomKind::Text(text) => Value::Text(text),
+            CustomKind::Number(number) => Value::Number(number.into()),
+        })
+    };
+    values.values.into_iter().map(|(key, it)| (key, value(it))).collect()
+}
+
 /// What can be changed of an opportunity.
-const CHANGED: [&str; 20] = [
+const CHANGED: [&str; 22] = [
     "customer_name",
     "customer_id",
     "contact_name",
@@ -71,6 +97,8 @@ const CHANGED: [&str; 20] = [
     "source",
     "tags",
     "waiting_until",
+    "line_items",
+    "custom_fields",
 ];
 
 pub(super) fn edit(it: pb::UpdateOpportunityRequest) -> Result<EditWish, Error> {
@@ -79,6 +107,7 @@ pub(super) fn edit(it: pb::UpdateOpportunityRequest) -> Result<EditWish, Error> 
     let mut day = |field, date| mask.wish(field, day(&mut invalid, field, date));
     let names =
         |field, names: Vec<String>| mask.wish(field, Some(names).filter(|names| !names.is_empty()));
+    let lines: Vec<_> = it.line_items.into_iter().map(line).collect();
     let wish = EditWish {
         expected_close_date: day("expected_close_date", it.expected_close_date),
         actual_close_date: day("actual_close_date", it.actual_close_date),
@@ -100,6 +129,8 @@ pub(super) fn edit(it: pb::UpdateOpportunityRequest) -> Result<EditWish, Error> 
         pipeline_id: mask.wish("pipeline_id", it.pipeline_id),
         source: mask.wish("source", it.source),
         tags: names("tags", it.tags),
+        custom_fields: mask.wish("custom_fields", it.custom_fields.map(said)),
+        line_items: mask.wish("line_items", Some(lines).filter(|lines| !lines.is_empty())),
         move_notes: None,
     };
     invalid.into_result()?;
@@ -130,6 +161,8 @@ pub(super) fn upsert(it: pb::UpsertOpportunityRequest) -> Result<(Wish, EditWish
         source,
         tags,
         waiting_until,
+        line_items,
+        custom_fields,
     } = it;
     let update = pb::UpdateOpportunityRequest {
         id: 0,
@@ -155,6 +188,8 @@ pub(super) fn upsert(it: pb::UpsertOpportunityRequest) -> Result<(Wish, EditWish
         source,
         tags,
         waiting_until,
+        line_items,
+        custom_fields,
     };
     let new = pb::CreateOpportunityRequest {
         customer_name: update.customer_name.clone(),
@@ -175,6 +210,8 @@ pub(super) fn upsert(it: pb::UpsertOpportunityRequest) -> Result<(Wish, EditWish
         source: update.source.clone(),
         tags: update.tags.clone(),
         waiting_until,
+        line_items: update.line_items.clone(),
+        custom_fields: update.custom_fields.clone(),
     };
     let lost_reason = update.lost_reason.clone();
     let mut invalid = Invalid::default();
@@ -223,10 +260,10 @@ pub(super) fn step(
 pub(super) fn filter(
     invalid: &mut Invalid,
     it: &pb::ListOpportunitiesRequest,
-    pipelines: &Pipelines,
-    settings: &directory::model::Settings,
+    view: &View,
     now: DateTime<Utc>,
 ) -> Filter {
+    let View { pipelines, settings, custom_fields } = view;
     let statuses = it.status().filter_map(|status| match status {
         pb::Status::Open => Some(Kind::Open),
         pb::Status::Won => Some(Kind::Won),
@@ -244,6 +281,13 @@ pub(super) fn filter(
             invalid.add(field, "invalid_character", "contains a NUL character");
         }
     }
+    for text in &it.custom_field {
+        if text.contains('\0') {
+            invalid.add("custom_field", "invalid_character", "contains a NUL character");
+        }
+    }
+    let said = it.custom_field.iter().filter_map(|asked| custom_fields.asked(invalid, asked));
+    let custom_fields = said.collect();
     let zone = settings.zone;
     let entered = entered(invalid, it, pipelines, zone);
     let today = opportunity::model::day(now, zone);
@@ -261,6 +305,7 @@ pub(super) fn filter(
         tag: it.tag.clone(),
         source: it.source.clone(),
         lost_reason: it.lost_reason.clone(),
+        custom_fields,
         min_amount: it.min_amount.map(Money::from),
         max_amount: it.max_amount.map(Money::from),
         expected_close: (

@@ -17,7 +17,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{activity, answer, contact, customer};
+use super::answer::{self, View};
+use super::{activity, contact, customer};
 use crate::State;
 use crate::opportunity::list::limit;
 use crate::sync::model::{Kind, Place};
@@ -205,7 +206,7 @@ impl Drop for Seat {
 }
 
 fn shown(state: &State, page: Page) -> Result<(Vec<pb::SyncItem>, String, bool), Error> {
-    let (pipelines, settings) = (state.pipelines.get()?, state.settings.get()?);
+    let view = View::of(state)?;
     let now = process::now();
     let item = |item| match item {
         Item::Gone { kind, id, version } => {
@@ -225,7 +226,7 @@ fn shown(state: &State, page: Page) -> Result<(Vec<pb::SyncItem>, String, bool),
         }
         Item::Opportunity(it) => {
             let (id, version) = (it.opportunity.id, it.opportunity.version);
-            let it = answer::opportunity(*it, &pipelines, &settings, now);
+            let it = answer::opportunity(*it, &view, now);
             there(Kind::Opportunity, id, version, Record::Opportunity(it))
         }
         Item::Activity(it) => {

@@ -42,7 +42,7 @@ async fn attempt(
     meta: Meta,
 ) -> Result<Detail, Error> {
     let pipelines = state.pipelines.get()?;
-    let settings = state.settings.get()?;
+    let (settings, lost_reasons) = (state.settings.get()?, state.lost_reasons.get()?);
     let rights = access::rights(&state.reads, caller, settings.visibility).await?;
     let (pool, wake, by) = (state.writes.clone(), state.wake.clone(), caller.user_id);
     rpc::write(async move {
@@ -60,7 +60,7 @@ async fn attempt(
         let (at, zone) = (meta.recorded_at, settings.zone);
         let codes = [&*opportunity.currency];
         let exchange = currency::exchange(&mut *tx, &settings.default_currency, codes).await?;
-        let moment = Moment { at, by, zone, exchange: &exchange };
+        let moment = Moment { at, by, zone, exchange: &exchange, lost_reasons: &lost_reasons };
         let before = opportunity.clone();
         let step = wish.step;
         let moved = match model::advance(opportunity, pipeline, target, step, history_id, &moment)?

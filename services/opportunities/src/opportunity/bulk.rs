@@ -200,7 +200,8 @@ impl Batch {
         }
         let found = Found { team_id: team.copied().flatten(), ..Found::default() };
         let (at, zone) = (meta.recorded_at, settings.zone);
-        let moment = Moment { at, by, zone, exchange: &self.exchange };
+        let (exchange, lost_reasons) = (&self.exchange, &*self.state.lost_reasons.get()?);
+        let moment = Moment { at, by, zone, exchange, lost_reasons };
         let history_id = self.history_ids.last().copied().unwrap_or_default();
         let (after, moved) = revise(&before, &edit, &found, &pipelines, history_id, &moment)?;
         if moved.is_some() {

@@ -34,7 +34,7 @@ pub async fn update(
     let rights = access::rights(&state.reads, caller, settings.visibility).await?;
     let seen = store::find(&state.reads, id).await?.ok_or_else(|| not_found(id))?.opportunity;
     permit(&rights, &seen, expected_version)?;
-    if wish.amount.flatten().is_some() && !settings.currency_fixed {
+    if wish.names_amount() && !settings.currency_fixed {
         settings = state.settings_for_amounts().await?;
     }
     let edit = Edit::parse(wish, &settings.default_currency)?;
@@ -126,7 +126,8 @@ impl Change {
         let mut changes = Vec::new();
         let mut tx = state.writes.begin().await?;
         let owner_id = owner.as_ref().map_or(seen.owner_id, |owner| owner.user_id);
-        let mut found = Found::default();
+        let custom_fields = state.custom_fields.get()?;
+        let mut found = Found { custom_fields, ..Found::default() };
         let holds_owner = owner.is_some() || seen.status != Kind::Open;
         if holds_owner {
             found.team_id = team_of(&mut tx, owner_id).await?;
@@ -189,7 +190,8 @@ impl Change {
         }
         let codes = [&*before.currency].into_iter().chain(edit.currency());
         let exchange = currency::exchange(&mut *tx, &settings.default_currency, codes).await?;
-        let moment = Moment { at, by: *by, zone: settings.zone, exchange: &exchange };
+        let (zone, lost_reasons) = (settings.zone, &*state.lost_reasons.get()?);
+        let moment = Moment { at, by: *by, zone, exchange: &exchange, lost_reasons };
         let (after, moved) = revise(&before, edit, &found, &pipelines, history_id, &moment)?;
         if after == before {
             return Ok(Attempt::Done(Box::new(detail)));

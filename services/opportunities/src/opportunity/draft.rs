@@ -4,9 +4,11 @@ use chrono::NaiveDate;
 use money::Money;
 use rpc::Invalid;
 
+use super::line_item::{self, LineItem, LineWish};
 use super::model::Step;
 use crate::contact::model::ContactWish;
 use crate::currency::code;
+use crate::custom_field::model::{CustomFields, ValueWishes, Values};
 use crate::pipeline::model::{Pipelines, Stage};
 use crate::text;
 
@@ -49,6 +51,10 @@ pub struct Wish {
     pub tags: Vec<String>,
     /// Not stale before this day.
     pub waiting_until: Option<NaiveDate>,
+    /// What is to be sold, line by line.
+    pub line_items: Vec<LineWish>,
+    /// What is to be said in the organisation's own fields.
+    pub custom_fields: ValueWishes,
     /// Why it is lost, where it begins so.
     pub lost_reason: Option<String>,
 }
@@ -97,6 +103,10 @@ pub struct Draft<'a> {
     pub tags: Vec<String>,
     /// Not stale before this day.
     pub waiting_until: Option<NaiveDate>,
+    /// What is to be sold, line by line.
+    pub line_items: Vec<LineItem>,
+    /// What is said in the organisation's own fields.
+    pub custom_fields: Values,
     lost_reason: Option<String>,
 }
 
@@ -111,6 +121,7 @@ impl<'a> Draft<'a> {
     pub fn parse(
         wish: &Wish,
         pipelines: &'a Pipelines,
+        custom_fields: &CustomFields,
         default_currency: &str,
     ) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
@@ -141,6 +152,8 @@ impl<'a> Draft<'a> {
             it.add("probability", "out_of_range", "is not between 0 and 100");
         }
         amount(it, "amount", wish.amount);
+        let line_items = line_item::parse(it, &wish.line_items);
+        let custom_fields = custom_fields.merge(it, &Values::new(), Some(&wish.custom_fields));
         let currency = wish.currency.as_deref().unwrap_or(default_currency);
         if !code::is_known(currency) {
             it.add("currency", "unknown_currency", "is not an ISO 4217 code");
@@ -149,17 +162,22 @@ impl<'a> Draft<'a> {
             Some(Self {
                 contact: ContactWish::new(contact_name, contact_email),
                 expected_close_date: wish.expected_close_date,
-                products: text::names(it, "products", &wish.products),
+                products: {
+                    let named = text::names(it, "products", &wish.products, line_item::MOST_NAMED);
+                    line_item::products(it, Some(named), (&[], &[]), &line_items)
+                },
                 notes: text::free(it, "notes", wish.notes.as_deref(), 20_000),
                 external_id: text::name(it, "external_id", wish.external_id.as_deref(), 255),
                 source: text::name(it, "source", wish.source.as_deref(), 255),
-                tags: text::names(it, "tags", &wish.tags),
+                tags: text::names(it, "tags", &wish.tags, 50),
                 customer: customer?,
                 opportunity_name: opportunity_name?,
                 pipeline_id: pipeline?.id,
                 stage: stage?,
                 probability: wish.probability,
-                amount: wish.amount,
+                amount: wish.amount.or(line_item::sum(&line_items)),
+                line_items,
+                custom_fields,
                 currency: currency.to_owned(),
                 owner_id: wish.owner_id,
                 waiting_until: wish.waiting_until,

@@ -1,12 +1,16 @@
 //! A change of an opportunity's fields: what is asked for, and the rule by which it is made.
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 use money::Money;
 use rpc::{Invalid, mask::Wish};
 
 use super::draft::{self, CustomerWish};
+use super::line_item::{self, LineItem, LineWish};
 use super::model::{self, Moment, Moved, Opportunity, Step};
 use crate::contact::model::ContactWish;
+use crate::custom_field::model::{CustomFields, ValueWishes};
 use crate::pipeline::model::{Kind, Pipelines, Stage};
 use crate::{currency::code, text};
 
@@ -53,8 +57,19 @@ pub struct EditWish {
     pub tags: Wish<Vec<String>>,
     /// Not stale before this day.
     pub waiting_until: Wish<NaiveDate>,
+    /// What is to be sold, line by line.
+    pub line_items: Wish<Vec<LineWish>>,
+    /// What is to be said in the organisation's own fields.
+    pub custom_fields: Wish<ValueWishes>,
     /// A note for the history row of the move, if it is one.
     pub move_notes: Option<String>,
+}
+
+impl EditWish {
+    /// Whether there is an amount after it that may not have been there before.
+    pub(super) fn names_amount(&self) -> bool {
+        self.amount.flatten().is_some() || self.line_items.as_ref().is_some_and(Option::is_some)
+    }
 }
 
 /// What is to become of the contact.
@@ -113,6 +128,8 @@ pub struct Edit {
     source: Wish<String>,
     tags: Option<Vec<String>>,
     waiting_until: Wish<NaiveDate>,
+    line_items: Option<Vec<LineItem>>,
+    custom_fields: Wish<ValueWishes>,
 }
 
 impl Edit {
@@ -159,15 +176,20 @@ impl Edit {
             products: wish
                 .products
                 .map(Option::unwrap_or_default)
-                .map(|names| text::names(it, "products", &names)),
+                .map(|names| text::names(it, "products", &names, line_item::MOST_NAMED)),
             notes: wish.notes.map(|notes| text::free(it, "notes", notes.as_deref(), 20_000)),
             external_id: named(it, "external_id", wish.external_id, 255),
             source: named(it, "source", wish.source, 255),
             tags: wish
                 .tags
                 .map(Option::unwrap_or_default)
-                .map(|names| text::names(it, "tags", &names)),
+                .map(|names| text::names(it, "tags", &names, 50)),
             waiting_until: wish.waiting_until,
+            line_items: wish
+                .line_items
+                .map(Option::unwrap_or_default)
+                .map(|lines| line_item::parse(it, &lines)),
+            custom_fields: wish.custom_fields,
         };
         if invalid.is_empty() { Ok(edit) } else { Err(invalid) }
     }
@@ -231,6 +253,8 @@ pub struct Found {
     pub contact_id: Option<Option<i64>>,
     /// The team of whose it is to be.
     pub team_id: Option<i64>,
+    /// The organisation's own fields.
+    pub custom_fields: Arc<CustomFields>,
 }
 
 /// An opportunity with its change: the same where nothing is other. A change that names another stage, or another pipeline, is a move by the same rules as every
@@ -244,7 +268,7 @@ pub fn revise(
     moment: &Moment<'_>,
 ) -> Result<(Opportunity, Option<Moved>), Invalid> {
     let mut invalid = Invalid::default();
-    let mut next = fill(before, edit, found);
+    let mut next = fill(&mut invalid, before, edit, found);
     let own = pipelines.get(Some(before.pipeline_id));
     let present = own.and_then(|pipeline| pipeline.stage(&before.stage_key));
     let pipeline = edit.pipeline_id.map_or(own, |id| pipelines.get(Some(id)));
@@ -318,7 +342,7 @@ fn correct(before: &Opportunity, next: &mut Opportunity, edit: &Edit, moment: &M
 }
 
 /// What the edit names and no stage decides.
-fn fill(before: &Opportunity, edit: &Edit, found: &Found) -> Opportunity {
+fn fill(invalid: &mut Invalid, before: &Opportunity, edit: &Edit, found: &Found) -> Opportunity {
     let mut it = before.clone();
     if let Some((id, name)) = &found.customer {
         (it.customer_id, it.customer_name) = (*id, name.clone());
@@ -329,12 +353,22 @@ fn fill(before: &Opportunity, edit: &Edit, found: &Found) -> Opportunity {
     set(&mut it.amount, edit.amount);
     set(&mut it.currency, edit.currency.clone());
     set(&mut it.expected_close_date, edit.expected_close_date);
-    set(&mut it.products, edit.products.clone());
     set(&mut it.notes, edit.notes.clone());
     set(&mut it.external_id, edit.external_id.clone());
     set(&mut it.source, edit.source.clone());
     set(&mut it.tags, edit.tags.clone());
     set(&mut it.waiting_until, edit.waiting_until);
+    set(&mut it.line_items, edit.line_items.clone());
+    if let Some(wishes) = &edit.custom_fields {
+        let said = found.custom_fields.merge(invalid, &before.custom_fields, wishes.as_ref());
+        it.custom_fields = said;
+    }
+    let come_to = line_item::sum(&it.line_items);
+    if edit.amount == Some(None) || edit.amount.is_none() && it.line_items != before.line_items {
+        it.amount = come_to.or(it.amount);
+    }
+    let so_far = (&*before.products, &*before.line_items);
+    it.products = line_item::products(invalid, edit.products.clone(), so_far, &it.line_items);
     it
 }
 
@@ -359,7 +393,10 @@ fn stay(
         (Some(None), Kind::Open) => next.probability = stage.default_probability,
         (Some(None) | None, _) => {}
     }
-    set(&mut next.lost_reason, edit.lost_reason.clone());
+    if let Some(named) = edit.lost_reason.as_ref().filter(|_| stage.kind == Kind::Lost) {
+        let so_far = before.lost_reason.as_deref();
+        next.lost_reason = moment.lost_reasons.settle(invalid, named.as_deref(), so_far);
+    }
     match edit.actual_close_date {
         Some(None) if stage.kind != Kind::Open => {
             invalid.add("actual_close_date", "required", "cannot be cleared while it is closed");

@@ -2,10 +2,12 @@
 
 use events::Event;
 use prost::Message as _;
-use proto::events::v1::{FieldChange, OpportunityRecord, StageMove, event::Record};
+use proto::events::v1::{FieldChange, LineItemRecord, OpportunityRecord, StageMove, event::Record};
 use serde::Serialize;
 
+use super::line_item::{self, LineItem};
 use super::model::{Moved, Opportunity};
+use crate::custom_field;
 use crate::meta::as_text;
 use crate::pipeline::model::Kind;
 
@@ -30,6 +32,46 @@ pub(crate) fn is_as_told(opportunity: &Opportunity, payload: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// An opportunity as an event told of it. Who made it is not told.
+pub(crate) fn opportunity(payload: &[u8]) -> Option<Opportunity> {
+    let Some(Record::Opportunity(it)) = Event::decode(payload).ok()?.record else { return None };
+    let day = |day: Option<proto::Date>| day.map(TryInto::try_into).transpose().ok();
+    Some(Opportunity {
+        id: it.id,
+        opportunity_name: it.opportunity_name,
+        customer_id: it.customer_id,
+        customer_name: it.customer_name,
+        contact_id: it.contact_id,
+        pipeline_id: it.pipeline_id,
+        stage_key: it.stage_key,
+        status: Kind::parse(&it.status)?,
+        amount: it.amount.map(Into::into),
+        currency: it.currency,
+        closed_amount: it.closed_amount.map(Into::into),
+        closed_rate: it.closed_rate.map(Into::into),
+        probability: it.probability,
+        expected_close_date: day(it.expected_close_date)?,
+        actual_close_date: day(it.actual_close_date)?,
+        lost_reason: it.lost_reason,
+        owner_id: it.owner_id,
+        team_id: it.team_id,
+        products: it.products,
+        notes: it.notes,
+        source: it.source,
+        external_id: it.external_id,
+        tags: it.tags,
+        line_items: it.line_items.into_iter().map(line).collect::<Option<_>>()?,
+        custom_fields: it.custom_fields.map(custom_field::event::said).unwrap_or_default(),
+        waiting_until: day(it.waiting_until)?,
+        created_by: 0,
+        created_at: it.created_at?.into(),
+        updated_at: it.updated_at?.into(),
+        stage_entered_at: it.stage_entered_at?.into(),
+        deleted_at: it.deleted_at.map(Into::into),
+        version: it.version,
+    })
 }
 
 fn opportunity_record(opportunity: &Opportunity) -> OpportunityRecord {
@@ -63,6 +105,28 @@ fn opportunity_record(opportunity: &Opportunity) -> OpportunityRecord {
         deleted_at: opportunity.deleted_at.map(Into::into),
         version: opportunity.version,
         notes: opportunity.notes.clone(),
+        line_items: opportunity.line_items.iter().map(line_item).collect(),
+        custom_fields: Some(&opportunity.custom_fields)
+            .filter(|values| !values.is_empty())
+            .map(custom_field::event::values),
+    }
+}
+
+fn line(it: LineItemRecord) -> Option<LineItem> {
+    Some(LineItem {
+        name: it.name,
+        quantity: it.quantity?.into(),
+        unit_price: it.unit_price?.into(),
+        discount: it.discount?.into(),
+    })
+}
+
+fn line_item(line: &LineItem) -> LineItemRecord {
+    LineItemRecord {
+        name: line.name.clone(),
+        quantity: Some(line.quantity.into()),
+        unit_price: Some(line.unit_price.into()),
+        discount: Some(line.discount.into()),
     }
 }
 
@@ -121,7 +185,7 @@ pub(crate) fn changes(before: Option<&Opportunity>, after: &Opportunity) -> Vec<
 }
 
 /// The fields that people and rules change, in the order of the record, as JSON text. Amounts are exact.
-fn fields(it: &Opportunity) -> [(&'static str, String); 24] {
+fn fields(it: &Opportunity) -> [(&'static str, String); 26] {
     [
         ("opportunity_name", json(&it.opportunity_name)),
         ("customer_id", json(&it.customer_id)),
@@ -146,12 +210,18 @@ fn fields(it: &Opportunity) -> [(&'static str, String); 24] {
         ("external_id", json(&it.external_id)),
         ("tags", json(&Some(&it.tags).filter(|names| !names.is_empty()))),
         ("waiting_until", json(&it.waiting_until.map(|it| it.to_string()))),
+        ("line_items", line_item::json(&it.line_items).unwrap_or_else(null)),
+        ("custom_fields", custom_field::model::json(&it.custom_fields).unwrap_or_else(null)),
         ("deleted_at", json(&it.deleted_at.map(as_text))),
     ]
 }
 
 fn digits<T: ToString>(number: Option<T>) -> String {
-    number.map_or_else(|| "null".to_owned(), |number| number.to_string())
+    number.map_or_else(null, |number| number.to_string())
+}
+
+fn null() -> String {
+    "null".to_owned()
 }
 
 fn json<T: Serialize>(value: &T) -> String {

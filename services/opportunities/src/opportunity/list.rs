@@ -52,6 +52,8 @@ pub struct Filter {
     pub entered: Option<(Vec<String>, Span)>,
     /// Made from this instant until before that one.
     pub created: Span,
+    /// Saying this in the organisation's own fields, each as JSON that a row's contain.
+    pub custom_fields: Vec<String>,
     /// Last changed from this instant until before that one.
     pub updated: Span,
 }
@@ -302,6 +304,9 @@ fn narrow(sql: &mut QueryBuilder<Postgres>, sight: &Sight, it: &Filter) {
     equal(sql, "o.lost_reason", it.lost_reason.clone());
     contains(sql, "o.products", it.product.clone());
     contains(sql, "o.tags", it.tag.clone());
+    for said in &it.custom_fields {
+        sql.push(" and o.custom_fields @> ").push_bind(said.clone()).push("::jsonb");
+    }
     compare(sql, "o.amount >= ", it.min_amount);
     compare(sql, "o.amount <= ", it.max_amount);
     compare(sql, "o.expected_close_date >= ", it.expected_close.0);

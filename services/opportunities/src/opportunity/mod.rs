@@ -2,18 +2,21 @@
 
 mod advance;
 pub(crate) mod along;
+pub(crate) mod batch;
 pub mod bulk;
 mod change;
 pub mod draft;
 pub mod edit;
 pub(crate) mod event;
 pub(crate) mod follow;
+pub mod line_item;
 pub mod list;
 pub mod model;
 pub mod past;
 pub(crate) mod relocate;
 pub mod search;
 mod store;
+pub(crate) mod takeback;
 mod upsert;
 
 use std::sync::Arc;
@@ -126,8 +129,8 @@ async fn attempt(
     meta: Meta,
 ) -> Result<Outcome<Detail>, Error> {
     let pipelines = state.pipelines.get()?;
-    let mut settings = state.settings.get()?;
-    let mut draft = Draft::parse(wish, &pipelines, &settings.default_currency)?;
+    let (mut settings, custom_fields) = (state.settings.get()?, state.custom_fields.get()?);
+    let mut draft = Draft::parse(wish, &pipelines, &custom_fields, &settings.default_currency)?;
     let owner_id = draft.owner_id.unwrap_or(caller.user_id);
     if caller.role == auth::Role::Rep && owner_id != caller.user_id {
         return Err(denied("OWNER_NOT_SELF", "a rep creates for themselves only"));
@@ -146,11 +149,17 @@ async fn attempt(
     }
     if draft.amount.is_some() && !settings.currency_fixed {
         settings = state.settings_for_amounts().await?;
-        draft = Draft::parse(wish, &pipelines, &settings.default_currency)?;
+        draft = Draft::parse(wish, &pipelines, &custom_fields, &settings.default_currency)?;
     }
     let exchange =
         currency::exchange(&state.reads, &settings.default_currency, [&*draft.currency]).await?;
-    let moment = Moment { at: meta.recorded_at, by, zone: settings.zone, exchange: &exchange };
+    let moment = Moment {
+        at: meta.recorded_at,
+        by,
+        zone: settings.zone,
+        exchange: &exchange,
+        lost_reasons: &*state.lost_reasons.get()?,
+    };
     let mut opportunity = blank(&draft, found.opportunity_id, &owner, by);
     // What the stage asks for of the contact is met by a contact that will be made.
     opportunity.contact_id = draft.contact.as_ref().map(|_| 0);
@@ -332,6 +341,8 @@ fn blank(draft: &Draft<'_>, id: i64, owner: &Person, by: i64) -> Opportunity {
         external_id: draft.external_id.clone(),
         tags: draft.tags.clone(),
         waiting_until: draft.waiting_until,
+        line_items: draft.line_items.clone(),
+        custom_fields: draft.custom_fields.clone(),
         created_by: by,
         created_at: DateTime::<Utc>::MIN_UTC,
         updated_at: DateTime::<Utc>::MIN_UTC,

@@ -5,8 +5,11 @@ use chrono_tz::Tz;
 use money::{Money, Rate};
 use rpc::Invalid;
 
+use super::line_item::LineItem;
 use crate::access::model::Owned;
 use crate::currency::model::Exchange;
+use crate::custom_field::model::Values;
+use crate::lost_reason::model::LostReasons;
 use crate::pipeline::model::{Kind, Pipeline, Stage};
 
 /// An opportunity as it is stored.
@@ -60,6 +63,10 @@ pub struct Opportunity {
     pub tags: Vec<String>,
     /// Not stale before this day.
     pub waiting_until: Option<NaiveDate>,
+    /// What is to be sold, line by line.
+    pub line_items: Vec<LineItem>,
+    /// What is said in the organisation's own fields.
+    pub custom_fields: Values,
     /// Who made it.
     pub created_by: i64,
     /// When it was made.
@@ -176,6 +183,8 @@ pub struct Moment<'a> {
     pub zone: Tz,
     /// What amounts are worth in the organisation's currency.
     pub exchange: &'a Exchange,
+    /// Why something may be lost.
+    pub lost_reasons: &'a LostReasons,
 }
 
 impl Moment<'_> {
@@ -357,7 +366,9 @@ fn enter(
         Kind::Lost => 0,
     };
     if stage.kind == Kind::Lost {
-        opportunity.lost_reason = step.lost_reason.clone().or(lost_reason);
+        let named = step.lost_reason.as_deref();
+        let settled = moment.lost_reasons.settle(&mut invalid, named, lost_reason.as_deref());
+        opportunity.lost_reason = settled.or(lost_reason);
     }
     if stage.kind == Kind::Open {
         opportunity.actual_close_date = None;

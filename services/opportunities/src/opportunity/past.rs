@@ -10,7 +10,9 @@ use super::draft::{CustomerWish, Draft, Wish};
 use super::model::{self, Moment, Moved, Opportunity, Outcome, Step};
 use super::{blank, store, team_of};
 use crate::access::model::Sight;
+use crate::custom_field::model::CustomFields;
 use crate::directory::model::{Person, Settings};
+use crate::lost_reason::model::LostReasons;
 use crate::meta::Meta;
 use crate::pipeline::model::{Pipeline, Pipelines, Stage};
 use crate::{State, directory, pipeline};
@@ -124,18 +126,18 @@ pub async fn import(
             .into());
     }
     meta.origin = if seed { Origin::Seed } else { Origin::Import };
-    let pipelines = state.pipelines.get()?;
+    let (pipelines, custom_fields) = (state.pipelines.get()?, state.custom_fields.get()?);
     let settings = state.settings.get()?;
     let mut invalid = Invalid::default();
     for (index, past) in pasts.iter().enumerate() {
-        if let Err(wrong) = read(past, &pipelines, &settings, meta.recorded_at) {
+        if let Err(wrong) = read(past, &pipelines, &custom_fields, &settings, meta.recorded_at) {
             invalid.extend(wrong.within(&format!("opportunities[{index}]")));
         }
     }
     if !invalid.is_empty() {
         return Err(invalid.into());
     }
-    if pasts.iter().any(|past| past.wish.amount.is_some()) {
+    if pasts.iter().any(|past| past.wish.amount.is_some() || !past.wish.line_items.is_empty()) {
         state.settings_for_amounts().await?;
     }
     let mut imported = Imported::default();
@@ -157,11 +159,13 @@ type Ready<'a> = (Draft<'a>, &'a Pipeline, Vec<Turn<'a>>);
 fn read<'a>(
     past: &Past,
     pipelines: &'a Pipelines,
+    custom_fields: &CustomFields,
     settings: &Settings,
     now: DateTime<Utc>,
 ) -> Result<Ready<'a>, Invalid> {
     let mut invalid = Invalid::default();
-    let draft = match Draft::parse(&past.wish, pipelines, &settings.default_currency) {
+    let draft = match Draft::parse(&past.wish, pipelines, custom_fields, &settings.default_currency)
+    {
         Ok(draft) => Some(draft),
         Err(wrong) => {
             invalid.extend(wrong.within("opportunity"));
@@ -216,9 +220,10 @@ async fn one(state: State, by: i64, past: Arc<Past>, meta: Meta) -> Result<(i64,
     if let Some((id, _)) = store::find_external(&state.reads, external_id).await? {
         return Ok((id, false));
     }
-    let pipelines = state.pipelines.get()?;
+    let (pipelines, custom_fields) = (state.pipelines.get()?, state.custom_fields.get()?);
     let settings = state.settings.get()?;
-    let (draft, pipeline, turns) = read(&past, &pipelines, &settings, meta.recorded_at)?;
+    let (draft, pipeline, turns) =
+        read(&past, &pipelines, &custom_fields, &settings, meta.recorded_at)?;
     let owner = owner(&state, draft.owner_id, &meta).await?;
     let customer_id = match &draft.customer {
         CustomerWish::Id(id) => Some(*id),
@@ -232,7 +237,14 @@ async fn one(state: State, by: i64, past: Arc<Past>, meta: Meta) -> Result<(i64,
     let at = past.created_at;
     let exchange =
         currency::exchange(&state.reads, &settings.default_currency, [&*draft.currency]).await?;
-    let moment = Moment { at, by: owner.user_id, zone: settings.zone, exchange: &exchange };
+    let moment = Moment {
+        at,
+        by: owner.user_id,
+        zone: settings.zone,
+        exchange: &exchange,
+        // Why something was lost in the past is what was said then.
+        lost_reasons: &LostReasons::default(),
+    };
     let id = found.opportunity_id;
     let mut tx = state.writes.begin().await?;
     let mut beginning = blank(&draft, id, &owner, owner.user_id);

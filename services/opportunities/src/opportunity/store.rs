@@ -1,16 +1,20 @@
 //! All SQL about opportunities and their history, but for lists.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use events::Encoded;
 use rpc::{Error, OnConstraint};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool, Row};
 
+use super::line_item;
 use super::model::{Moved, Opportunity};
 use super::search::Indexed;
 use super::{Detail, HistoryRow};
 use crate::access::model::{Owned, Sight};
 use crate::activity;
+use crate::custom_field;
 use crate::directory::model::Person;
 use crate::pipeline::{self, model::Kind};
 
@@ -18,10 +22,11 @@ use crate::pipeline::{self, model::Kind};
 pub(super) const COLUMNS: &str = "o.id, o.opportunity_name, o.customer_id, o.customer_name, o.contact_id, o.pipeline_id, o.stage_key, o.status, \
 o.amount, o.currency, o.closed_amount, o.probability, o.expected_close_date, o.actual_close_date, o.lost_reason, o.owner_id, o.team_id, \
 o.products, o.notes, o.source, o.external_id, o.tags, o.waiting_until, o.created_by, o.created_at, o.updated_at, o.stage_entered_at, \
-o.deleted_at, o.version, c.name, c.email, p.username, o.next_activity, o.closed_rate";
+o.deleted_at, o.version, c.name, c.email, p.username, o.next_activity, o.closed_rate, o.line_items, \
+o.custom_fields";
 
 /// How many columns those are: the place of what is selected after them.
-pub(super) const WIDTH: usize = 34;
+pub(super) const WIDTH: usize = 36;
 
 /// Reads a row of [`COLUMNS`].
 pub(super) fn detail(row: &PgRow) -> sqlx::Result<Detail> {
@@ -52,6 +57,8 @@ pub(super) fn detail(row: &PgRow) -> sqlx::Result<Detail> {
         external_id: row.try_get(20)?,
         tags: row.try_get(21)?,
         waiting_until: row.try_get(22)?,
+        line_items: line_item::store::read(row, 34)?,
+        custom_fields: custom_field::store::read(row, 35)?,
         created_by: row.try_get(23)?,
         created_at: row.try_get(24)?,
         updated_at: row.try_get(25)?,
@@ -214,8 +221,8 @@ pub(super) async fn insert(
          ), o as (
            insert into opportunities (id, opportunity_name, customer_id, customer_name, contact_id, pipeline_id, stage_key, status, amount, currency,
              closed_amount, probability, weighted_value, expected_close_date, actual_close_date, lost_reason, owner_id, team_id, products, notes, source,
-             external_id, tags, waiting_until, created_by, created_at, updated_at, stage_entered_at, version, closed_rate)
-           select $1, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $10, $11::numeric, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $51::numeric
+             external_id, tags, waiting_until, created_by, created_at, updated_at, stage_entered_at, version, closed_rate, line_items, custom_fields)
+           select $1, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $10, $11::numeric, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $51::numeric, $52::text::jsonb, $53::text::jsonb
            from p, held
          ), h as (
            insert into stage_history (id, opportunity_id, to_stage_key, to_stage, probability, notes, changed_by, changed_at)
@@ -236,7 +243,7 @@ pub(super) async fn insert(
         moved.id, moved.to.0, moved.to.1, moved.probability, moved.notes, moved.changed_by, moved.changed_at,
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
         change.request_id, change.payload, change.version, search.folded, &search.grams, moved.stage_version, pipeline::gate(),
-        it.closed_rate as _
+        it.closed_rate as _, line_item::json(&it.line_items), custom_field::model::json(&it.custom_fields)
     )
     .fetch_one(tx)
     .await
@@ -270,7 +277,8 @@ pub(super) async fn update(
            set opportunity_name = $2, customer_id = $3, customer_name = $4, contact_id = $5, pipeline_id = $6, stage_key = $7, status = $8, amount = $9::numeric,
                currency = $10, closed_amount = $11::numeric, probability = $12, weighted_value = $13::numeric, expected_close_date = $14, actual_close_date = $15,
                lost_reason = $16, owner_id = $17, team_id = $18, products = $19, notes = $20, source = $21, external_id = $22, tags = $23, waiting_until = $24,
-               updated_at = $25, stage_entered_at = $26, deleted_at = $27, version = $28, closed_rate = $52::numeric
+               updated_at = $25, stage_entered_at = $26, deleted_at = $27, version = $28, closed_rate = $52::numeric, line_items = $53::text::jsonb,
+               custom_fields = $54::text::jsonb
            where id = $1 and ($50::bigint is null or exists (select from held))
            returning id
          ), h as (
@@ -300,7 +308,7 @@ pub(super) async fn update(
         moved.and_then(|it| it.seconds_in_from_stage),
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
         change.request_id, change.payload, folded, grams.as_deref(), moved.map(|it| it.stage_version), pipeline::gate(),
-        it.closed_rate as _
+        it.closed_rate as _, line_item::json(&it.line_items), custom_field::model::json(&it.custom_fields)
     )
     .execute(tx)
     .await
@@ -466,6 +474,49 @@ pub(super) async fn history_ids(pool: &PgPool, count: i64) -> sqlx::Result<Vec<i
     )
     .fetch_all(pool)
     .await
+}
+
+/// That many ids for new opportunities, rising.
+pub(super) async fn new_ids(pool: &PgPool, count: i64) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        r#"select nextval('opportunities_id_seq') as "id!" from generate_series(1, $1::bigint)"#,
+        count
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The opportunities with these ids of another system, deleted ones too.
+pub(super) async fn of_external_ids(
+    pool: &PgPool,
+    external_ids: &[String],
+) -> sqlx::Result<Vec<Detail>> {
+    let sql = format!(
+        "select {COLUMNS} from opportunities o
+         left join contacts c on c.id = o.contact_id
+         left join people p on p.user_id = o.owner_id
+         where o.external_id = any($1)"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(external_ids).fetch_all(pool).await?;
+    rows.iter().map(detail).collect()
+}
+
+/// What was told of opportunities at some of their versions, by id and version.
+pub(super) async fn told(
+    tx: &mut PgConnection,
+    versions: &[(i64, i64)],
+) -> sqlx::Result<HashMap<(i64, i64), Vec<u8>>> {
+    let (ids, versions): (Vec<i64>, Vec<i64>) = versions.iter().copied().unzip();
+    let rows = sqlx::query!(
+        "select c.aggregate_id, c.version, c.payload
+         from unnest($1::bigint[], $2::bigint[]) as w (id, version)
+         join change c on c.aggregate = 'opportunity' and c.aggregate_id = w.id and c.version = w.version",
+        &ids,
+        &versions
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.aggregate_id, row.version), row.payload)).collect())
 }
 
 /// Whether any opportunity has an amount.

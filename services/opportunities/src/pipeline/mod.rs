@@ -123,16 +123,16 @@ where
     let mut left = ATTEMPTS;
     loop {
         left -= 1;
-        let remembered = state.pipelines.get()?;
+        let remembered = state.rules()?;
         let error = match attempt().await {
             Err(error) if left > 0 => error,
             answer => return answer,
         };
         let has_changed = error.reason() == STAGES_CHANGED;
-        if !has_changed && !is_about_stages(&error) {
+        if !has_changed && !is_about_rules(&error) {
             return Err(error);
         }
-        let present = state.refresh_pipelines().await?;
+        let present = state.refresh_rules().await?;
         if !has_changed && present == remembered {
             return Err(error);
         }
@@ -140,8 +140,16 @@ where
 }
 
 /// Whether a memory that is not fresh may be the reason of a refusal.
-fn is_about_stages(error: &Error) -> bool {
-    let codes = ["unknown_stage", "unknown_pipeline", "stage_closing", "required_for_stage"];
+fn is_about_rules(error: &Error) -> bool {
+    let codes = [
+        "unknown_stage",
+        "unknown_pipeline",
+        "stage_closing",
+        "required_for_stage",
+        "unknown_lost_reason",
+        "unknown_custom_field",
+        "unknown_choice",
+    ];
     matches!(error, Error::Invalid(fields) if fields.iter().any(|it| codes.contains(&&*it.code)))
 }
 

@@ -3,6 +3,7 @@
 mod copy;
 pub mod tale;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail};
@@ -16,6 +17,7 @@ use crate::access::model::Sight;
 use crate::config::Seed;
 use crate::currency::model::Exchange;
 use crate::directory::model::Settings;
+use crate::lost_reason::model::LostReasons;
 use crate::meta::Meta;
 use crate::opportunity::model::{Moment, Opportunity, Step};
 use crate::opportunity::past::{Story, Turn, relive};
@@ -159,6 +161,8 @@ fn live(world: &World, tale: Tale) -> Result<Story> {
         external_id: None,
         tags: Vec::new(),
         waiting_until: None,
+        line_items: Vec::new(),
+        custom_fields: BTreeMap::new(),
         created_by: owner_id,
         created_at: tale.created_at,
         updated_at: tale.created_at,
@@ -178,8 +182,8 @@ fn live(world: &World, tale: Tale) -> Result<Story> {
     });
     let turns = turns.collect::<Result<Vec<_>>>()?;
     let exchange = Exchange::of(&world.settings.default_currency);
-    let (at, zone) = (tale.created_at, world.settings.zone);
-    let moment = Moment { at, by: owner_id, zone, exchange: &exchange };
+    let (at, zone, lost_reasons) = (tale.created_at, world.settings.zone, &LostReasons::default());
+    let moment = Moment { at, by: owner_id, zone, exchange: &exchange, lost_reasons };
     relive(beginning, &world.pipeline, first, None, turns, &[], &moment, &world.meta)
         .map_err(|invalid| anyhow::anyhow!("a tale breaks the rules: {invalid:?}"))
 }

@@ -74,7 +74,7 @@ const PRODUCTS: [(&str, f64); 12] = [
 ];
 const KINDS: [&str; 6] = ["採購案", "導入專案", "升級案", "續約", "rollout", "renewal"];
 const SOURCES: [&str; 6] = ["官網", "轉介", "展覽", "電話開發", "電子報", "合作夥伴"];
-const LOST: [&str; 6] =
+pub(crate) const LOST: [&str; 6] =
     ["價格過高", "選擇競爭對手", "預算取消", "專案延後", "無法聯繫", "功能不符"];
 const NOTES: [&str; 8] = [
     "初步接觸，對產品有興趣",

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use auth::{Caller, Role, ServiceToken};
 use chrono::{DateTime, Utc};
-use events::{Actor, Event, Origin, Record, Wake};
+use events::{Actor, Event, Origin, Record};
 use idempotency::Outcome;
 use local::scratch::Database;
 use opportunities::customer;
@@ -19,7 +19,6 @@ use opportunities::opportunity::draft::Wish;
 use opportunities::opportunity::edit::EditWish;
 use opportunities::opportunity::model::Step;
 use opportunities::opportunity::{self, Detail, MoveWish};
-use opportunities::state::Known;
 use opportunities::{State, consumer, pipeline};
 use proto::events::v1::{SettingsRecord, UserRecord};
 use proto::identity::v1::{GetUserRequest, GetUserResponse, IssueServiceTokenResponse, User};
@@ -58,14 +57,8 @@ impl World {
             Box::pin(async move { Ok(issued) })
         }));
         let channel = rpc::client::connect_lazy(identity_url, &rpc::Tls::default()).unwrap();
-        let state = State {
-            reads: pool.clone(),
-            writes: pool,
-            wake: Wake::default(),
-            pipelines: Known::default(),
-            settings: Known::default(),
-            identity: Identity::new(channel, Arc::new(token)),
-        };
+        let identity = Identity::new(channel, Arc::new(token));
+        let state = State::new(pool.clone(), pool, identity);
         let world = Self { state, _database: database };
         world.tell(&[event(1, person(ADMIN, "admin", None))]).await;
         world.set_visibility(visibility, 1).await;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::opportunity::event;
+use crate::opportunity::line_item::tests::wish as wish_of_line;
 use crate::opportunity::model::tests::{at, lead, pipeline};
 use crate::pipeline::model::{Pipeline, default_stages};
 
@@ -83,6 +84,30 @@ fn to_name_what_is_so_already_changes_nothing() {
     let before = lead(Some("5"));
     let wish = EditWish { amount: some(&"5.00".parse().unwrap()), ..to("潛在客戶") };
     assert_eq!(change(&before, wish, 3).unwrap(), (before, None));
+}
+
+#[test]
+fn lines_make_the_amount_until_one_is_named_and_again_when_they_are_others() {
+    let lines = |price: &str| vec![wish_of_line("A", "2", price, "10")];
+    let lined = |price: &str| EditWish { line_items: some(&lines(price)), ..EditWish::default() };
+    let amount = |wish: Wish<money::Money>| EditWish { amount: wish, ..EditWish::default() };
+    let five = || some(&"5".parse().unwrap());
+    let is = |it: &Opportunity, text: &str| assert_eq!(it.amount, Some(text.parse().unwrap()));
+    let (it, _) = change(&lead(Some("7")), lined("100"), 2).unwrap();
+    is(&it, "180");
+    let (it, _) = change(&it, amount(five()), 3).unwrap();
+    is(&it, "5");
+    // The same lines change nothing, so that whoever sends them every night does not undo it.
+    assert_eq!(change(&it, lined("100.00"), 4).unwrap(), (it.clone(), None));
+    let both = EditWish { amount: five(), ..lined("1") };
+    is(&change(&it, both, 4).unwrap().0, "5");
+    is(&change(&it, lined("1"), 4).unwrap().0, "1.8");
+    is(&change(&it, amount(Some(None)), 4).unwrap().0, "180");
+    let cleared = EditWish { line_items: Some(None), ..EditWish::default() };
+    is(&change(&it, cleared.clone(), 4).unwrap().0, "5");
+    let both = EditWish { amount: Some(None), ..cleared };
+    assert_eq!(change(&it, both, 4).unwrap().0.amount, None);
+    assert_eq!(change(&lead(Some("7")), amount(Some(None)), 4).unwrap().0.amount, None);
 }
 
 #[test]

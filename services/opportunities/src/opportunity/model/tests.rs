@@ -1,5 +1,6 @@
 //! The rules, told as sentences and held against a naive model.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use chrono::TimeZone as _;
@@ -33,7 +34,8 @@ pub(crate) fn at(day: u32) -> Moment<'static> {
         }
         exchange
     });
-    Moment { at: noon(day), by: 3, zone: ZONE, exchange: &DOLLARS }
+    static ANY: LostReasons = LostReasons { items: Vec::new(), version: 0 };
+    Moment { at: noon(day), by: 3, zone: ZONE, exchange: &DOLLARS, lost_reasons: &ANY }
 }
 
 pub(crate) fn lead(amount: Option<&str>) -> Opportunity {
@@ -62,6 +64,8 @@ pub(crate) fn lead(amount: Option<&str>) -> Opportunity {
         external_id: None,
         tags: Vec::new(),
         waiting_until: None,
+        line_items: Vec::new(),
+        custom_fields: BTreeMap::new(),
         created_by: 3,
         created_at: noon(1),
         updated_at: noon(1),

@@ -9,6 +9,7 @@ use rpc::Error;
 use super::model::{self, Moment, Outcome};
 use crate::State;
 use crate::currency::model::Exchange;
+use crate::lost_reason::model::LostReasons;
 use crate::pipeline::store::Closing;
 use crate::pipeline::{self, closing};
 
@@ -50,7 +51,8 @@ pub(crate) async fn step(
     // Within a kind of stage nothing is frozen anew, so that no rate is asked for.
     let exchange = Exchange::of(&settings.default_currency);
     let (by, zone) = (closing.requested_by, settings.zone);
-    let moment = Moment { at: now, by, zone, exchange: &exchange };
+    let lost_reasons = &LostReasons::default();
+    let moment = Moment { at: now, by, zone, exchange: &exchange, lost_reasons };
     let (mut moved, mut changes, mut lacking) = (Vec::new(), Vec::new(), 0);
     for (before, history_id) in chunk {
         let mut after = before.clone();

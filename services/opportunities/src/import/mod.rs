@@ -1,0 +1,251 @@
+//! Bringing opportunities in from files: what comes is kept, and worked off by itself, a few hundred rows at a time.
+
+pub mod file;
+pub mod mapping;
+pub mod model;
+mod store;
+mod undo;
+pub mod work;
+
+use std::collections::BTreeMap;
+
+use auth::{Caller, Role};
+use chrono::{DateTime, Utc};
+use idempotency::{Once, Outcome};
+use rpc::{Error, Invalid};
+use sha2::{Digest as _, Sha256};
+
+use crate::State;
+use crate::meta::Meta;
+use file::Scan;
+use mapping::Mapping;
+use model::{Import, Phase, Row, RowStatus, Status};
+
+/// The largest file.
+pub const LARGEST: u64 = 50 * 1024 * 1024;
+/// How large the pieces are in which a file is kept.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// The operations that idempotency keys are for.
+const CREATE: &str = "CreateImport";
+const UNDO: &str = "UndoImport";
+
+/// How a file is to be read.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The field of each column by its header; by what the headers say where it is empty.
+    pub mapping: BTreeMap<String, String>,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+    /// Whether nothing is written where a row is not good.
+    pub all_or_nothing: bool,
+}
+
+/// An import as it is answered at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Its id.
+    pub id: i64,
+    /// How far it is.
+    pub status: Status,
+}
+
+/// A file that is coming.
+pub struct Receiving {
+    state: State,
+    by: i64,
+    meta: Meta,
+    id: Option<i64>,
+    pieces: i32,
+    waiting: Vec<u8>,
+    bytes: u64,
+    scan: Scan,
+    hash: Sha256,
+}
+
+impl Receiving {
+    /// Nothing has come yet.
+    pub fn begin(state: &State, caller: &Caller, meta: Meta) -> Result<Self, Error> {
+        may_import(caller)?;
+        Ok(Self {
+            state: state.clone(),
+            by: caller.user_id,
+            meta,
+            id: None,
+            pieces: 0,
+            waiting: Vec::new(),
+            bytes: 0,
+            scan: Scan::default(),
+            hash: Sha256::new(),
+        })
+    }
+
+    /// The next bytes. They are looked at as they come, so that a file that cannot be read is refused before all of it is here.
+    pub async fn more(&mut self, data: &[u8]) -> Result<(), Error> {
+        self.hash.update(data);
+        self.bytes += u64::try_from(data.len()).unwrap_or_default();
+        if self.bytes > LARGEST {
+            let message = format!("is larger than {LARGEST} bytes");
+            return Err(Error::invalid("file", "too_large", message));
+        }
+        self.waiting.extend_from_slice(data);
+        while self.waiting.len() >= PIECE_BYTES {
+            let rest = self.waiting.split_off(PIECE_BYTES);
+            let piece = std::mem::replace(&mut self.waiting, rest);
+            self.keep(&piece).await?;
+        }
+        Ok(())
+    }
+
+    /// A hash of all that has come.
+    pub fn hash(&self) -> Vec<u8> {
+        self.hash.clone().finalize().to_vec()
+    }
+
+    async fn keep(&mut self, piece: &[u8]) -> Result<(), Error> {
+        self.scan.piece(piece).map_err(Invalid::from)?;
+        let id = if let Some(id) = self.id {
+            id
+        } else {
+            let new = store::New {
+                requested_by: self.by,
+                request_id: &self.meta.request_id,
+                traceparent: &self.meta.traceparent,
+                at: self.meta.recorded_at,
+            };
+            *self.id.insert(store::begin(&self.state.writes, &new).await?)
+        };
+        store::add_piece(&self.state.writes, id, self.pieces, piece).await?;
+        self.pieces += 1;
+        Ok(())
+    }
+
+    /// That was all: from now on it is worked off.
+    pub async fn end(
+        mut self,
+        options: Options,
+        once: Option<Once<Begun>>,
+    ) -> Result<Outcome<Begun>, Error> {
+        let last = std::mem::take(&mut self.waiting);
+        if !last.is_empty() {
+            self.keep(&last).await?;
+        }
+        let scanned = self.scan.end().map_err(Invalid::from)?;
+        let mapping = Mapping::of(&scanned.headers, &options.mapping)?;
+        let id = self.id.ok_or_else(|| Error::internal("a file that was not kept"))?;
+        let phase = match options {
+            Options { dry_run: false, all_or_nothing: false, .. } => Phase::Write,
+            _ => Phase::Check,
+        };
+        let (pool, by, at) = (self.state.writes, self.by, self.meta.recorded_at);
+        rpc::write(async move {
+            let mut tx = pool.begin().await?;
+            let once = once.as_ref();
+            if let Some(answer) = idempotency::answered(&mut tx, by, CREATE, once, at).await? {
+                store::discard(&mut tx, id).await?;
+                tx.commit().await?;
+                return Ok(Outcome::Replay(answer));
+            }
+            let ready = store::Ready {
+                phase,
+                dry_run: options.dry_run,
+                all_or_nothing: options.all_or_nothing,
+                delimiter: char::from(scanned.delimiter).to_string(),
+                headers: &scanned.headers,
+                fields: &mapping.fields(),
+                total_rows: scanned.rows,
+                next_byte: i64::try_from(scanned.first_at).unwrap_or_default(),
+            };
+            store::queue(&mut tx, id, &ready, at).await?;
+            let begun = Begun { id, status: Status::Queued };
+            idempotency::keep(&mut tx, by, CREATE, once, &begun).await?;
+            tx.commit().await?;
+            Ok(Outcome::New(begun))
+        })
+        .await
+    }
+}
+
+fn may_import(caller: &Caller) -> Result<(), Error> {
+    caller.require_write()?;
+    caller.require_role(&[Role::Admin, Role::Manager, Role::Rep])
+}
+
+/// An import as its own and admins see it.
+pub async fn get(state: &State, caller: &Caller, id: i64) -> Result<Import, Error> {
+    caller.require_read()?;
+    let found = store::find(&state.reads, id).await?;
+    found.filter(|it| is_seen(it, caller)).ok_or_else(|| not_found(id))
+}
+
+fn is_seen(import: &Import, caller: &Caller) -> bool {
+    import.requested_by == caller.user_id || caller.role == Role::Admin
+}
+
+fn not_found(id: i64) -> Error {
+    Error::not_found("import", id)
+}
+
+/// A page of what became of an import's rows, and whether there are more.
+pub async fn rows(
+    state: &State,
+    import: &Import,
+    after: i32,
+    status: Option<RowStatus>,
+    limit: usize,
+) -> Result<(Vec<Row>, bool), Error> {
+    let statuses = RowStatus::ALL.into_iter().filter(|it| status.is_none_or(|only| only == *it));
+    let statuses: Vec<_> = statuses.map(|it| it.as_str().to_owned()).collect();
+    let mut rows = store::rows(&state.reads, import.id, after, &statuses).await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    Ok((rows, more))
+}
+
+/// Takes back what an import did, by and by; one that is taken back already stays so.
+pub async fn undo(
+    state: &State,
+    caller: &Caller,
+    id: i64,
+    once: Option<Once<Begun>>,
+    meta: Meta,
+) -> Result<Outcome<Begun>, Error> {
+    may_import(caller)?;
+    let (pool, caller) = (state.writes.clone(), caller.clone());
+    rpc::write(async move {
+        let (by, at, operation) = (caller.user_id, meta.recorded_at, format!("{UNDO} {id}"));
+        let mut tx = pool.begin().await?;
+        let once = once.as_ref();
+        if let Some(answer) = idempotency::answered(&mut tx, by, &operation, once, at).await? {
+            return Ok(Outcome::Replay(answer));
+        }
+        let found = store::lock(&mut tx, id).await?;
+        let found = found.filter(|it| is_seen(it, &caller)).ok_or_else(|| not_found(id))?;
+        let import = take_back(found, at)?;
+        store::save(&mut tx, &import).await?;
+        let begun = Begun { id, status: import.status };
+        idempotency::keep(&mut tx, by, &operation, once, &begun).await?;
+        tx.commit().await?;
+        Ok(Outcome::New(begun))
+    })
+    .await
+}
+
+/// The import as one that is taken back.
+fn take_back(import: Import, at: DateTime<Utc>) -> Result<Import, Error> {
+    match (import.status, import.phase) {
+        (Status::Undone, _) | (Status::Queued | Status::Running, Phase::Undo) => Ok(import),
+        (Status::Receiving | Status::Queued | Status::Running, _) => {
+            Err(Error::conflict("IMPORT_RUNNING", "the import is not done yet"))
+        }
+        (Status::Done | Status::Failed, Phase::Write)
+            if import.counts.created + import.counts.updated > 0 =>
+        {
+            let (status, phase) = (Status::Queued, Phase::Undo);
+            Ok(Import { status, phase, last_row: 1, attempts: 0, updated_at: at, ..import })
+        }
+        (Status::Done | Status::Failed, _) => {
+            Err(Error::conflict("NOTHING_TO_UNDO", "the import has changed nothing"))
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What an import is, and what became of its rows.
+
+use chrono::{DateTime, Utc};
+use rpc::Error;
+use serde::{Deserialize, Serialize};
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Its file is coming.
+    Receiving,
+    /// It waits.
+    Queued,
+    /// It is worked off, or taken back.
+    Running,
+    /// Every row was worked off.
+    Done,
+    /// It was not written, or not to its end.
+    Failed,
+    /// It was taken back.
+    Undone,
+}
+
+impl Status {
+    const ALL: [Self; 6] =
+        [Self::Receiving, Self::Queued, Self::Running, Self::Done, Self::Failed, Self::Undone];
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Receiving => "receiving",
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Undone => "undone",
+        }
+    }
+
+    /// The one of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+/// What is done with the rows at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// They are looked at.
+    Check,
+    /// They are written.
+    Write,
+    /// They are taken back.
+    Undo,
+}
+
+impl Phase {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Write => "write",
+            Self::Undo => "undo",
+        }
+    }
+
+    /// The one of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Check, Self::Write, Self::Undo].into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+/// How many rows became what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Made.
+    pub created: i32,
+    /// Changed.
+    pub updated: i32,
+    /// So already.
+    pub skipped: i32,
+    /// Not good.
+    pub failed: i32,
+    /// Taken back.
+    pub undone: i32,
+    /// Not taken back.
+    pub kept: i32,
+}
+
+/// An import.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// Its id.
+    pub id: i64,
+    /// How far it is.
+    pub status: Status,
+    /// What is done at present.
+    pub phase: Phase,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+    /// Whether nothing is written where a row is not good.
+    pub all_or_nothing: bool,
+    /// What stands between fields.
+    pub delimiter: u8,
+    /// The file's header.
+    pub headers: Vec<String>,
+    /// The field that each column is; empty where it is none.
+    pub fields: Vec<String>,
+    /// How many rows there are.
+    pub total_rows: i32,
+    /// Where the next row begins.
+    pub next_byte: i64,
+    /// The number of the row before it.
+    pub last_row: i32,
+    /// How often the next rows could not be worked off.
+    pub attempts: i32,
+    /// How many rows became what.
+    pub counts: Counts,
+    /// Who began it.
+    pub requested_by: i64,
+    /// By which request.
+    pub request_id: String,
+    /// As a part of which trace.
+    pub traceparent: String,
+    /// When.
+    pub created_at: DateTime<Utc>,
+    /// When it last went on.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowStatus {
+    /// Its opportunity was made.
+    Created,
+    /// Its opportunity was changed.
+    Updated,
+    /// Its opportunity is so already.
+    Skipped,
+    /// It is not good.
+    Failed,
+    /// It was taken back.
+    Undone,
+    /// It was not.
+    Kept,
+}
+
+impl RowStatus {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Created, Self::Updated, Self::Skipped, Self::Failed, Self::Undone, Self::Kept];
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Undone => "undone",
+            Self::Kept => "kept",
+        }
+    }
+
+    /// The one of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+/// What is not good about a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The field; empty where it is about the row.
+    pub field: String,
+    /// For programs.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// Every fault that an error tells of.
+pub fn faults(error: &Error) -> Vec<Fault> {
+    match error {
+        Error::Invalid(fields) => fields
+            .iter()
+            .map(|it| Fault {
+                field: it.field.clone(),
+                code: it.code.to_string(),
+                message: it.message.clone(),
+            })
+            .collect(),
+        error => {
+            let code = error.reason().to_lowercase();
+            let field = match &*code {
+                "owner_not_self" | "owner_out_of_reach" => "owner_id",
+                "external_id_taken" | "opportunity_deleted" => "external_id",
+                _ => "",
+            };
+            vec![Fault { field: field.to_owned(), code, message: error.to_string() }]
+        }
+    }
+}
+
+/// What became of a row, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What.
+    pub status: RowStatus,
+    /// Its opportunity.
+    pub opportunity_id: Option<i64>,
+    /// What is not good about it.
+    pub errors: Vec<Fault>,
+}
+
+/// A row that was worked off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its number; the header is 1.
+    pub row: i32,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Its id in another system.
+    pub external_id: Option<String>,
+    /// Its opportunity's version after it was written.
+    pub version: Option<i64>,
+}

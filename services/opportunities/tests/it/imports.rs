@@ -1,0 +1,307 @@
+//! Files that are brought in.
+
+use auth::{Caller, Role};
+use idempotency::Outcome;
+use money::Money;
+use opportunities::export::Form;
+use opportunities::import::model::{Import, Row, Status};
+use opportunities::import::{self, Options, Receiving, work};
+use opportunities::opportunity::draft::Wish;
+use opportunities::opportunity::edit::EditWish;
+use opportunities::opportunity::list::Filter;
+use opportunities::opportunity::model::Opportunity;
+use rpc::Error;
+
+use crate::exports;
+use crate::support::{ADMIN, World, caller, event, meta, now, person, wish};
+
+const HEADER: &str = "opportunity_name,customer_name,external_id,amount,stage,owner_id\r\n";
+
+async fn bring(world: &World, who: &Caller, file: &[u8], options: Options) -> Result<i64, Error> {
+    let mut receiving = Receiving::begin(&world.state, who, meta(who.user_id))?;
+    for piece in file.chunks(100_000) {
+        receiving.more(piece).await?;
+    }
+    match receiving.end(options, None).await? {
+        Outcome::New(begun) => Ok(begun.id),
+        Outcome::Replay(_) => panic!("there was no key"),
+    }
+}
+
+async fn work_off(world: &World, who: &Caller, id: i64) -> (Import, Vec<Row>) {
+    while work::step(&world.state, now()).await.unwrap() {}
+    let found = import::get(&world.state, who, id).await.unwrap();
+    let (rows, more) = import::rows(&world.state, &found, 0, None, 200).await.unwrap();
+    assert!(!more);
+    (found, rows)
+}
+
+async fn all(world: &World, who: &Caller, file: &str, options: Options) -> (Import, Vec<Row>) {
+    let id = bring(world, who, file.as_bytes(), options).await.unwrap();
+    work_off(world, who, id).await
+}
+
+/// The rows in words: number, what became of it, and the first thing that is not good.
+fn words(rows: &[Row]) -> Vec<String> {
+    let word = |it: &Row| {
+        let fault = it.outcome.errors.first();
+        let fault = fault.map_or(String::new(), |it| format!(" {} {}", it.field, it.code));
+        format!("{} {}{fault}", it.row, it.outcome.status.as_str())
+    };
+    rows.iter().map(word).collect()
+}
+
+async fn count(world: &World, table: &'static str) -> i64 {
+    let sql = format!("select count(*) from {table}");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&world.state.reads).await.unwrap()
+}
+
+/// All of them, by their ids in another system.
+async fn opportunities(world: &World) -> Vec<Opportunity> {
+    let ids: Vec<i64> = sqlx::query_scalar("select id from opportunities order by external_id")
+        .fetch_all(&world.state.reads)
+        .await
+        .unwrap();
+    let mut found = Vec::new();
+    for id in ids {
+        found.push(world.find(id).await);
+    }
+    found
+}
+
+fn admin() -> Caller {
+    caller(ADMIN, Role::Admin, None)
+}
+
+#[tokio::test]
+async fn good_rows_are_written_by_the_rules_of_one_and_bad_ones_say_why() {
+    let world = World::create("everyone").await;
+    world.tell(&[event(1, person(1, "rep", Some(7))), event(1, person(2, "rep", Some(7)))]).await;
+    let amy = caller(1, Role::Rep, Some(7));
+    let rows = "A,甲公司,,\"1,000.50\",won,\r\nB, 甲公司 ,,-1,nowhere,\r\n,X,,,,\r\nC,X,,,,2\r\nD,X,,,,1,extra\r\nE,X,,,談判,\r\n";
+    let (found, rows) = all(&world, &amy, &format!("{HEADER}{rows}"), Options::default()).await;
+    assert_eq!(found.status, Status::Done);
+    let expected = [
+        "2 created",
+        "3 failed stage unknown_stage",
+        "4 failed opportunity_name required",
+        "5 failed owner_id owner_not_self",
+        "6 failed  too_many_cells",
+        "7 failed stage unknown_stage",
+    ];
+    assert_eq!(words(&rows), expected);
+    assert_eq!((found.counts.created, found.counts.failed, found.total_rows), (1, 5, 6));
+    let made = world.find(rows[0].outcome.opportunity_id.unwrap()).await;
+    assert_eq!((made.owner_id, made.team_id, made.probability), (1, Some(7), 100));
+    assert_eq!(made.closed_amount, Some(Money::from_hundredths(100_050)));
+    // What a bad row speaks of is not made either.
+    assert_eq!(count(&world, "customers").await, 1);
+    let told: Vec<String> = sqlx::query_scalar(
+        "select distinct origin from change where aggregate in ('opportunity', 'customer')",
+    )
+    .fetch_all(&world.state.reads)
+    .await
+    .unwrap();
+    assert_eq!(told, ["import"], "so nobody is notified of it");
+    world.everything_is_told().await;
+}
+
+#[tokio::test]
+async fn what_is_known_by_its_external_id_is_changed_where_something_is_other() {
+    let world = World::create("everyone").await;
+    let file = format!("{HEADER}A,X,a,1,,\r\nB,X,b,,,\r\nC,X,a,,,\r\n");
+    let (_, rows) = all(&world, &admin(), &file, Options::default()).await;
+    assert_eq!(words(&rows), ["2 created", "3 created", "4 failed external_id duplicate"]);
+    let id = rows[0].outcome.opportunity_id.unwrap();
+    let file = format!("{HEADER}A,x,a,2.00,proposal,\r\nB,X,b,,,\r\n");
+    let (_, rows) = all(&world, &admin(), &file, Options::default()).await;
+    assert_eq!(words(&rows), ["2 updated", "3 skipped"]);
+    let changed = world.find(id).await;
+    assert_eq!((&*changed.stage_key, changed.version), ("proposal", 2));
+    assert_eq!(changed.amount, Some(Money::from_hundredths(200)));
+    assert_eq!(count(&world, "customers").await, 1);
+    let (_, rows) = all(&world, &admin(), &file, Options::default()).await;
+    assert_eq!(words(&rows), ["2 skipped", "3 skipped"]);
+    world.delete(&admin(), id).await.unwrap();
+    let (_, rows) = all(&world, &admin(), &file, Options::default()).await;
+    assert_eq!(words(&rows)[0], "2 failed external_id opportunity_deleted");
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_and_all_or_nothing_writes_nothing_where_a_row_is_bad() {
+    let world = World::create("everyone").await;
+    let good = format!("{HEADER}A,X,a,1,,\r\nB,Y,b,,,\r\n");
+    let bad = format!("{good}C,Y,c,x,,\r\n");
+    let dry = Options { dry_run: true, ..Options::default() };
+    let (found, rows) = all(&world, &admin(), &bad, dry).await;
+    assert_eq!((found.status, found.counts.created), (Status::Done, 2));
+    assert_eq!(words(&rows)[2], "4 failed amount wrong_type");
+    let whole = || Options { all_or_nothing: true, ..Options::default() };
+    let (found, _) = all(&world, &admin(), &bad, whole()).await;
+    assert_eq!(found.status, Status::Failed);
+    let refused = import::undo(&world.state, &admin(), found.id, None, meta(ADMIN)).await;
+    assert_eq!(refused.unwrap_err().reason(), "NOTHING_TO_UNDO");
+    for table in ["opportunities", "customers", "import_pieces"] {
+        assert_eq!(count(&world, table).await, 0, "{table}");
+    }
+    let (found, rows) = all(&world, &admin(), &good, whole()).await;
+    assert_eq!(
+        (found.status, words(&rows)),
+        (Status::Done, vec!["2 created".into(), "3 created".into()])
+    );
+    assert_eq!(count(&world, "opportunities").await, 2);
+}
+
+#[tokio::test]
+async fn a_long_file_goes_on_where_it_was_when_somebody_else_takes_over() {
+    let world = World::create("everyone").await;
+    let mut file = HEADER.to_owned();
+    for number in 0..1_300 {
+        let row = format!(
+            "\"Deal {number}\n{}\",Customer {},n{number},{number},,\r\n",
+            "系統".repeat(100),
+            number % 50
+        );
+        file.push_str(&row);
+    }
+    let id = bring(&world, &admin(), file.as_bytes(), Options::default()).await.unwrap();
+    assert!(work::step(&world.state, now()).await.unwrap());
+    let found = import::get(&world.state, &admin(), id).await.unwrap();
+    assert_eq!((found.status, found.counts.created), (Status::Running, 500));
+    // Two at once do not do the same rows twice.
+    let (one, other) =
+        tokio::join!(work::step(&world.state, now()), work::step(&world.state, now()));
+    assert!(one.unwrap() || other.unwrap());
+    while work::step(&world.state, now()).await.unwrap() {}
+    let found = import::get(&world.state, &admin(), id).await.unwrap();
+    assert_eq!((found.status, found.counts.created), (Status::Done, 1_300));
+    assert_eq!(count(&world, "opportunities").await, 1_300);
+    assert_eq!(count(&world, "customers").await, 50);
+    assert_eq!(count(&world, "import_pieces").await, 0);
+    world.everything_is_told().await;
+}
+
+#[tokio::test]
+async fn an_undone_import_leaves_things_as_they_were_but_for_what_was_changed_since() {
+    let world = World::create("everyone").await;
+    let before = Wish { external_id: Some("old".into()), notes: Some("before".into()), ..wish() };
+    let old = world.make(&admin(), before).await.unwrap().opportunity;
+    let file = format!("{HEADER}New,Other,old,5,won,\r\nA,X,a,,,\r\nB,X,b,,,\r\n");
+    let (found, rows) = all(&world, &admin(), &file, Options::default()).await;
+    assert_eq!(words(&rows), ["2 updated", "3 created", "4 created"]);
+    let ids: Vec<_> = rows.iter().map(|it| it.outcome.opportunity_id.unwrap()).collect();
+    let edit = EditWish { notes: Some(Some("mine".to_owned())), ..EditWish::default() };
+    world.change(&admin(), (ids[2], None), edit).await.unwrap();
+
+    world.tell(&[event(1, person(1, "rep", None))]).await;
+    let amy = caller(1, Role::Rep, None);
+    let hidden = import::undo(&world.state, &amy, found.id, None, meta(1)).await.unwrap_err();
+    assert_eq!(hidden.reason(), "NOT_FOUND");
+    import::undo(&world.state, &admin(), found.id, None, meta(ADMIN)).await.unwrap();
+    let (found, rows) = work_off(&world, &admin(), found.id).await;
+    assert_eq!(found.status, Status::Undone);
+    assert_eq!(words(&rows), ["2 undone", "3 undone", "4 kept"]);
+    assert_eq!((found.counts.undone, found.counts.kept), (2, 1));
+    let back = world.find(ids[0]).await;
+    let expected = Opportunity {
+        version: back.version,
+        updated_at: back.updated_at,
+        stage_entered_at: back.stage_entered_at,
+        ..old
+    };
+    assert_eq!(back, expected);
+    let stages: Vec<String> = sqlx::query_scalar(
+        "select to_stage_key from stage_history where opportunity_id = $1 order by changed_at",
+    )
+    .bind(ids[0])
+    .fetch_all(&world.state.reads)
+    .await
+    .unwrap();
+    assert_eq!(stages, ["lead", "won", "lead"]);
+    let gone: Vec<i64> =
+        sqlx::query_scalar("select id from opportunities where deleted_at is not null")
+            .fetch_all(&world.state.reads)
+            .await
+            .unwrap();
+    assert_eq!(gone, [ids[1]]);
+    world.everything_is_told().await;
+}
+
+#[tokio::test]
+async fn what_was_taken_out_comes_in_as_it_was() {
+    let (from, to) = (World::create("everyone").await, World::create("everyone").await);
+    let odd = ["=1+1", "'=1+1", "@x", "a \"quoted\", one", "系統 👩‍👩‍👧", "-5", "line\r\nbreak"];
+    for (number, text) in odd.iter().enumerate() {
+        let text = (*text).to_owned();
+        let sale = Wish {
+            opportunity_name: text.clone(),
+            customer_name: Some(format!("C{text}")),
+            contact_name: Some(text.clone()),
+            contact_email: Some("=a@example.com".to_owned()),
+            amount: Some(Money::from_hundredths(1 + number as i128)),
+            probability: Some(33),
+            stage: Some("proposal".to_owned()),
+            expected_close_date: chrono::NaiveDate::from_ymd_opt(2026, 12, 31),
+            products: vec![text.clone(), "B; C".to_owned()],
+            notes: Some(format!(" {text}\n")),
+            source: Some(text.clone()),
+            external_id: Some(format!("{number}{text}")),
+            tags: vec![text],
+            ..wish()
+        };
+        from.make(&admin(), sale).await.unwrap();
+    }
+    let first = exports::file(&from, &admin(), Filter::default(), Form::Csv).await;
+    let text = String::from_utf8(first.clone()).unwrap();
+    let (found, rows) = all(&to, &admin(), &text, Options::default()).await;
+    assert_eq!(found.counts.created, 7, "{rows:?}");
+    for (one, other) in opportunities(&from).await.into_iter().zip(opportunities(&to).await) {
+        // Ids and times are given anew.
+        let as_there = Opportunity {
+            id: other.id,
+            customer_id: other.customer_id,
+            contact_id: other.contact_id,
+            created_at: other.created_at,
+            updated_at: other.updated_at,
+            stage_entered_at: other.stage_entered_at,
+            ..one
+        };
+        assert_eq!(as_there, other);
+    }
+    let contacts = "select name || email from contacts order by 1";
+    let contacts = async |world: &World| -> Vec<String> {
+        sqlx::query_scalar(contacts).fetch_all(&world.state.reads).await.unwrap()
+    };
+    assert_eq!(contacts(&to).await, contacts(&from).await);
+    // And where it came from it changes nothing.
+    let (found, _) = all(&from, &admin(), &text, Options::default()).await;
+    assert_eq!(found.counts.skipped, 7);
+}
+
+#[tokio::test]
+async fn a_hostile_file_is_refused_and_leaves_nothing() {
+    let world = World::create("everyone").await;
+    let fields = |error: Error| match error {
+        Error::Invalid(fields) => {
+            fields.into_iter().map(|it| it.code.to_string()).collect::<Vec<_>>()
+        }
+        error => panic!("{error}"),
+    };
+    let endless = [b"opportunity_name,customer_name\n\"".to_vec(), vec![b'x'; 3_000_000]].concat();
+    for (file, code) in [
+        (b"".to_vec(), "required"),
+        (b"opportunity_name,customer_name\n".to_vec(), "no_rows"),
+        (b"opportunity_name,customer_name\n\xff,x\n".to_vec(), "invalid_encoding"),
+        ("a,".repeat(1_000_000).into_bytes(), "too_many_columns"),
+        (b"PK\x03\x04".to_vec(), "not_csv"),
+        (b"customer_name,customer_name\nx,y\n".to_vec(), "duplicate_header"),
+        (b"colour\nred\n".to_vec(), "required"),
+        (endless, "row_too_long"),
+    ] {
+        let refused = bring(&world, &admin(), &file, Options::default()).await.unwrap_err();
+        assert_eq!(fields(refused)[0], code);
+    }
+    let viewer = caller(5, Role::Viewer, None);
+    let refused = bring(&world, &viewer, b"x", Options::default()).await.unwrap_err();
+    assert!(matches!(refused, Error::Denied { .. }));
+}
