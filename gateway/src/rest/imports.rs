@@ -109,8 +109,7 @@ async fn send(
     while let Some(field) = form.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();
         if seen.contains(&name) {
-            errors.push(wrong(&name, "duplicate_field", "is named twice"));
-            continue;
+            return Err(Problem::invalid(vec![wrong(&name, "duplicate_field", "is named twice")]));
         }
         seen.push(name.clone());
         match &*name {
@@ -135,7 +134,11 @@ async fn send(
                     "is neither each_row nor all_or_nothing",
                 )),
             },
-            _ => errors.push(wrong(&name, "unknown_field", "there is no such field")),
+            // It is not read: who knows how long it is.
+            _ => {
+                let unknown = wrong(&name, "unknown_field", "there is no such field");
+                return Err(Problem::invalid(vec![unknown]));
+            }
         }
     }
     if !seen.iter().any(|name| name == "file") {

@@ -28,6 +28,8 @@ pub enum Flaw {
     TooManyRows,
     /// A row is longer than is read.
     RowTooLong,
+    /// It ends within quotes, so that rows may be inside a field.
+    UnclosedQuote,
     /// It is a workbook, or something else in a zip.
     Workbook,
 }
@@ -44,6 +46,9 @@ impl From<Flaw> for Invalid {
             Flaw::TooManyRows => ("too_many_rows", format!("has more than {MOST_ROWS} rows")),
             Flaw::RowTooLong => {
                 ("row_too_long", format!("has a row of more than {LONGEST_ROW} bytes"))
+            }
+            Flaw::UnclosedQuote => {
+                ("unclosed_quote", "ends within quotes: a quote that was opened has no end".into())
             }
             Flaw::Workbook => ("not_csv", "is not CSV; workbooks are not read".to_owned()),
         };
@@ -148,9 +153,36 @@ pub struct Scanned {
     pub rows: i32,
 }
 
+/// Where in a row a byte is, as far as quotes go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Quotes {
+    /// Before the first byte of a field.
+    #[default]
+    Begin,
+    /// In a field without quotes, or after them.
+    Plain,
+    /// Within quotes.
+    Within,
+    /// After a quote within quotes, which ends them unless another follows.
+    Perhaps,
+}
+
+impl Quotes {
+    fn after(self, byte: u8, delimiter: u8) -> Self {
+        match (self, byte) {
+            (Self::Within, b'"') => Self::Perhaps,
+            (Self::Begin | Self::Perhaps, b'"') | (Self::Within, _) => Self::Within,
+            (_, b'\n' | b'\r') => Self::Begin,
+            (_, byte) if byte == delimiter => Self::Begin,
+            _ => Self::Plain,
+        }
+    }
+}
+
 /// Looks at a file as it comes.
 #[derive(Default)]
 pub struct Scan {
+    quotes: Quotes,
     rows: Option<(Rows, u8)>,
     found: Option<Scanned>,
 }
@@ -167,8 +199,18 @@ impl Scan {
             }
             let delimiter = delimiter(piece);
             self.rows = Some((Rows::from(delimiter, 0), delimiter));
+            // The mark at the beginning belongs to no field.
+            let text = piece.strip_prefix("\u{feff}".as_bytes()).unwrap_or(piece);
+            self.look(text, delimiter);
+        } else if let Some((_, delimiter)) = self.rows {
+            self.look(piece, delimiter);
         }
         self.read(piece)
+    }
+
+    fn look(&mut self, text: &[u8], delimiter: u8) {
+        let quotes = text.iter().fold(self.quotes, |quotes, byte| quotes.after(*byte, delimiter));
+        self.quotes = quotes;
     }
 
     fn read(&mut self, piece: &[u8]) -> Result<(), Flaw> {
@@ -194,6 +236,9 @@ impl Scan {
     /// That was all.
     pub fn end(mut self) -> Result<Scanned, Flaw> {
         self.read(&[])?;
+        if self.quotes == Quotes::Within {
+            return Err(Flaw::UnclosedQuote);
+        }
         let found = self.found.ok_or(Flaw::Empty)?;
         if found.rows == 0 { Err(Flaw::NoRows) } else { Ok(found) }
     }
@@ -284,6 +329,22 @@ mod tests {
         assert_eq!(scan(&["a,".repeat(1_000_000).as_bytes()]), Err(Flaw::TooManyColumns));
         let rows = "x\n".repeat(usize::try_from(MOST_ROWS).unwrap() + 2);
         assert_eq!(scan(&[rows.as_bytes()]), Err(Flaw::TooManyRows));
+        // One quote too many would put all rows after it into one field.
+        for file in
+            ["a,b\n1,\"2\n3,4\n", "a,b\n\"1,2\n", "\u{feff}\"a,b\n1,2\n", "a,b\n1,\"2\"\"\n3,4"]
+        {
+            assert_eq!(scan(&[file.as_bytes()]), Err(Flaw::UnclosedQuote), "{file}");
+            let (one, other) = file.as_bytes().split_at(6);
+            assert_eq!(scan(&[one, other]), Err(Flaw::UnclosedQuote), "{file}");
+        }
+        for file in [
+            "a,b\n1,2\"\n",
+            "a,b\n\"1\"\"\",\"\"\n",
+            "\u{feff}\"a\",b\n1,\"2\n3\"",
+            "a,b\n\"1\"x,2\n",
+        ] {
+            assert_eq!(scan(&[file.as_bytes()]).unwrap().rows, 1, "{file}");
+        }
         // A field without an end is not waited for.
         let mut scan = Scan::default();
         scan.piece(b"a\n\"").unwrap();

@@ -244,6 +244,14 @@ fn take_back(import: Import, at: DateTime<Utc>) -> Result<Import, Error> {
             let (status, phase) = (Status::Queued, Phase::Undo);
             Ok(Import { status, phase, last_row: 1, attempts: 0, updated_at: at, ..import })
         }
+        // It was stopped in the middle.
+        (Status::Failed, Phase::Undo) => Ok(Import {
+            status: Status::Queued,
+            last_row: 1,
+            attempts: 0,
+            updated_at: at,
+            ..import
+        }),
         (Status::Done | Status::Failed, _) => {
             Err(Error::conflict("NOTHING_TO_UNDO", "the import has changed nothing"))
         }

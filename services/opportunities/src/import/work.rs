@@ -19,6 +19,7 @@ use super::model::{Import, Outcome, Phase, Row, RowStatus, Status, faults};
 use super::{PIECE_BYTES, store, undo};
 use crate::meta::Meta;
 use crate::opportunity::batch::{self, Done, Plan, Who};
+use crate::sheet::column::Entry;
 use crate::{State, directory};
 
 /// How many rows are written at once.
@@ -69,7 +70,7 @@ async fn forget(state: &State, before: DateTime<Utc>) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Works off the next rows of the import that has waited longest; false where there is none.
+/// Works off the next rows of the import that has waited longest; false where there is none, or where it has to be tried again after a while.
 pub async fn step(state: &State, now: DateTime<Utc>) -> Result<bool, Error> {
     let mut tx = state.writes.begin().await?;
     let Some(import) = store::take(&mut tx).await? else { return Ok(false) };
@@ -89,6 +90,7 @@ pub async fn step(state: &State, now: DateTime<Utc>) -> Result<bool, Error> {
         Err(error) => {
             tx.rollback().await?;
             again(state, id, error, now).await?;
+            return Ok(false);
         }
     }
     Ok(true)
@@ -96,11 +98,13 @@ pub async fn step(state: &State, now: DateTime<Utc>) -> Result<bool, Error> {
 
 /// These rows are tried again, but not for ever.
 async fn again(state: &State, id: i64, error: Error, now: DateTime<Utc>) -> Result<(), Error> {
+    // What will be there again is waited for.
+    let is_passing = matches!(error, Error::Unavailable { .. });
     let error = format!("{:#}", anyhow::Error::from(error));
     warn!(import = id, error, "rows of an import were not written");
     let mut tx = state.writes.begin().await?;
     if let Some(mut import) = store::lock(&mut tx, id).await? {
-        import.attempts += 1;
+        import.attempts += i32::from(!is_passing);
         import.updated_at = now;
         if import.attempts >= MOST_ATTEMPTS {
             import.status = Status::Failed;
@@ -223,8 +227,9 @@ async fn rows(
     meta: &Meta,
 ) -> Result<Vec<Row>, Error> {
     let mapping = Mapping::of_fields(&import.fields);
-    let mut entries: Vec<_> = records.iter().map(|it| mapping.entry(&it.cells)).collect();
-    let external = |entry: &Result<crate::sheet::column::Entry, Invalid>| {
+    let mut entries: Vec<_> =
+        records.iter().map(|it| mapping.entry(&it.cells).and_then(fit)).collect();
+    let external = |entry: &Result<Entry, Invalid>| {
         entry.as_ref().ok().and_then(|entry| entry.wish.external_id.clone())
     };
     let named: Vec<_> = entries.iter().filter_map(external).collect();
@@ -252,8 +257,29 @@ async fn rows(
         .collect())
 }
 
+/// A row whose texts by which others are looked for can be looked for.
+fn fit(entry: Entry) -> Result<Entry, Invalid> {
+    let mut wrong: Option<Invalid> = None;
+    for (field, text, most) in
+        [("external_id", &entry.wish.external_id, 255), ("owner_email", &entry.owner_email, 320)]
+    {
+        let Some(text) = text else { continue };
+        let (code, message) = if text.contains('\0') {
+            ("invalid_character", "contains a NUL character".to_owned())
+        } else if text.chars().count() > most {
+            ("too_long", format!("is longer than {most} characters"))
+        } else {
+            continue;
+        };
+        wrong = Some(wrong.unwrap_or_default().field(field, code, message));
+    }
+    wrong.map_or(Ok(entry), Err)
+}
+
 fn became(row: i32, plan: &Plan, done: Option<Done>, external_id: Option<String>) -> Row {
     let (id, version) = done.map(|done| (done.id, done.version)).unzip();
+    // A row that came to nothing does not stand in the way of a later one.
+    let external_id = external_id.filter(|_| !matches!(plan, Plan::Fail(_)));
     let (status, opportunity_id, errors) = match plan {
         Plan::Create(..) => (RowStatus::Created, id, Vec::new()),
         Plan::Update(id, ..) => (RowStatus::Updated, Some(*id), Vec::new()),

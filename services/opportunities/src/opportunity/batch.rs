@@ -226,7 +226,12 @@ fn update(
     // Whom it names is found when it is written.
     let found = Found {
         customer: edit.customer.as_ref().map(|_| (0, String::new())),
-        contact_id: matches!(edit.contact, ContactEdit::Of { .. }).then_some(Some(0)),
+        contact_id: match (&edit.contact, &edit.customer) {
+            (ContactEdit::Of { .. }, _) => Some(Some(0)),
+            // With another customer goes the contact.
+            (_, Some(_)) => Some(None),
+            (_, None) => None,
+        },
         team_id: before.team_id,
         custom_fields: state.custom_fields.get()?,
     };

@@ -327,13 +327,24 @@ pub fn revise(
     Ok((next, moved))
 }
 
-/// One that was closed and stays so is frozen anew where what it was worth is corrected. One that was closed without a rate takes the one that is known by now when
+/// One that was closed and stays so is frozen anew where what it was worth is corrected: another amount by the rate that it was frozen by, another currency or day by
+/// the one that is known for that. One that was closed without a rate takes the one that is known by now when
 /// amount, currency or close date are named, though they are what they were.
 fn correct(before: &Opportunity, next: &mut Opportunity, edit: &Edit, moment: &Moment<'_>) {
     if next.status == Kind::Open || next.status != before.status {
         return;
     }
-    let worth = |it: &Opportunity| (it.amount, it.currency.clone(), it.actual_close_date);
+    let by_what = |it: &Opportunity| (it.currency.clone(), it.actual_close_date);
+    if let (Some(amount), Some(rate)) = (next.amount, before.closed_rate)
+        && by_what(before) == by_what(next)
+        && next.amount != before.amount
+    {
+        // What a rate became meanwhile is no matter.
+        next.closed_amount = rate.convert(amount);
+        next.closed_rate = next.closed_amount.map(|_| rate);
+        return;
+    }
+    let worth = |it: &Opportunity| (it.amount, by_what(it));
     let is_named =
         edit.amount.is_some() || edit.currency.is_some() || edit.actual_close_date.is_some();
     if worth(before) != worth(next) || is_named && before.closed_amount.is_none() {

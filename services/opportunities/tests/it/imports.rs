@@ -107,6 +107,24 @@ async fn good_rows_are_written_by_the_rules_of_one_and_bad_ones_say_why() {
 }
 
 #[tokio::test]
+async fn an_id_that_cannot_be_one_is_the_fault_of_its_row_alone() {
+    let world = World::create("everyone").await;
+    let long = "長".repeat(3_000);
+    let file = format!("{HEADER}A,X,a\0b,1,,\r\nB,X,{long},1,,\r\nC,X,c,-1,,\r\nD,X,d,1,,\r\n");
+    let (found, rows) = all(&world, &admin(), &file, Options::default()).await;
+    let expected = [
+        "2 failed external_id invalid_character",
+        "3 failed external_id too_long",
+        "4 failed amount out_of_range",
+        "5 created",
+    ];
+    assert_eq!((found.status, words(&rows)), (Status::Done, expected.map(str::to_owned).to_vec()));
+    let open = format!("{HEADER}A,X,a,\"1,,\r\nB,X,b,2,,\r\n");
+    let refused = bring(&world, &admin(), open.as_bytes(), Options::default()).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("unclosed_quote"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn what_is_known_by_its_external_id_is_changed_where_something_is_other() {
     let world = World::create("everyone").await;
     let file = format!("{HEADER}A,X,a,1,,\r\nB,X,b,,,\r\nC,X,a,,,\r\n");

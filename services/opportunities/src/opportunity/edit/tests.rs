@@ -251,6 +251,10 @@ fn a_correction_of_a_closed_one_freezes_it_by_the_rate_that_is_known_for_its_day
     assert_eq!(after.version, before.version + 1);
     let (after, _) = change(&before, on(1), 9).unwrap();
     assert_eq!((frozen(&after), after.closed_rate), (None, None));
+    // Another amount is worth what it was worth then, whatever has become of the rate.
+    let rated = Opportunity { closed_rate: Some("40".parse().unwrap()), ..before.clone() };
+    let (after, _) = change(&rated, amount("6"), 9).unwrap();
+    assert_eq!((frozen(&after).as_deref(), after.closed_rate), (Some("240"), rated.closed_rate));
     // A correction on the way into another stage of the kind is one, too.
     let both = EditWish { pipeline_id: some(&2), stage: some(&"lost".to_owned()), ..amount("6") };
     let (after, moved) = change(&before, both, 9).unwrap();
