@@ -93,7 +93,7 @@ async fn rates_are_kept_by_administrators(admin: &Api, rep: &Api) {
     }
     let refused = put(admin, "TWD", "2020-01-01", "1", &[]).await;
     assert_eq!(refused.bad_fields(), [("currency", "default_currency")]);
-    assert_eq!(put(admin, "XXX", "2020-01-01", "1", &[]).await.problem().0, 404);
+    assert_eq!(put(admin, "XTS", "2020-01-01", "1", &[]).await.problem().0, 404);
     let listed = rep.get("/currencies/USD/rates").await;
     assert_eq!(listed.raw("/items/0/rate"), "99");
     assert_eq!(listed.body["items"][1]["valid_from"], "2020-01-01");

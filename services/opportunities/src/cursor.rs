@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rpc::Error;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Where a page ended.
@@ -24,17 +25,12 @@ impl Cursor {
 
     /// As a caller gets it.
     pub(crate) fn write(&self) -> String {
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+        write(self)
     }
 
     /// As a caller gives it back; it has to be of this listing.
     pub(crate) fn parse(text: &str, listing: &str) -> Result<Self, Error> {
-        URL_SAFE_NO_PAD
-            .decode(text)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok())
-            .filter(|cursor| cursor.l == hash(listing))
-            .ok_or_else(wrong_cursor)
+        read::<Self>(text).filter(|cursor| cursor.l == hash(listing)).ok_or_else(wrong_cursor)
     }
 
     /// The last row's sort key as text; none in the range of those without one.
@@ -48,8 +44,19 @@ impl Cursor {
     }
 }
 
+/// A place as a caller gets it.
+pub(crate) fn write<T: Serialize>(place: &T) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(place).unwrap_or_default())
+}
+
+/// A place as a caller gives it back; nothing where it is none.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
 /// A number that stays the same for the same filters and order, in every replica and version of the product.
-fn hash(listing: &str) -> u64 {
+pub(crate) fn hash(listing: &str) -> u64 {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(listing.as_bytes());
     digest.iter().take(6).fold(0, |number, byte| number << 8 | u64::from(*byte))

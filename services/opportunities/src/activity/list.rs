@@ -1,17 +1,14 @@
 //! Lists of activities: those of an opportunity, and what is to be done, a page at a time.
 
 use auth::Caller;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use rpc::Error;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::model::Due;
 use super::store::{self, Filter, Todo};
 use super::{Detail, Place};
-use crate::cursor::wrong_cursor;
+use crate::cursor::{self, wrong_cursor};
 use crate::opportunity::BEGINNING;
 
 use crate::opportunity::model::day;
@@ -46,7 +43,7 @@ pub struct Ask<'a> {
 #[derive(Serialize, Deserialize)]
 struct Cursor {
     /// Of which listing.
-    l: String,
+    l: u64,
     /// The last row's time, in microseconds since 1970.
     t: i64,
     /// Its id.
@@ -67,28 +64,18 @@ impl Cursor {
         day.filter(|day| (1..=9999).contains(&day.year())).map(Some).ok_or_else(wrong_cursor)
     }
 
-    fn read(text: Option<&str>, listing: &str) -> Result<Option<Self>, Error> {
+    fn read(text: Option<&str>, listing: u64) -> Result<Option<Self>, Error> {
         let Some(text) = text else { return Ok(None) };
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-        let cursor = bytes.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+        let cursor = cursor::read::<Self>(text);
         cursor.filter(|cursor| cursor.l == listing).map(Some).ok_or_else(wrong_cursor)
     }
-
-    fn write(&self) -> String {
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
-    }
-}
-
-/// A text that is the same for the same filters, in every replica and version of the product.
-fn listing(what: &str) -> String {
-    URL_SAFE_NO_PAD.encode(&Sha256::digest(what.as_bytes())[..6])
 }
 
 /// The page that is made of one row more than it may have, sorted by that time.
 fn cut(
     mut rows: Vec<Detail>,
     limit: usize,
-    listing: String,
+    listing: u64,
     today: Option<NaiveDate>,
     key: impl Fn(&Detail) -> Option<DateTime<Utc>>,
 ) -> Page {
@@ -97,8 +84,8 @@ fn cut(
     let last = rows.last().filter(|_| more);
     let next_cursor = last.map(|last| {
         let t = key(last).unwrap_or_default().timestamp_micros();
-        Cursor { l: listing, t, i: last.activity.id, d: today.map(|day| day.num_days_from_ce()) }
-            .write()
+        let d = today.map(|day| day.num_days_from_ce());
+        cursor::write(&Cursor { l: listing, t, i: last.activity.id, d })
     });
     Page { items: rows, next_cursor, total: None }
 }
@@ -119,8 +106,8 @@ pub async fn of_opportunity(
     if !opportunity.is_some_and(|owned| sight.covers(owned)) {
         return Err(Error::not_found("opportunity", opportunity_id));
     }
-    let listing = listing(&format!("of {opportunity_id} {filter:?}"));
-    let before = Cursor::read(cursor, &listing)?.map(|it| it.place()).transpose()?;
+    let listing = cursor::hash(&format!("of {opportunity_id} {filter:?}"));
+    let before = Cursor::read(cursor, listing)?.map(|it| it.place()).transpose()?;
     let rows = store::list_of(&state.reads, opportunity_id, filter, before, limit + 1).await?;
     Ok(cut(rows, limit, listing, None, |it| Some(it.activity.created_at)))
 }
@@ -135,8 +122,8 @@ pub async fn due(
     caller.require_read()?;
     let settings = state.settings.get()?;
     let sight = access::sight(&state.reads, caller, settings.visibility).await?;
-    let listing = listing(&format!("due {:?} {:?}", ask.due, ask.owner_id));
-    let cursor = Cursor::read(ask.cursor, &listing)?;
+    let listing = cursor::hash(&format!("due {:?} {:?}", ask.due, ask.owner_id));
+    let cursor = Cursor::read(ask.cursor, listing)?;
     let begun = cursor.as_ref().map(Cursor::today).transpose()?.flatten();
     let today = begun.unwrap_or_else(|| day(now, settings.zone));
     let span = ask.due.map_or((None, None), |due| due.span(today, settings.zone));

@@ -70,7 +70,7 @@ impl Draft {
         let mut invalid = Invalid::default();
         let it = &mut invalid;
         let checked = Self {
-            name: needed_name(it, Some(self.name)).unwrap_or_default(),
+            name: text::needed_name(it, "name", Some(self.name)).unwrap_or_default(),
             email: text::email(it, "email", self.email.as_deref()),
             phone: text::name(it, "phone", self.phone.as_deref(), 255),
             title: text::name(it, "title", self.title.as_deref(), 255),
@@ -105,7 +105,7 @@ impl Edit {
         let it = &mut invalid;
         let mut new = old.clone();
         if let Some(name) = self.name
-            && let Some(name) = needed_name(it, name)
+            && let Some(name) = text::needed_name(it, "name", name)
         {
             new.name = name;
         }
@@ -120,14 +120,6 @@ impl Edit {
         }
         if invalid.is_empty() { Ok(new.after(old, at)) } else { Err(invalid) }
     }
-}
-
-fn needed_name(invalid: &mut Invalid, name: Option<String>) -> Option<String> {
-    let name = name.unwrap_or_default();
-    if name.trim().is_empty() {
-        invalid.add("name", "required", "is missing");
-    }
-    text::name(invalid, "name", Some(&name), 255)
 }
 
 impl Contact {

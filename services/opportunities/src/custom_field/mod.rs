@@ -6,11 +6,13 @@ pub mod model;
 pub(crate) mod store;
 
 use auth::Caller;
+use events::Change;
 use idempotency::{Once, Outcome};
 use rpc::{Error, Invalid};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool};
 
 use crate::State;
+use crate::managed::{Managed, Turn};
 use crate::meta::Meta;
 use draft::{Edit, MOST, New};
 use model::CustomFields;
@@ -32,44 +34,27 @@ pub async fn all(pool: &PgPool) -> Result<CustomFields, Error> {
     Ok(store::all(pool).await?)
 }
 
-/// A transaction beside which nobody changes the list, and the list as it is in it.
-struct Turn {
-    tx: Transaction<'static, Postgres>,
-    before: CustomFields,
-}
+impl Managed for CustomFields {
+    const NAME: &'static str = "custom_fields";
 
-impl Turn {
-    async fn take(
-        mut tx: Transaction<'static, Postgres>,
-        expected_version: Option<i64>,
-    ) -> Result<Self, Error> {
-        store::take_turn(&mut tx).await?;
-        let before = store::all(&mut *tx).await?;
-        if expected_version.is_some_and(|version| version != before.version) {
-            return Err(Error::Stale { current: Some(before.version) });
-        }
-        Ok(Self { tx, before })
+    fn version(&mut self) -> &mut i64 {
+        &mut self.version
     }
 
-    /// Writes the list as its next version, where anything is other, and what is to be told of it.
-    async fn save(&mut self, after: &mut CustomFields, meta: &Meta) -> Result<(), Error> {
-        if after.items == self.before.items {
-            return Ok(());
-        }
-        after.version = self.before.version + 1;
-        store::put(&mut self.tx, after).await?;
-        let change = event::changed(&self.before, after, meta);
-        events::outbox::append(&mut self.tx, &[change]).await?;
-        Ok(())
+    fn is_same(&self, other: &Self) -> bool {
+        self.items == other.items
     }
 
-    /// Ends it. From now on this process remembers the list as it is.
-    async fn commit(self, state: &State) -> Result<(), Error> {
-        self.tx.commit().await?;
-        state.wake.wake();
-        // Where it fails, it is done within a second anyway.
-        let _ = state.refresh_rules().await;
-        Ok(())
+    fn changed(&self, after: &Self, meta: &Meta) -> Change {
+        event::changed(self, after, meta)
+    }
+
+    async fn read(tx: &mut PgConnection) -> sqlx::Result<Self> {
+        store::all(tx).await
+    }
+
+    async fn write(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
+        store::put(tx, self).await
     }
 }
 
@@ -87,7 +72,7 @@ pub async fn create(
     if let Some(answer) = idempotency::answered(&mut tx, by, CREATE, once.as_ref(), at).await? {
         return Ok(Outcome::Replay(answer));
     }
-    let mut turn = Turn::take(tx, None).await?;
+    let mut turn = Turn::<CustomFields>::take(tx, None).await?;
     if turn.before.living().count() >= MOST {
         let message = format!("there are {MOST} custom fields, which is the most");
         return Err(Error::conflict("TOO_MANY_CUSTOM_FIELDS", message));
@@ -112,7 +97,8 @@ pub async fn update(
     meta: Meta,
 ) -> Result<Listed, Error> {
     caller.require_admin()?;
-    let mut turn = Turn::take(state.writes.begin().await?, expected_version).await?;
+    let mut turn =
+        Turn::<CustomFields>::take(state.writes.begin().await?, expected_version).await?;
     let mut list = turn.before.clone();
     let index = place(&list, &key)?;
     let mut invalid = Invalid::default();
@@ -131,7 +117,8 @@ pub async fn delete(
     meta: Meta,
 ) -> Result<(), Error> {
     caller.require_admin()?;
-    let mut turn = Turn::take(state.writes.begin().await?, expected_version).await?;
+    let mut turn =
+        Turn::<CustomFields>::take(state.writes.begin().await?, expected_version).await?;
     let mut list = turn.before.clone();
     let index = place(&list, &key)?;
     draft::remove(&mut list.items, index);

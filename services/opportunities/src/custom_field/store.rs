@@ -35,14 +35,6 @@ pub(super) async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<CustomFields> {
     Ok(CustomFields { items, version })
 }
 
-/// Waits until nobody else changes the list; until this transaction ends nobody does.
-pub(super) async fn take_turn(tx: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query!("select version from managed_lists where name = 'custom_fields' for update")
-        .fetch_one(tx)
-        .await?;
-    Ok(())
-}
-
 /// Writes the whole list. None is ever removed from it.
 pub(super) async fn put(tx: &mut PgConnection, list: &CustomFields) -> sqlx::Result<()> {
     let keys: Vec<_> = list.items.iter().map(|it| it.key.clone()).collect();

@@ -12,8 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
 use crate::State;
-use crate::opportunity::list::{Ask, Filter, Page, Sort};
+use crate::opportunity::list::{Ask, Filter, Page};
 use crate::opportunity::{self, Detail};
+use crate::page::Sort;
 use crate::sheet::column::{Line, headers};
 use csv::Csv;
 use workbook::Workbook;

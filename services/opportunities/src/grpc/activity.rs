@@ -14,7 +14,7 @@ use crate::State;
 use crate::activity::list::{self, Ask};
 use crate::activity::model::{ActivityType, Due, Edit, Next};
 use crate::activity::{self, Detail, Filter};
-use crate::opportunity::list::limit;
+use crate::page::limit;
 
 /// Serves activities.
 pub struct Activities(pub State);

@@ -14,7 +14,8 @@ use crate::contact::erase::{self, Answer, Erased};
 use crate::contact::model::{Contact, Draft, Edit};
 use crate::contact::{self, Place};
 use crate::cursor::{Cursor, wrong_cursor};
-use crate::opportunity::{BEGINNING, list::limit};
+use crate::opportunity::BEGINNING;
+use crate::page::limit;
 
 /// Serves contacts.
 pub struct Contacts(pub State);

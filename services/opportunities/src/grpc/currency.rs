@@ -10,7 +10,7 @@ use super::caller_and_meta;
 use crate::State;
 use crate::currency::model::ExchangeRate;
 use crate::currency::{self, Currency, Wish};
-use crate::opportunity::list::limit;
+use crate::page::limit;
 
 /// Serves currencies and their rates.
 pub struct Currencies(pub State);

@@ -11,11 +11,11 @@ use super::caller_and_meta;
 use crate::State;
 use crate::customer;
 use crate::customer::duplicates::{self, Group};
-use crate::customer::list::{self, Ask, Filter, Sort};
+use crate::customer::list::{self, Ask, Filter};
 use crate::customer::merge::{self, Left, Merged, Unmerged};
 use crate::customer::model::{Customer, Draft, Edit, Likeness};
-use crate::opportunity::list::limit;
 use crate::opportunity::search::Query;
+use crate::page::limit;
 
 /// Serves customers.
 pub struct Customers(pub State);
@@ -39,7 +39,7 @@ impl CustomerService for Customers {
                 zone,
             ),
         };
-        let sort = Sort::parse(&mut invalid, it.sort_by.as_deref(), it.order.as_deref());
+        let sort = list::sort(&mut invalid, it.sort_by.as_deref(), it.order.as_deref());
         let limit = limit(&mut invalid, it.limit);
         invalid.into_result()?;
         let ask = Ask { filter: &filter, sort, limit, cursor: it.cursor.as_deref() };

@@ -13,7 +13,7 @@ use super::answer::{self, View};
 use super::request;
 use crate::State;
 use crate::export::{self, Form, Places, Wanted, WriteLine};
-use crate::opportunity::list::Sort;
+use crate::opportunity::list;
 
 /// Serves files of opportunities.
 pub struct Exports {
@@ -48,7 +48,7 @@ impl ExportService for Exports {
         let view = View::of(&self.state)?;
         let (now, mut invalid) = (process::now(), Invalid::default());
         let filter = request::filter(&mut invalid, &listed, &view, now);
-        let sort = Sort::parse(&mut invalid, listed.sort_by.as_deref(), listed.order.as_deref());
+        let sort = list::sort(&mut invalid, listed.sort_by.as_deref(), listed.order.as_deref());
         invalid.into_result()?;
         let wanted = Wanted { filter, sort, now };
         let pieces = export::export(&self.state, &caller, wanted, form, &self.places).await?;

@@ -13,7 +13,7 @@ use crate::State;
 use crate::cursor::wrong_cursor;
 use crate::import::model::{Import, Row, RowStatus, Status as How};
 use crate::import::{self, Begun, Options, Receiving};
-use crate::opportunity::list;
+use crate::page;
 
 /// Serves imports.
 pub struct Imports(pub State);
@@ -58,7 +58,7 @@ impl ImportService for Imports {
         let caller = auth::caller(&request)?;
         let message = request.into_inner();
         let mut invalid = Invalid::default();
-        let limit = list::limit(&mut invalid, message.limit);
+        let limit = page::limit(&mut invalid, message.limit);
         invalid.into_result()?;
         let after = message.cursor.as_deref().map_or(Ok(0), read_cursor)?;
         let after = i32::try_from(after).map_err(|_| wrong_cursor())?;

@@ -13,8 +13,9 @@ use tonic::{Request, Response, Status};
 use super::answer::{self, View};
 use super::{caller_and_meta, request};
 use crate::cursor::wrong_cursor;
-use crate::opportunity::list::{self, Ask, Sort};
+use crate::opportunity::list::{self, Ask};
 use crate::opportunity::{self, Detail, MoveWish, past};
+use crate::page;
 use crate::{State, access};
 
 /// Serves opportunities.
@@ -72,8 +73,8 @@ impl OpportunityService for Opportunities {
         let mut invalid = Invalid::default();
         let now = process::now();
         let filter = request::filter(&mut invalid, &message, &view, now);
-        let sort = Sort::parse(&mut invalid, message.sort_by.as_deref(), message.order.as_deref());
-        let limit = list::limit(&mut invalid, message.limit);
+        let sort = list::sort(&mut invalid, message.sort_by.as_deref(), message.order.as_deref());
+        let limit = page::limit(&mut invalid, message.limit);
         invalid.into_result()?;
         let ask = Ask {
             filter: &filter,
@@ -166,7 +167,7 @@ impl OpportunityService for Opportunities {
         let caller = auth::caller(&request)?;
         let message = request.into_inner();
         let mut invalid = Invalid::default();
-        let limit = list::limit(&mut invalid, message.limit);
+        let limit = page::limit(&mut invalid, message.limit);
         invalid.into_result()?;
         let after = message.cursor.as_deref().map(read_cursor).transpose()?;
         let instant = |micros| {
@@ -188,7 +189,7 @@ impl OpportunityService for Opportunities {
         let caller = auth::caller(&request)?;
         let message = request.into_inner();
         let mut invalid = Invalid::default();
-        let limit = list::limit(&mut invalid, message.limit);
+        let limit = page::limit(&mut invalid, message.limit);
         invalid.into_result()?;
         let after_id = message.cursor.as_deref().map_or(Ok(0), read_cursor)?;
         let (people, more) = access::list(&self.0, &caller, message.id, after_id, limit).await?;

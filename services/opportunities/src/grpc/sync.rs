@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status};
 use super::answer::{self, View};
 use super::{activity, contact, customer};
 use crate::State;
-use crate::opportunity::list::limit;
+use crate::page::limit;
 use crate::sync::model::{Kind, Place};
 use crate::sync::{self, Item, Page};
 

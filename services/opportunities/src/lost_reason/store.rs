@@ -21,14 +21,6 @@ pub(super) async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<LostReasons> {
     Ok(LostReasons { items: items.collect(), version })
 }
 
-/// Waits until nobody else changes the list; until this transaction ends nobody does.
-pub(super) async fn take_turn(tx: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query!("select version from managed_lists where name = 'lost_reasons' for update")
-        .fetch_one(tx)
-        .await?;
-    Ok(())
-}
-
 /// An id for a new reason.
 pub(super) async fn next_id(tx: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar!(r#"select nextval('lost_reasons_id_seq') as "id!""#).fetch_one(tx).await

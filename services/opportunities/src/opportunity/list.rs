@@ -11,6 +11,7 @@ use super::search::{self, Query};
 use super::store::{COLUMNS, WIDTH, detail};
 use crate::access::model::Sight;
 use crate::cursor::{Cursor, wrong_key};
+use crate::page::{Key, Sort};
 use crate::pipeline::model::{Kind, Pipelines, Stage};
 
 /// What a list may be narrowed to. All that is given must hold.
@@ -85,67 +86,20 @@ impl Staleness {
     }
 }
 
-/// By what a list is sorted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sort {
-    key: &'static Key,
-    descending: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Key {
-    name: &'static str,
-    column: &'static str,
-    /// The SQL type by which a cursor's text is read back.
-    cast: &'static str,
-    nullable: bool,
-    descending: bool,
-}
-
-const fn key(name: &'static str, column: &'static str, cast: &'static str, nullable: bool) -> Key {
-    Key { name, column, cast, nullable, descending: true }
-}
-
 static KEYS: [Key; 8] = [
-    key("created_at", "o.created_at", "timestamptz", false),
-    key("amount", "o.amount", "numeric", true),
-    key("probability", "o.probability", "integer", false),
-    key("weighted_value", "o.weighted_value", "numeric", true),
-    key("expected_close_date", "o.expected_close_date", "date", true),
-    key("updated_at", "o.updated_at", "timestamptz", false),
-    Key { descending: false, ..key("opportunity_name", "o.opportunity_name", "text", false) },
-    Key { descending: false, ..key("customer_name", "o.customer_name", "text", false) },
+    Key::new("created_at", "o.created_at", "timestamptz"),
+    Key { nullable: true, ..Key::new("amount", "o.amount", "numeric") },
+    Key::new("probability", "o.probability", "integer"),
+    Key { nullable: true, ..Key::new("weighted_value", "o.weighted_value", "numeric") },
+    Key { nullable: true, ..Key::new("expected_close_date", "o.expected_close_date", "date") },
+    Key::new("updated_at", "o.updated_at", "timestamptz"),
+    Key { descending: false, ..Key::new("opportunity_name", "o.opportunity_name", "text") },
+    Key { descending: false, ..Key::new("customer_name", "o.customer_name", "text") },
 ];
 
-impl Sort {
-    /// Reads `sort_by` and `order`; what is unknown is told by field.
-    pub fn parse(invalid: &mut Invalid, sort_by: Option<&str>, order: Option<&str>) -> Self {
-        let name = sort_by.unwrap_or("created_at");
-        let key = KEYS.iter().find(|key| key.name == name).unwrap_or_else(|| {
-            let known = KEYS.each_ref().map(|key| key.name).join(", ");
-            invalid.add("sort_by", "unknown_value", format!("is none of {known}"));
-            &KEYS[0]
-        });
-        let descending = match order {
-            None => key.descending,
-            Some("asc") => false,
-            Some("desc") => true,
-            Some(_) => {
-                invalid.add("order", "unknown_value", "is neither asc nor desc");
-                key.descending
-            }
-        };
-        Self { key, descending }
-    }
-}
-
-/// How many rows a page may have: 1 to 200, 50 by default.
-pub fn limit(invalid: &mut Invalid, limit: Option<i32>) -> usize {
-    let limit = limit.unwrap_or(50);
-    if !(1..=200).contains(&limit) {
-        invalid.add("limit", "out_of_range", "is not between 1 and 200");
-    }
-    usize::try_from(limit).unwrap_or(50)
+/// Reads `sort_by` and `order`; what is unknown is told by field.
+pub fn sort(invalid: &mut Invalid, sort_by: Option<&str>, order: Option<&str>) -> Sort {
+    Sort::parse(&KEYS, invalid, sort_by, order)
 }
 
 /// A page of a list.

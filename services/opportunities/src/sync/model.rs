@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use events::{Event, Record};
 use rpc::Error;
 use serde::{Deserialize, Serialize};
 
 use crate::access::model::{Owned, Sight};
+use crate::cursor;
 
 /// What kind of record, in the order in which all are told at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,13 +100,12 @@ impl Place {
 
     /// As a caller gets it.
     pub fn write(&self) -> String {
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+        cursor::write(self)
     }
 
     /// As a caller gives it back.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
-        let place: Self = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
+        let place: Self = cursor::read(text).ok_or_else(invalid)?;
         let is_possible = place.position >= 0
             && place.former.len() <= 100
             && place.within.is_none_or(|it| it.changes > 0);

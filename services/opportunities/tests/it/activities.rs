@@ -88,7 +88,7 @@ async fn next(world: &World, id: i64) -> Option<i64> {
     let read = opportunity::get(&world.state, &admin(), id).await.unwrap().next_activity;
     let (filter, sort) = (
         opportunity::list::Filter::default(),
-        opportunity::list::Sort::parse(&mut rpc::Invalid::default(), None, None),
+        opportunity::list::sort(&mut rpc::Invalid::default(), None, None),
     );
     let ask = opportunity::list::Ask {
         filter: &filter,

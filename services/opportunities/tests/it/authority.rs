@@ -7,7 +7,7 @@ use opportunities::access::model::{Action, Ground, Owned, Standing, may, reasons
 use opportunities::access::{self, Access};
 use opportunities::directory::model::Visibility;
 use opportunities::opportunity;
-use opportunities::opportunity::list::{Ask, Filter, Sort};
+use opportunities::opportunity::list::{self, Ask, Filter};
 use rpc::{Error, Invalid};
 
 use crate::company::{Company, Person, signed_in};
@@ -58,7 +58,7 @@ impl Book {
 
     /// The opportunities that somebody's list has.
     async fn listed(&self, caller: &Caller, filter: &Filter) -> BTreeSet<i64> {
-        let sort = Sort::parse(&mut Invalid::default(), None, None);
+        let sort = list::sort(&mut Invalid::default(), None, None);
         let ask = Ask { filter, sort, limit: 200, cursor: None, include_total: true };
         let page = opportunity::list(&self.world.state, caller, &ask).await.unwrap();
         let ids: BTreeSet<_> = page.items.iter().map(|it| it.opportunity.id).collect();

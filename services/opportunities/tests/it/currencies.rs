@@ -170,7 +170,7 @@ async fn rates_are_read_by_everyone_in_pages_and_changed_by_admins() {
         let refused = currency::set(&world.state, &by, wish, meta(ADMIN)).await;
         assert!(matches!(refused, Err(Error::Denied { .. })), "{role:?}");
     }
-    let unknown = Wish { currency: "XXX".to_owned(), ..dollars(ago(1), "1") };
+    let unknown = Wish { currency: "XTS".to_owned(), ..dollars(ago(1), "1") };
     assert!(matches!(set(&world, unknown).await, Err(Error::NotFound { .. })));
     let own = Wish { currency: "TWD".to_owned(), ..dollars(ago(1), "0") };
     let Err(Error::Invalid(fields)) = set(&world, own).await else { panic!("it is invalid") };

@@ -12,7 +12,7 @@ use opportunities::custom_field::{self, Listed};
 use opportunities::opportunity;
 use opportunities::opportunity::draft::Wish;
 use opportunities::opportunity::edit::EditWish;
-use opportunities::opportunity::list::{Ask, Filter, Sort};
+use opportunities::opportunity::list::{self, Ask, Filter};
 use opportunities::state::Known;
 use prost::Message as _;
 use rpc::{Error, Invalid};
@@ -100,7 +100,7 @@ async fn what_is_said_is_kept_to_the_last_digit_merged_told_and_found() {
     let fields = world.state.custom_fields.get().unwrap();
     let found = async |asked: &[&str]| {
         let mut invalid = Invalid::default();
-        let sort = Sort::parse(&mut invalid, None, None);
+        let sort = list::sort(&mut invalid, None, None);
         let asked = asked.iter().map(|text| fields.asked(&mut invalid, text).unwrap()).collect();
         let filter = Filter { custom_fields: asked, ..Filter::default() };
         let ask = Ask { filter: &filter, sort, limit: 50, cursor: None, include_total: true };

@@ -6,7 +6,7 @@ use auth::{Caller, Role};
 use futures::future::join_all;
 use opportunities::customer;
 use opportunities::customer::duplicates;
-use opportunities::customer::list::{self, Ask, Filter, Sort};
+use opportunities::customer::list::{self, Ask, Filter};
 use opportunities::customer::model::{Customer, Draft, Edit, Likeness};
 use opportunities::opportunity;
 use opportunities::opportunity::draft::Wish;
@@ -38,7 +38,7 @@ fn for_customer(id: i64) -> Wish {
 async fn listed(world: &World, filter: &Filter, sort_by: &str, limit: usize) -> Vec<Customer> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
-        let sort = Sort::parse(&mut Invalid::default(), Some(sort_by), None);
+        let sort = list::sort(&mut Invalid::default(), Some(sort_by), None);
         let ask = Ask { filter, sort, limit, cursor: cursor.as_deref() };
         let (page, next) = list::page(&world.state, &admin(), &ask).await.unwrap();
         assert!(page.len() <= limit && (next.is_none() || page.len() == limit));
@@ -88,7 +88,7 @@ async fn however_many_opportunities_a_customer_has_each_carries_its_new_name_and
     let found = async |q: &str| {
         let text = Query::parse(&mut Invalid::default(), Some(q));
         let filter = opportunity::list::Filter { query: text, ..Default::default() };
-        let sort = opportunity::list::Sort::parse(&mut Invalid::default(), None, None);
+        let sort = opportunity::list::sort(&mut Invalid::default(), None, None);
         let (limit, cursor) = (1, None);
         let ask =
             opportunity::list::Ask { filter: &filter, sort, limit, cursor, include_total: true };

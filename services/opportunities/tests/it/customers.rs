@@ -3,7 +3,7 @@
 use auth::Role;
 use opportunities::access::model::{Action, Owned, Sight};
 use opportunities::customer;
-use opportunities::customer::list::{self, Ask, Filter, Sort};
+use opportunities::customer::list::{self, Ask, Filter};
 use opportunities::customer::model::{Edit, Ties};
 use opportunities::directory::model::Visibility;
 use opportunities::opportunity::draft::Wish;
@@ -178,7 +178,7 @@ async fn who_may_see_and_change_a_customer_is_what_the_rule_says() {
                         }
                     }
                 }
-                let sort = Sort::parse(&mut Invalid::default(), Some("name"), None);
+                let sort = list::sort(&mut Invalid::default(), Some("name"), None);
                 let filter = Filter::default();
                 let ask = Ask { filter: &filter, sort, limit: 200, cursor: None };
                 let (listed, _) = list::page(&world.state, &me, &ask).await.unwrap();

@@ -5,14 +5,14 @@ use chrono::NaiveDate;
 use money::Money;
 use opportunities::export::{Form, Places, Wanted, export};
 use opportunities::opportunity::draft::Wish;
-use opportunities::opportunity::list::{Filter, Sort};
+use opportunities::opportunity::list::{self, Filter};
 use rpc::Invalid;
 
 use crate::support::{ADMIN, World, caller, event, now, person, wish};
 
 /// A whole file as somebody gets it, by amount.
 pub(crate) async fn file(world: &World, caller: &Caller, filter: Filter, form: Form) -> Vec<u8> {
-    let sort = Sort::parse(&mut Invalid::default(), Some("amount"), Some("asc"));
+    let sort = list::sort(&mut Invalid::default(), Some("amount"), Some("asc"));
     let wanted = Wanted { filter, sort, now: now() };
     let places = Places::default();
     let mut pieces = export(&world.state, caller, wanted, form, &places).await.unwrap();
@@ -108,7 +108,7 @@ async fn only_so_many_files_are_written_at_once_and_whoever_leaves_makes_room() 
     world.sale(&admin).await;
     let places = Places::default();
     let begin = async || {
-        let sort = Sort::parse(&mut Invalid::default(), None, None);
+        let sort = list::sort(&mut Invalid::default(), None, None);
         let wanted = Wanted { filter: Filter::default(), sort, now: now() };
         // Each line is a piece of its own and more, so that none ends before it is read.
         let line = Box::new(|_| Ok(vec![b'x'; 2_000_000]));

@@ -6,7 +6,7 @@ use opportunities::opportunity;
 use opportunities::opportunity::draft::Wish;
 use opportunities::opportunity::edit::EditWish;
 use opportunities::opportunity::line_item::LineWish;
-use opportunities::opportunity::list::{Ask, Filter, Sort};
+use opportunities::opportunity::list::{self, Ask, Filter};
 use opportunities::opportunity::model::Opportunity;
 use prost::Message as _;
 use rpc::{Error, Invalid};
@@ -66,7 +66,7 @@ async fn lines_are_kept_to_the_last_digit_answered_everywhere_and_told_of() {
     assert_eq!(world.find(made.id).await, made);
 
     let mut invalid = Invalid::default();
-    let sort = Sort::parse(&mut invalid, Some("amount"), None);
+    let sort = list::sort(&mut invalid, Some("amount"), None);
     let by_product = Filter { product: Some("導入服務".to_owned()), ..Filter::default() };
     let ask = Ask { filter: &by_product, sort, limit: 1, cursor: None, include_total: true };
     let page = opportunity::list(&world.state, &amy(), &ask).await.unwrap();

@@ -2,7 +2,7 @@
 
 use auth::{Caller, Role};
 use opportunities::opportunity::edit::EditWish;
-use opportunities::opportunity::list::{Ask, Filter, Sort, Staleness};
+use opportunities::opportunity::list::{self, Ask, Filter, Staleness};
 use opportunities::opportunity::search::{self, Query};
 use opportunities::opportunity::{self, draft::Wish};
 use rpc::Invalid;
@@ -16,7 +16,7 @@ fn admin() -> Caller {
 /// What is found, by id.
 async fn found(world: &World, filter: Filter) -> Vec<i64> {
     let mut invalid = Invalid::default();
-    let sort = Sort::parse(&mut invalid, Some("created_at"), Some("asc"));
+    let sort = list::sort(&mut invalid, Some("created_at"), Some("asc"));
     let ask = Ask { filter: &filter, sort, limit: 50, cursor: None, include_total: true };
     let page = opportunity::list(&world.state, &admin(), &ask).await.unwrap();
     let ids: Vec<_> = page.items.into_iter().map(|it| it.opportunity.id).collect();

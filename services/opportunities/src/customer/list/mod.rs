@@ -10,6 +10,7 @@ use super::model::Customer;
 use crate::State;
 use crate::cursor::Cursor;
 use crate::opportunity::search::Query;
+use crate::page::{Key, Sort};
 
 /// What a list may be narrowed to. All that is given must hold.
 #[derive(Clone, Debug, Default)]
@@ -20,49 +21,16 @@ pub struct Filter {
     pub created: Span,
 }
 
-/// By what a list is sorted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sort {
-    key: &'static Key,
-    descending: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Key {
-    name: &'static str,
-    column: &'static str,
-    /// The SQL type by which a cursor's text is read back.
-    cast: &'static str,
-    descending: bool,
-}
-
 static KEYS: [Key; 3] = [
-    Key { name: "created_at", column: "c.created_at", cast: "timestamptz", descending: true },
-    Key { name: "updated_at", column: "c.updated_at", cast: "timestamptz", descending: true },
+    Key::new("created_at", "c.created_at", "timestamptz"),
+    Key::new("updated_at", "c.updated_at", "timestamptz"),
     // By code point.
-    Key { name: "name", column: "c.name collate \"C\"", cast: "text", descending: false },
+    Key { descending: false, ..Key::new("name", "c.name collate \"C\"", "text") },
 ];
 
-impl Sort {
-    /// Reads `sort_by` and `order`; what is unknown is told by field.
-    pub fn parse(invalid: &mut Invalid, sort_by: Option<&str>, order: Option<&str>) -> Self {
-        let name = sort_by.unwrap_or("created_at");
-        let key = KEYS.iter().find(|key| key.name == name).unwrap_or_else(|| {
-            let known = KEYS.each_ref().map(|key| key.name).join(", ");
-            invalid.add("sort_by", "unknown_value", format!("is none of {known}"));
-            &KEYS[0]
-        });
-        let descending = match order {
-            None => key.descending,
-            Some("asc") => false,
-            Some("desc") => true,
-            Some(_) => {
-                invalid.add("order", "unknown_value", "is neither asc nor desc");
-                key.descending
-            }
-        };
-        Self { key, descending }
-    }
+/// Reads `sort_by` and `order`; what is unknown is told by field.
+pub fn sort(invalid: &mut Invalid, sort_by: Option<&str>, order: Option<&str>) -> Sort {
+    Sort::parse(&KEYS, invalid, sort_by, order)
 }
 
 /// What a caller asks of a list.

@@ -4,11 +4,12 @@ use rpc::Error;
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Postgres, QueryBuilder, Row as _};
 
-use super::{Ask, Sort};
+use super::Ask;
 use crate::access::model::Sight;
 use crate::cursor::{Cursor, wrong_key};
 use crate::customer::Asker;
 use crate::customer::model::Customer;
+use crate::page::Sort;
 
 /// The rows of a page and one more, each with its sort key as text.
 pub(super) async fn page(

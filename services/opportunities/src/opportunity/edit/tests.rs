@@ -119,7 +119,7 @@ fn what_cannot_be_missing_cannot_be_cleared() {
         stage: Some(None),
         pipeline_id: Some(None),
         probability: some(&101),
-        currency: some(&"XXX".to_owned()),
+        currency: some(&"XTS".to_owned()),
         amount: some(&"-1".parse().unwrap()),
         ..EditWish::default()
     };
