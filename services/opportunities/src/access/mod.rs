@@ -6,12 +6,16 @@ pub(crate) mod store;
 use std::collections::HashMap;
 
 use auth::{Caller, Role};
+use futures::future::BoxFuture;
 use rpc::Error;
 use sqlx::{PgConnection, PgPool};
 
 use crate::directory::model::Visibility;
 use crate::{State, opportunity};
 use model::{Action, Ground, Owned, Sight, Standing};
+
+/// Somebody who is answered for longer than a moment: who they are by now, or why they are not answered any more.
+pub type Asking = Box<dyn Fn() -> BoxFuture<'static, Result<Caller, Error>> + Send + Sync>;
 
 /// What a caller may read.
 pub(crate) async fn sight(

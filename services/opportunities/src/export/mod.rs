@@ -4,14 +4,16 @@ pub mod csv;
 pub mod workbook;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use auth::Caller;
 use chrono::{DateTime, Utc};
 use rpc::{Error, reason};
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
 use crate::State;
+use crate::access::Asking;
 use crate::opportunity::list::{Ask, Filter, Page};
 use crate::opportunity::{self, Detail};
 use crate::page::Sort;
@@ -25,6 +27,8 @@ const ROWS: usize = 1_000;
 const PIECE_BYTES: usize = 256 * 1024;
 /// How many pieces wait for who takes them.
 const AHEAD: usize = 2;
+/// How long a piece waits for who does not take it.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How many files are written at once, in one process.
 const MOST_AT_ONCE: usize = 16;
 
@@ -74,23 +78,23 @@ pub struct Wanted {
 /// A piece of a file; the last is an error where it cannot be written to its end.
 pub type Piece = Result<Vec<u8>, Error>;
 
-/// Begins to write a file of what the caller may see. What can be refused is refused here, and the first rows are read; the pieces follow until nobody takes them any more.
+/// Begins to write a file of what somebody may see, page by page by their present rights. What can be refused is refused here, and the first rows are read; the pieces follow until nobody takes them any more.
 pub async fn export(
     state: &State,
-    caller: &Caller,
+    asking: Asking,
     wanted: Wanted,
     form: Form,
     places: &Places,
 ) -> Result<mpsc::Receiver<Piece>, Error> {
     let place = places.take()?;
-    let export = Export { state: state.clone(), caller: caller.clone(), wanted };
+    let export = Export { state: state.clone(), asking, wanted };
     let first = export.read(None).await?;
     let (sender, pieces) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
         let _place = place;
         if let Err(error) = export.write(first, form, &sender).await {
-            // Whoever went away needs no answer.
-            let _ = sender.send(Err(error)).await;
+            // Whoever went away, or takes nothing, needs no answer.
+            let _ = sender.send_timeout(Err(error), PATIENCE).await;
         }
     });
     Ok(pieces)
@@ -98,7 +102,7 @@ pub async fn export(
 
 struct Export {
     state: State,
-    caller: Caller,
+    asking: Asking,
     wanted: Wanted,
 }
 
@@ -107,7 +111,8 @@ impl Export {
     async fn read(&self, cursor: Option<&str>) -> Result<Page, Error> {
         let Wanted { filter, sort, .. } = &self.wanted;
         let ask = Ask { filter, sort: *sort, limit: ROWS, cursor, include_total: false };
-        opportunity::list(&self.state, &self.caller, &ask).await
+        let caller = (self.asking)().await?;
+        opportunity::list(&self.state, &caller, &ask).await
     }
 
     async fn write(
@@ -126,8 +131,12 @@ impl Export {
             let written = spawn_blocking(move || file.rows(&state, items, now, is_last));
             let (rest, bytes) = written.await.map_err(|error| Error::Internal(error.into()))??;
             for piece in bytes.chunks(PIECE_BYTES) {
-                if pieces.send(Ok(piece.to_vec())).await.is_err() {
-                    return Ok(());
+                match pieces.send_timeout(Ok(piece.to_vec()), PATIENCE).await {
+                    Ok(()) => {}
+                    Err(SendTimeoutError::Closed(_)) => return Ok(()),
+                    Err(SendTimeoutError::Timeout(_)) => {
+                        return Err(Error::unavailable(anyhow::anyhow!("nobody takes the file")));
+                    }
                 }
             }
             let (Some(cursor), Some(rest)) = (next_cursor, rest) else { return Ok(()) };

@@ -1,7 +1,9 @@
 //! ExportService.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
+use auth::Verifier;
 use futures::{Stream, StreamExt as _};
 use proto::opportunities::v1 as pb;
 use proto::opportunities::v1::export_service_server::ExportService;
@@ -10,6 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::answer::{self, View};
+use super::asking;
 use super::request;
 use crate::State;
 use crate::export::{self, Form, Places, Wanted, WriteLine};
@@ -18,13 +21,14 @@ use crate::opportunity::list;
 /// Serves files of opportunities.
 pub struct Exports {
     state: State,
+    verifier: Arc<Verifier>,
     places: Places,
 }
 
 impl Exports {
-    /// With places of their own.
-    pub fn new(state: State) -> Self {
-        Self { state, places: Places::default() }
+    /// With places of their own. A file ends with the token of its caller, as the verifier says.
+    pub fn new(state: State, verifier: Arc<Verifier>) -> Self {
+        Self { state, verifier, places: Places::default() }
     }
 }
 
@@ -37,7 +41,7 @@ impl ExportService for Exports {
         &self,
         request: Request<pb::ExportOpportunitiesRequest>,
     ) -> Result<Response<Self::ExportOpportunitiesStream>, Status> {
-        let caller = auth::caller(&request)?;
+        let asking = asking(&request, &self.verifier)?;
         let message = request.into_inner();
         let form = match message.format() {
             pb::ExportFormat::Csv | pb::ExportFormat::Unspecified => Form::Csv,
@@ -51,7 +55,7 @@ impl ExportService for Exports {
         let sort = list::sort(&mut invalid, listed.sort_by.as_deref(), listed.order.as_deref());
         invalid.into_result()?;
         let wanted = Wanted { filter, sort, now };
-        let pieces = export::export(&self.state, &caller, wanted, form, &self.places).await?;
+        let pieces = export::export(&self.state, asking, wanted, form, &self.places).await?;
         let pieces = ReceiverStream::new(pieces).map(|piece| match piece {
             Ok(data) => Ok(pb::ExportOpportunitiesResponse { data }),
             Err(error) => Err(error.into()),

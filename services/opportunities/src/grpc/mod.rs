@@ -30,12 +30,24 @@ pub use opportunity::Opportunities;
 pub use pipeline::PipelinesGrpc;
 pub use sync::Sync;
 
-use auth::Caller;
+use std::sync::Arc;
+
+use auth::{Caller, Verifier};
 use events::{Actor, Origin};
 use rpc::Error;
 use tonic::Request;
 
+use crate::access::Asking;
 use crate::meta::Meta;
+
+/// Who asks for longer than one answer, by the token that they came with: it is looked at again whenever that matters.
+fn asking<T>(request: &Request<T>, verifier: &Arc<Verifier>) -> Result<Asking, Error> {
+    let (verifier, token) = (Arc::clone(verifier), auth::bearer_token(request)?.to_owned());
+    Ok(Box::new(move || {
+        let (verifier, token) = (Arc::clone(&verifier), token.clone());
+        Box::pin(async move { verifier.verify(&token, process::now()).await })
+    }))
+}
 
 /// Who calls, and what the change log is to keep of the request.
 fn caller_and_meta<T>(request: &Request<T>) -> Result<(Caller, Meta), Error> {

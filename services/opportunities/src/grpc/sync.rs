@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use auth::{Caller, Verifier};
+use auth::Verifier;
 use events::log;
 use futures::Stream;
 use proto::opportunities::v1 as pb;
@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::answer::{self, View};
-use super::{activity, contact, customer};
+use super::{activity, asking, contact, customer};
 use crate::State;
+use crate::access::Asking;
 use crate::page::limit;
 use crate::sync::model::{Kind, Place};
 use crate::sync::{self, Item, Page};
@@ -70,21 +71,14 @@ impl SyncService for Sync {
         request: Request<pb::StreamSyncItemsRequest>,
     ) -> Result<Response<Self::StreamSyncItemsStream>, Status> {
         let caller = auth::caller(&request)?;
-        let token = auth::bearer_token(&request)?.to_owned();
+        let asking = asking(&request, &self.verifier)?;
         let it = request.into_inner();
         let (since, limit) = asked(it.since.as_deref(), it.limit)?;
         let seat = self.streams.take_seat(caller.user_id)?;
         // Whoever may not ask at all, or from there, is told so at once.
         let first = sync::page(&self.state, &caller, since, limit, process::now()).await?;
         let (tell, told) = mpsc::channel(1);
-        let stream = Streaming {
-            state: self.state.clone(),
-            verifier: Arc::clone(&self.verifier),
-            token,
-            limit,
-            tell,
-            _seat: seat,
-        };
+        let stream = Streaming { state: self.state.clone(), asking, limit, tell, _seat: seat };
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
             let tell = stream.tell.clone();
@@ -111,8 +105,7 @@ fn asked(since: Option<&str>, asked_limit: Option<i32>) -> Result<(Option<Place>
 /// One caller's stream.
 struct Streaming {
     state: State,
-    verifier: Arc<Verifier>,
-    token: String,
+    asking: Asking,
     limit: usize,
     tell: mpsc::Sender<Result<pb::StreamSyncItemsResponse, Status>>,
     _seat: Seat,
@@ -140,12 +133,8 @@ impl Streaming {
 
     /// The next page, for whoever the caller is by now.
     async fn page(&self, place: Option<Place>) -> Result<Page, Error> {
-        let caller = self.caller().await?;
+        let caller = (self.asking)().await?;
         sync::page(&self.state, &caller, place, self.limit, process::now()).await
-    }
-
-    async fn caller(&self) -> Result<Caller, Error> {
-        self.verifier.verify(&self.token, process::now()).await
     }
 
     /// Waits until something has changed after a position, or until it was quiet for long; whether anybody listens still.
@@ -155,7 +144,7 @@ impl Streaming {
                 () = self.tell.closed() => return Ok(false),
                 () = tokio::time::sleep(LOOK) => {}
             }
-            self.caller().await?;
+            (self.asking)().await?;
             if log::last_position(&self.state.reads).await? > position {
                 break;
             }

@@ -1,21 +1,32 @@
 //! Files of opportunities.
 
+use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use auth::{Caller, Role};
 use chrono::NaiveDate;
 use money::Money;
+use opportunities::access::Asking;
 use opportunities::export::{Form, Places, Wanted, export};
 use opportunities::opportunity::draft::Wish;
 use opportunities::opportunity::list::{self, Filter};
-use rpc::Invalid;
+use rpc::{Error, Invalid};
 
 use crate::support::{ADMIN, World, caller, event, now, person, wish};
+
+/// They are who they are, however long it takes.
+fn always(caller: &Caller) -> Asking {
+    let caller = caller.clone();
+    Box::new(move || Box::pin(ready(Ok(caller.clone()))))
+}
 
 /// A whole file as somebody gets it, by amount.
 pub(crate) async fn file(world: &World, caller: &Caller, filter: Filter, form: Form) -> Vec<u8> {
     let sort = list::sort(&mut Invalid::default(), Some("amount"), Some("asc"));
     let wanted = Wanted { filter, sort, now: now() };
     let places = Places::default();
-    let mut pieces = export(&world.state, caller, wanted, form, &places).await.unwrap();
+    let asking = always(caller);
+    let mut pieces = export(&world.state, asking, wanted, form, &places).await.unwrap();
     let mut file = Vec::new();
     while let Some(piece) = pieces.recv().await {
         file.extend(piece.unwrap());
@@ -112,7 +123,7 @@ async fn only_so_many_files_are_written_at_once_and_whoever_leaves_makes_room() 
         let wanted = Wanted { filter: Filter::default(), sort, now: now() };
         // Each line is a piece of its own and more, so that none ends before it is read.
         let line = Box::new(|_| Ok(vec![b'x'; 2_000_000]));
-        export(&world.state, &admin, wanted, Form::Lines(line), &places).await
+        export(&world.state, always(&admin), wanted, Form::Lines(line), &places).await
     };
     let mut running = Vec::new();
     for _ in 0..16 {
@@ -124,4 +135,37 @@ async fn only_so_many_files_are_written_at_once_and_whoever_leaves_makes_room() 
     while begin().await.is_err() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn whoever_may_not_ask_any_more_gets_no_more_of_a_file() {
+    let world = World::create("everyone").await;
+    let admin = caller(ADMIN, Role::Admin, None);
+    world.sale(&admin).await;
+    sqlx::raw_sql(
+        "insert into opportunities (opportunity_name, customer_id, customer_name, pipeline_id, stage_key, status, currency, probability, owner_id,
+           created_by, created_at, updated_at, stage_entered_at, version)
+         select opportunity_name, customer_id, customer_name, pipeline_id, stage_key, status, currency, probability, owner_id,
+           created_by, created_at, updated_at, stage_entered_at, version
+         from opportunities, generate_series(1, 1100)",
+    )
+    .execute(&world.state.writes)
+    .await
+    .unwrap();
+    let asked = AtomicBool::new(false);
+    let asking: Asking = Box::new(move || {
+        let refused = Error::unauthenticated("TOKEN_REVOKED", "the session has ended");
+        let answer =
+            if asked.swap(true, Ordering::Relaxed) { Err(refused) } else { Ok(admin.clone()) };
+        Box::pin(ready(answer))
+    });
+    let sort = list::sort(&mut Invalid::default(), None, None);
+    let wanted = Wanted { filter: Filter::default(), sort, now: now() };
+    let places = Places::default();
+    let mut pieces = export(&world.state, asking, wanted, Form::Csv, &places).await.unwrap();
+    let mut end = Ok(Vec::new());
+    while let Some(piece) = pieces.recv().await {
+        end = piece;
+    }
+    assert_eq!(end.unwrap_err().reason(), "TOKEN_REVOKED");
 }
