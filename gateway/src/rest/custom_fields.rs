@@ -28,7 +28,7 @@ pub async fn list_custom_fields(
 
 /// Make a custom field
 ///
-/// That of a deleted one has to be of the same type; what opportunities say in it is there again. For admins. The `ETag` is the version of the list.
+/// A field with the key of a deleted one has to be of its type; what opportunities say in it is there again. For admins. The `ETag` is the version of the list.
 #[utoipa::path(
     post,
     path = "/custom-fields",

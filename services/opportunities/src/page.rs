@@ -1,4 +1,4 @@
-//! What every list that is read in pages asks for: how many rows, and by what they are sorted.
+//! What lists have in common: how many rows a page has, by what they are sorted, and the places in those that have an order of their own.
 
 use rpc::Invalid;
 
@@ -9,6 +9,17 @@ pub fn limit(invalid: &mut Invalid, limit: Option<i32>) -> usize {
         invalid.add("limit", "out_of_range", "is not between 1 and 200");
     }
     usize::try_from(limit).unwrap_or(50)
+}
+
+/// The index of a place that is counted from 1; one that there is not is noted.
+pub(crate) fn place(invalid: &mut Invalid, position: i32, most: usize) -> usize {
+    match usize::try_from(position) {
+        Ok(position) if (1..=most).contains(&position) => position - 1,
+        _ => {
+            invalid.add("position", "out_of_range", format!("is not between 1 and {most}"));
+            most - 1
+        }
+    }
 }
 
 /// By what a list is sorted.

@@ -16,7 +16,7 @@ use crate::lost_reason::{self, model::LostReasons};
 use crate::opportunity;
 use crate::pipeline::{self, model::Pipelines};
 
-/// How long a change of settings or stages may go unnoticed in another replica.
+/// How long a change of settings, stages, reasons or fields may go unnoticed in another replica.
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// Cheap to clone: everything in it is shared.
@@ -101,7 +101,7 @@ impl State {
 
     /// Reads that anew.
     pub(crate) async fn refresh_rules(&self) -> Result<Rules, Error> {
-        let pipelines = self.refresh_pipelines().await?;
+        let pipelines = self.pipelines.set(pipeline::all(&self.reads).await?);
         let lost_reasons = self.lost_reasons.set(lost_reason::all(&self.reads).await?);
         let custom_fields = self.custom_fields.set(custom_field::all(&self.reads).await?);
         Ok(Rules { pipelines, lost_reasons, custom_fields })
@@ -119,11 +119,6 @@ impl State {
             }
         }
         Ok(())
-    }
-
-    /// Reads pipelines anew.
-    pub(crate) async fn refresh_pipelines(&self) -> Result<Arc<Pipelines>, Error> {
-        Ok(self.pipelines.set(pipeline::all(&self.reads).await?))
     }
 
     /// The settings to keep an amount by: the currency stays what it is from the first one on, which identity is told before. Unavailable where that cannot be.

@@ -22,12 +22,12 @@ pub fn name(
 }
 
 /// A name of up to 255 characters that has to be there: blank is told to be missing.
-pub fn needed_name(invalid: &mut Invalid, field: &str, value: Option<String>) -> Option<String> {
+pub fn needed_name(invalid: &mut Invalid, field: &str, value: Option<&str>) -> Option<String> {
     let value = value.unwrap_or_default();
     if value.trim().is_empty() {
         invalid.add(field, "required", "is missing");
     }
-    name(invalid, field, Some(&value), 255)
+    name(invalid, field, Some(value), 255)
 }
 
 /// An e-mail address: something, an @, something, and no space.

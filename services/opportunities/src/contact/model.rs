@@ -70,7 +70,7 @@ impl Draft {
         let mut invalid = Invalid::default();
         let it = &mut invalid;
         let checked = Self {
-            name: text::needed_name(it, "name", Some(self.name)).unwrap_or_default(),
+            name: text::needed_name(it, "name", Some(&self.name)).unwrap_or_default(),
             email: text::email(it, "email", self.email.as_deref()),
             phone: text::name(it, "phone", self.phone.as_deref(), 255),
             title: text::name(it, "title", self.title.as_deref(), 255),
@@ -105,7 +105,7 @@ impl Edit {
         let it = &mut invalid;
         let mut new = old.clone();
         if let Some(name) = self.name
-            && let Some(name) = text::needed_name(it, "name", name)
+            && let Some(name) = text::needed_name(it, "name", name.as_deref())
         {
             new.name = name;
         }

@@ -3,7 +3,7 @@
 use rpc::{Invalid, mask::Wish};
 
 use super::model::{CustomField, Type};
-use crate::lost_reason::draft::place;
+use crate::page::place;
 use crate::text;
 
 /// How many fields there are at most.
@@ -125,10 +125,7 @@ fn name(
     value: &str,
     own: Option<usize>,
 ) -> Option<String> {
-    if value.trim().is_empty() {
-        invalid.add("name", "required", "is required");
-    }
-    let name = text::name(invalid, "name", Some(value), 255)?;
+    let name = text::needed_name(invalid, "name", Some(value))?;
     let folded = text::fold(&name);
     let others = items.iter().enumerate().filter(|(index, _)| Some(*index) != own);
     if others.filter(|(_, it)| !it.is_deleted).any(|(_, it)| text::fold(&it.name) == folded) {

@@ -65,7 +65,7 @@ impl Draft {
         let mut invalid = Invalid::default();
         let it = &mut invalid;
         let checked = Self {
-            name: text::needed_name(it, "name", Some(self.name)).unwrap_or_default(),
+            name: text::needed_name(it, "name", Some(&self.name)).unwrap_or_default(),
             company: text::name(it, "company", self.company.as_deref(), 255),
             industry: text::name(it, "industry", self.industry.as_deref(), 255),
             email: text::email(it, "email", self.email.as_deref()),
@@ -97,7 +97,7 @@ impl Edit {
         let it = &mut invalid;
         let mut new = old.clone();
         if let Some(name) = self.name
-            && let Some(name) = text::needed_name(it, "name", name)
+            && let Some(name) = text::needed_name(it, "name", name.as_deref())
         {
             new.name = name;
         }

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use auth::Verifier;
+use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt as _};
 use proto::opportunities::v1 as pb;
 use proto::opportunities::v1::export_service_server::ExportService;
@@ -43,14 +44,15 @@ impl ExportService for Exports {
     ) -> Result<Response<Self::ExportOpportunitiesStream>, Status> {
         let asking = asking(&request, &self.verifier)?;
         let message = request.into_inner();
+        let now = process::now();
         let form = match message.format() {
             pb::ExportFormat::Csv | pb::ExportFormat::Unspecified => Form::Csv,
             pb::ExportFormat::Xlsx => Form::Xlsx,
-            pb::ExportFormat::Jsonl => Form::Lines(lines(self.state.clone())),
+            pb::ExportFormat::Jsonl => Form::Lines(lines(self.state.clone(), now)),
         };
         let listed = listed(message);
         let view = View::of(&self.state)?;
-        let (now, mut invalid) = (process::now(), Invalid::default());
+        let mut invalid = Invalid::default();
         let filter = request::filter(&mut invalid, &listed, &view, now);
         let sort = list::sort(&mut invalid, listed.sort_by.as_deref(), listed.order.as_deref());
         invalid.into_result()?;
@@ -65,8 +67,7 @@ impl ExportService for Exports {
 }
 
 /// Each opportunity as the JSON of the API.
-fn lines(state: State) -> WriteLine {
-    let now = process::now();
+fn lines(state: State, now: DateTime<Utc>) -> WriteLine {
     Box::new(move |detail| {
         let opportunity = answer::opportunity(detail, &View::of(&state)?, now);
         serde_json::to_vec(&opportunity).map_err(|error| Error::Internal(error.into()))

@@ -238,20 +238,14 @@ fn take_back(import: Import, at: DateTime<Utc>) -> Result<Import, Error> {
         (Status::Receiving | Status::Queued | Status::Running, _) => {
             Err(Error::conflict("IMPORT_RUNNING", "the import is not done yet"))
         }
-        (Status::Done | Status::Failed, Phase::Write)
-            if import.counts.created + import.counts.updated > 0 =>
+        // What it wrote, or the rest where taking it back was stopped in the middle.
+        (Status::Done | Status::Failed, phase)
+            if phase == Phase::Undo
+                || phase == Phase::Write && import.counts.created + import.counts.updated > 0 =>
         {
             let (status, phase) = (Status::Queued, Phase::Undo);
             Ok(Import { status, phase, last_row: 1, attempts: 0, updated_at: at, ..import })
         }
-        // It was stopped in the middle.
-        (Status::Failed, Phase::Undo) => Ok(Import {
-            status: Status::Queued,
-            last_row: 1,
-            attempts: 0,
-            updated_at: at,
-            ..import
-        }),
         (Status::Done | Status::Failed, _) => {
             Err(Error::conflict("NOTHING_TO_UNDO", "the import has changed nothing"))
         }

@@ -75,7 +75,7 @@ pub async fn step(state: &State, now: DateTime<Utc>) -> Result<bool, Error> {
     let mut tx = state.writes.begin().await?;
     let Some(import) = store::take(&mut tx).await? else { return Ok(false) };
     // What somebody changed elsewhere a moment ago counts.
-    state.refresh_pipelines().await?;
+    state.refresh_rules().await?;
     let id = import.id;
     match work(state, &mut tx, import, now).await {
         Ok(import) => {
@@ -138,7 +138,8 @@ async fn work(
         // They may write no more, and so may nobody for them.
         return Ok(Import { status: Status::Failed, ..import });
     };
-    let records = read(state, &import).await?;
+    let from = u64::try_from(import.next_byte).unwrap_or_default();
+    let records = records(state, &import, from, ROWS).await?;
     let Some(last) = records.last() else { return end(state, tx, import).await };
     import.next_byte = i64::try_from(last.ends_at).unwrap_or(i64::MAX);
     let who = Who::of(state, caller).await?;
@@ -179,12 +180,7 @@ async fn caller(state: &State, user_id: i64, meta: &Meta) -> Result<Option<Calle
     }))
 }
 
-/// The next rows of a file.
-async fn read(state: &State, import: &Import) -> Result<Vec<Record>, Error> {
-    let from = u64::try_from(import.next_byte).unwrap_or_default();
-    records(state, import, from, ROWS).await
-}
-
+/// Rows of a file, from a byte on.
 async fn records(
     state: &State,
     import: &Import,
@@ -291,11 +287,10 @@ fn became(row: i32, plan: &Plan, done: Option<Done>, external_id: Option<String>
 
 /// Every row was worked off.
 async fn end(state: &State, tx: &mut PgConnection, import: Import) -> Result<Import, Error> {
-    let is_good = import.counts.failed == 0;
     if import.phase == Phase::Write || import.dry_run {
         return Ok(Import { status: Status::Done, ..import });
     }
-    if !is_good {
+    if import.counts.failed > 0 {
         return Ok(Import { status: Status::Failed, ..import });
     }
     // All of them are good: now they are written.

@@ -3,6 +3,7 @@
 use rpc::{Invalid, mask::Wish};
 
 use super::model::LostReason;
+use crate::page::place;
 use crate::text;
 
 /// How many reasons there are at most.
@@ -77,10 +78,7 @@ fn name(
     value: &str,
     own: Option<usize>,
 ) -> Option<String> {
-    if value.trim().is_empty() {
-        invalid.add("name", "required", "is required");
-    }
-    let name = text::name(invalid, "name", Some(value), 255)?;
+    let name = text::needed_name(invalid, "name", Some(value))?;
     let folded = text::fold(&name);
     let mut others = items.iter().enumerate().filter(|(index, _)| Some(*index) != own);
     if others.any(|(_, it)| text::fold(&it.name) == folded) {
@@ -88,17 +86,6 @@ fn name(
         return None;
     }
     Some(name)
-}
-
-/// The index of a place that is counted from 1; one that there is not is noted.
-pub(crate) fn place(invalid: &mut Invalid, position: i32, most: usize) -> usize {
-    match usize::try_from(position) {
-        Ok(position) if (1..=most).contains(&position) => position - 1,
-        _ => {
-            invalid.add("position", "out_of_range", format!("is not between 1 and {most}"));
-            most - 1
-        }
-    }
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub(crate) async fn plan(
     meta: &Meta,
 ) -> Result<Vec<Plan>, Error> {
     let good = || rows.iter().flatten();
-    if good().any(|entry| entry.wish.amount.is_some()) && !state.settings.get()?.currency_fixed {
+    if good().any(|entry| entry.wish.amount.is_some()) {
         state.settings_for_amounts().await?;
     }
     let external: Vec<_> = good().filter_map(|it| it.wish.external_id.clone()).collect();
@@ -108,15 +108,15 @@ pub(crate) async fn plan(
     let named = good().filter_map(|it| it.wish.currency.as_deref());
     let own = &state.settings.get()?.default_currency;
     let exchange = currency::exchange(&state.reads, own, present.chain(named)).await?;
-    let mut known = Known { people: Vec::new(), exchange, by_external_id };
     let emails: Vec<_> = good().filter_map(|it| it.owner_email.as_deref().map(fold)).collect();
-    known.people = directory::store::of_addresses(&state.reads, &emails).await?;
+    let mut people = directory::store::of_addresses(&state.reads, &emails).await?;
     let named = good().filter_map(|it| it.wish.owner_id).chain([who.caller.user_id]);
     for id in named.collect::<BTreeSet<_>>() {
         if let Some(person) = directory::person(state, id, meta).await? {
-            known.people.push(person);
+            people.push(person);
         }
     }
+    let known = Known { people, exchange, by_external_id };
     let mut plans = Vec::with_capacity(rows.len());
     for row in rows {
         let planned =
@@ -302,6 +302,9 @@ pub(crate) async fn write(
     let ids = store::new_ids(&state.reads, count).await?;
     let customers = customers(tx, who, plans, meta).await?;
     let mut changes = Vec::new();
+    let present = store::of_ids(&mut *tx, &updated).await?;
+    let present: HashMap<i64, Detail> =
+        present.into_iter().map(|detail| (detail.opportunity.id, detail)).collect();
     let mut contacts = HashMap::new();
     for (index, plan) in plans.iter().enumerate() {
         let (customer_id, wish) = match plan {
@@ -314,7 +317,7 @@ pub(crate) async fn write(
                 (customer.0, contact::model::ContactWish::new(name, email))
             }
             Plan::Update(id, edit, _) => {
-                let present = store::find_any(&mut *tx, *id).await?.ok_or_else(changed)?;
+                let present = present.get(id).ok_or_else(changed)?;
                 let customer_id = match &edit.customer {
                     Some(CustomerWish::Name(name)) => customer_of(&customers, Some(name))?.0,
                     _ => present.opportunity.customer_id,

@@ -4,6 +4,7 @@ use rpc::{Invalid, mask::Wish};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use super::model::{Kind, Pipeline, REQUIRABLE, Stage};
+use crate::page::place;
 use crate::text;
 
 /// How many stages a pipeline has at most.
@@ -228,20 +229,13 @@ pub fn pipeline_name<'a>(
     value: &str,
     mut others: impl Iterator<Item = &'a Pipeline>,
 ) -> Option<String> {
-    let name = required_name(invalid, value)?;
+    let name = text::needed_name(invalid, "name", Some(value))?;
     let folded = text::fold(&name);
     if others.any(|other| text::fold(&other.name) == folded) {
         invalid.add("name", "taken", "is the name of another pipeline");
         return None;
     }
     Some(name)
-}
-
-fn required_name(invalid: &mut Invalid, value: &str) -> Option<String> {
-    if value.trim().is_empty() {
-        invalid.add("name", "required", "is required");
-    }
-    text::name(invalid, "name", Some(value), 255)
 }
 
 /// A name that means no other stage, however a move may write it.
@@ -251,7 +245,7 @@ fn name(
     value: &str,
     own: Option<usize>,
 ) -> Option<String> {
-    let name = required_name(invalid, value)?;
+    let name = text::needed_name(invalid, "name", Some(value))?;
     let folded = text::fold(&name);
     let mut others = stages.iter().enumerate().filter(|(index, _)| Some(*index) != own);
     if others.any(|(_, it)| it.key == folded || text::fold(&it.name) == folded) {
@@ -340,16 +334,6 @@ fn check(invalid: &mut Invalid, stage: &Stage) {
         } else if field == "lost_reason" && stage.kind != Kind::Lost {
             let message = "can be asked for by a lost stage only";
             invalid.add(format!("required_fields[{index}]"), "not_lost", message);
-        }
-    }
-}
-
-fn place(invalid: &mut Invalid, position: i32, most: usize) -> usize {
-    match usize::try_from(position) {
-        Ok(position) if (1..=most).contains(&position) => position - 1,
-        _ => {
-            invalid.add("position", "out_of_range", format!("is not between 1 and {most}"));
-            most - 1
         }
     }
 }

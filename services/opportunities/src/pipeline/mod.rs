@@ -185,7 +185,7 @@ impl Turn {
         self.tx.commit().await?;
         state.wake.wake();
         // Where it fails, it is done within a second anyway.
-        let _ = state.refresh_pipelines().await;
+        let _ = state.refresh_rules().await;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The columns of a sheet of opportunities: how each is called, what stands in it, and what it says of one that is brought in.
 //!
-//! Whoever adds a field to opportunities adds it to [`COLUMNS`], and nowhere else in here.
+//! Whoever adds a field to opportunities that files have adds it to [`COLUMNS`], and to [`Entry::edit`] where it can be brought in.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use money::{Money, ParseError};

@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use super::event;
 use super::model::Opportunity;
 use super::search::Indexed;
-use crate::customer::{merge, model::Customer};
+use crate::customer::model::Customer;
 use crate::meta::Meta;
 
 /// Which opportunities, deleted ones too.
@@ -96,14 +96,16 @@ pub(crate) async fn move_back(
             .filter(|it| now.get(&it.id).is_some_and(|now| now.version != it.version))
             .map(|it| (it.id, it.version))
             .collect();
-        let told = merge::store::told(tx, "opportunity", &versions).await?;
+        let told = super::store::told(tx, &versions).await?;
         let mut back = Vec::with_capacity(chunk.len());
         for it in chunk {
             let is_as_it_was = |now: &&Opportunity| {
                 now.customer_id == into_id
                     && it.contact_id.is_none_or(|id| contacts.contains(&id))
                     && (now.version == it.version
-                        || told.get(&it.id).is_some_and(|told| event::is_as_told(now, told)))
+                        || told
+                            .get(&(it.id, it.version))
+                            .is_some_and(|told| event::is_as_told(now, told)))
             };
             let Some(before) = now.get(&it.id).filter(is_as_it_was) else {
                 stayed.push(it.id);
