@@ -73,19 +73,12 @@ impl Money {
     /// This amount at a rate, rounded half up (away from zero) to the hundredth.
     #[must_use]
     pub fn converted(self, rate: Numeric) -> Self {
-        let mantissa = self.0.saturating_mul(rate.mantissa());
-        let divisor = 10_i128.pow(rate.scale());
-        let half = if mantissa < 0 { -(divisor / 2) } else { divisor / 2 };
-        Self(mantissa.saturating_add(half) / divisor)
+        self.times(rate.mantissa(), 10_i128.pow(rate.scale()))
     }
 
     /// The mean of that many, rounded half up; nothing where there are none.
     pub fn mean(self, count: i64) -> Option<Self> {
-        let count = i128::from(count);
-        (count > 0).then(|| {
-            let half = if self.0 < 0 { -(count / 2) } else { count / 2 };
-            Self((self.0 + half) / count)
-        })
+        (count > 0).then(|| self.times(1, i128::from(count)))
     }
 
     fn numeric(self) -> Result<Numeric, rust_decimal::Error> {

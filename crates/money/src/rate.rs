@@ -44,8 +44,7 @@ impl Rate {
 
     /// An amount of one opportunity at this rate, rounded half up to the hundredth; nothing where that is more than an amount can be.
     pub fn convert(self, amount: Money) -> Option<Money> {
-        let product = amount.hundredths().checked_mul(self.0)?.checked_add(ONE / 2)?;
-        Some(Money::from_hundredths(product / ONE)).filter(|value| *value <= Money::MAX_AMOUNT)
+        Some(amount.times(self.0, ONE)).filter(|value| *value <= Money::MAX_AMOUNT)
     }
 }
 

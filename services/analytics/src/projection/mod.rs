@@ -54,14 +54,17 @@ pub async fn apply(
         }
     }
     let revalued = rates::apply(tx, settings, events).await?;
-    let frame = Frame::read(tx, settings).await?;
     if is_other {
         // Who went further depends on the order of the stages. Whoever reads has the former numbers until this commits.
         remake_rollups(tx, settings).await?;
-    } else {
-        rates::revalue(tx, &frame, &revalued).await?;
     }
-    apply_told(tx, &frame, &told).await?;
+    if !told.is_empty() || !revalued.is_empty() {
+        let frame = Frame::read(tx, settings).await?;
+        if !is_other {
+            rates::revalue(tx, &frame, &revalued).await?;
+        }
+        apply_told(tx, &frame, &told).await?;
+    }
     if let Some(last) = events.last() {
         let recorded_at = last.recorded_at.map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
         store::note_progress(tx, "opportunities", last.position, recorded_at).await?;

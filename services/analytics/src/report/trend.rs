@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn created_value_is_frozen_for_closed_ones_and_leaves_out_what_has_no_rate() {
+    fn created_value_is_a_sum_and_leaves_out_what_has_no_rate() {
         let mut without_rate = row("2025-02-01", Happened::Created, 4, 0);
         (without_rate.sum.value_count, without_rate.sum.rate_missing) = (0, 4);
         let rows = vec![

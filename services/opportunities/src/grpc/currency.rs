@@ -1,12 +1,12 @@
 //! CurrencyService.
 
-use chrono::NaiveDate;
 use proto::opportunities::v1 as pb;
 use proto::opportunities::v1::currency_service_server::CurrencyService;
 use rpc::{Error, Invalid};
 use tonic::{Request, Response, Status};
 
 use super::caller_and_meta;
+use super::request::day;
 use crate::State;
 use crate::currency::model::ExchangeRate;
 use crate::currency::{self, Currency, Wish};
@@ -50,7 +50,7 @@ impl CurrencyService for Currencies {
         let it = request.into_inner();
         let mut invalid = Invalid::default();
         let wish = Wish {
-            valid_from: day(&mut invalid, it.valid_from),
+            valid_from: day(&mut invalid, "valid_from", it.valid_from),
             currency: it.currency,
             rate: it.rate.map(Into::into),
             expected_version: it.expected_version,
@@ -70,7 +70,7 @@ impl CurrencyService for Currencies {
         let (caller, meta) = caller_and_meta(&request)?;
         let it = request.into_inner();
         caller.require_admin()?;
-        let valid_from = day(&mut Invalid::default(), it.valid_from);
+        let valid_from = day(&mut Invalid::default(), "valid_from", it.valid_from);
         let valid_from =
             valid_from.ok_or_else(|| Error::not_found("exchange rate", &it.currency))?;
         let (state, expected) = (self.0.clone(), it.expected_version);
@@ -81,14 +81,6 @@ impl CurrencyService for Currencies {
         .await?;
         Ok(Response::new(pb::DeleteExchangeRateResponse {}))
     }
-}
-
-/// A day of a message, or a bad field.
-fn day(invalid: &mut Invalid, date: Option<proto::Date>) -> Option<NaiveDate> {
-    date.map(NaiveDate::try_from).transpose().unwrap_or_else(|_| {
-        invalid.add("valid_from", "invalid_date", "is not a day of the calendar");
-        None
-    })
 }
 
 fn to_wire(it: Currency) -> pb::Currency {
