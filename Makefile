@@ -10,7 +10,7 @@ PRODUCT := $(addprefix -p ,local identity opportunities analytics notifier gatew
 CARGO_TEST := $(if $(shell command -v cargo-nextest),cargo nextest run --workspace,cargo test --workspace --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run test test-api lint fmt fmt-check clippy buf deny build prepare prepare-check bench seed clean-data
+.PHONY: help tools run test test-api test-paths lint fmt fmt-check clippy buf deny build prepare prepare-check bench seed clean-data
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 22
@@ -33,6 +33,9 @@ test: build ## everything that must pass
 
 test-api: build ## ask every operation of the API what nobody thought of (schemathesis, all checks)
 	$(LOCAL) with-servers -- cargo test --package tests --test it -- --ignored --nocapture tried::
+
+test-paths: build ## compare 5,000 random sequences of requests by every path with the rules (PATHS_CASES=, PATHS_SEED=)
+	$(LOCAL) with-servers -- cargo test --package tests --test it -- --ignored --nocapture paths::
 
 lint: fmt-check clippy buf deny prepare-check ## format, clippy, protobuf, licences, SQL
 

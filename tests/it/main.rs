@@ -23,6 +23,7 @@ mod money;
 mod oauth;
 mod outage;
 mod paging;
+mod paths;
 mod problems;
 mod revocation;
 mod rights;

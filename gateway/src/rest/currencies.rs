@@ -30,7 +30,7 @@ pub async fn list_currencies(call: Call, _query: NoQuery) -> Answer<Json<ListCur
     get,
     path = "/currencies/{code}/rates",
     tag = "currencies",
-    params(("code" = String, Path, description = "ISO 4217."), ListExchangeRatesRequest)
+    params(("code" = String, Path, description = "ISO 4217, in any case."), ListExchangeRatesRequest)
 )]
 pub async fn list_exchange_rates(
     call: Call,
@@ -52,7 +52,7 @@ pub async fn list_exchange_rates(
     path = "/currencies/{code}/rates",
     tag = "currencies",
     params(
-        ("code" = String, Path, description = "ISO 4217; not the organisation's own."),
+        ("code" = String, Path, description = "ISO 4217, in any case; not the organisation's own."),
         ("If-Match" = Option<String>, Header, description = "Only if this is the `ETag` of the rate from that day; 412 otherwise.")
     )
 )]
@@ -79,7 +79,7 @@ pub async fn set_exchange_rate(
     path = "/currencies/{code}/rates/{valid_from}",
     tag = "currencies",
     params(
-        ("code" = String, Path, description = "ISO 4217."),
+        ("code" = String, Path, description = "ISO 4217, in any case."),
         ("valid_from" = Date, Path, description = "The first day on which it is valid."),
         ("If-Match" = Option<String>, Header, description = "Only if this is its `ETag`; 412 otherwise.")
     )

@@ -48,7 +48,7 @@ pub async fn rates(
     (limit, cursor): (usize, Option<&str>),
 ) -> Result<(Vec<ExchangeRate>, Option<String>), Error> {
     caller.require_read()?;
-    known(code)?;
+    let code = &*known(code)?;
     let listing = format!("exchange_rates {code}");
     let after = cursor.map(|text| Cursor::parse(text, &listing)).transpose()?;
     let key = after.as_ref().and_then(Cursor::key);
@@ -78,11 +78,11 @@ pub struct Wish {
 pub async fn set(
     state: &State,
     caller: &Caller,
-    wish: Wish,
+    mut wish: Wish,
     meta: Meta,
 ) -> Result<ExchangeRate, Error> {
     caller.require_admin()?;
-    known(&wish.currency)?;
+    wish.currency = known(&wish.currency)?;
     model::check(&wish, &state.settings.get()?.default_currency)?;
     // What rates are against stays what it is from the first one on.
     let settings = state.settings_for_amounts().await?;
@@ -109,6 +109,7 @@ pub async fn remove(
     meta: Meta,
 ) -> Result<(), Error> {
     caller.require_admin()?;
+    let currency = &*currency.to_ascii_uppercase();
     let not_found = || Error::not_found("exchange rate", format!("{currency} {valid_from}"));
     let mut tx = state.writes.begin().await?;
     let before = store::lock(&mut tx, currency, valid_from).await?;
@@ -146,8 +147,10 @@ async fn write(
     Ok(after)
 }
 
-fn known(code: &str) -> Result<(), Error> {
-    if is_known(code) { Ok(()) } else { Err(Error::not_found("currency", code)) }
+/// The currency that is meant by a code in any case.
+fn known(code: &str) -> Result<String, Error> {
+    let known = Some(code.to_ascii_uppercase()).filter(|code| is_known(code));
+    known.ok_or_else(|| Error::not_found("currency", code))
 }
 
 /// What amounts in these currencies are worth in the organisation's. Asks for nothing where there is no other.

@@ -41,6 +41,11 @@ impl ExchangeRate {
     }
 }
 
+/// The first day from which a rate may be valid: none that is written down before is meant.
+const EARLIEST: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap();
+/// The last one.
+const LATEST: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).unwrap();
+
 /// A wish that can be: whatever is wrong with it is told at once.
 pub(super) fn check(wish: &Wish, default_currency: &str) -> Result<(NaiveDate, Rate), Invalid> {
     let mut invalid = Invalid::default();
@@ -48,8 +53,13 @@ pub(super) fn check(wish: &Wish, default_currency: &str) -> Result<(NaiveDate, R
         let message = "is the organisation's currency, in which all rates are";
         invalid.add("currency", "default_currency", message);
     }
-    if wish.valid_from.is_none() {
-        invalid.add("valid_from", "required", "is required");
+    match wish.valid_from {
+        None => invalid.add("valid_from", "required", "is required"),
+        Some(day) if !(EARLIEST..=LATEST).contains(&day) => {
+            let message = format!("is not between {EARLIEST} and {LATEST}");
+            invalid.add("valid_from", "out_of_range", message);
+        }
+        Some(_) => {}
     }
     match wish.rate {
         None => invalid.add("rate", "required", "is required"),
@@ -161,5 +171,15 @@ mod tests {
         let all = ["currency default_currency", "valid_from required", "rate required"];
         assert_eq!(codes(wish("TWD", None, None)), all);
         assert_eq!(codes(wish("USD", Some("2025-01-01"), Some("0"))), ["rate out_of_range"]);
+        for (day, is_good) in [
+            ("1969-12-31", false),
+            ("1970-01-01", true),
+            ("9999-12-31", true),
+            ("+10000-01-01", false),
+        ] {
+            let told = codes(wish("USD", Some(day), Some("1")));
+            assert_eq!(told.is_empty(), is_good, "{day}");
+            assert!(is_good || told == ["valid_from out_of_range"], "{told:?}");
+        }
     }
 }

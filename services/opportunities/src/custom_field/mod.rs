@@ -11,9 +11,9 @@ use idempotency::{Once, Outcome};
 use rpc::{Error, Invalid};
 use sqlx::{PgConnection, PgPool};
 
-use crate::State;
 use crate::managed::{Managed, Turn};
 use crate::meta::Meta;
+use crate::{State, pipeline};
 use draft::{Edit, MOST, New};
 use model::CustomFields;
 
@@ -109,7 +109,7 @@ pub async fn update(
     Ok(Listed { list, key })
 }
 
-/// Removes a field. What opportunities say in it is hidden, until a field of that key and type is made again.
+/// Removes a field that no stage asks for. What opportunities say in it is hidden, until a field of that key and type is made again.
 pub async fn delete(
     state: &State,
     caller: &Caller,
@@ -121,6 +121,7 @@ pub async fn delete(
         Turn::<CustomFields>::take(state.writes.begin().await?, expected_version).await?;
     let mut list = turn.before.clone();
     let index = place(&list, &key)?;
+    pipeline::no_stage_asks_for(&mut turn.tx, &key).await?;
     draft::remove(&mut list.items, index);
     turn.save(&mut list, &meta).await?;
     turn.commit(state).await

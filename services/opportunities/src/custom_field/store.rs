@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgExecutor, Row as _};
 use super::model::{CustomField, CustomFields, Type, Value, Values};
 
 /// All fields in their order, those that are gone last.
-pub(super) async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<CustomFields> {
+pub(crate) async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<CustomFields> {
     let rows = sqlx::query!(
         r#"select l.version, f.key as "key?", f.name as "name?", f.type as "kind?", f.choices as "choices?", f.is_deleted as "is_deleted?"
            from managed_lists l left join custom_fields f on true

@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 
 /// A person who uses the product.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Person {
     /// Their id.
     pub user_id: i64,

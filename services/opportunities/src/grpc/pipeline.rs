@@ -10,10 +10,11 @@ use tonic::{Request, Response, Status};
 
 use super::{answer, caller_and_meta};
 use crate::State;
+use crate::custom_field;
 use crate::pipeline;
 use crate::pipeline::closing::{self, Left};
 use crate::pipeline::draft::{NewStage, StageEdit};
-use crate::pipeline::model::{Kind, Pipeline, REQUIRABLE};
+use crate::pipeline::model::{Kind, Pipeline, REQUIRABLE, asking_for_own_field};
 use crate::pipeline::stage::{self, Placed, StageRef};
 
 /// Serves pipelines.
@@ -28,7 +29,7 @@ impl PipelineService for PipelinesGrpc {
         auth::caller(&request)?.require_read()?;
         let pipelines = pipeline::all(&self.0.reads).await?;
         let items = pipelines.iter().map(answer::pipeline).collect();
-        let requirable_fields = requirable();
+        let requirable_fields = requirable(&self.0).await?;
         Ok(Response::new(pb::ListPipelinesResponse { items, requirable_fields }))
     }
 
@@ -109,7 +110,7 @@ impl PipelineService for PipelinesGrpc {
             items: stages,
             pipeline_id: id,
             version,
-            requirable_fields: requirable(),
+            requirable_fields: requirable(&self.0).await?,
         }))
     }
 
@@ -215,8 +216,11 @@ fn stage_created(placed: &Placed) -> pb::CreateStageResponse {
     pb::CreateStageResponse { stage, version }
 }
 
-fn requirable() -> Vec<String> {
-    REQUIRABLE.map(str::to_owned).to_vec()
+/// What a stage may ask for.
+async fn requirable(state: &State) -> Result<Vec<String>, rpc::Error> {
+    let own = custom_field::all(&state.reads).await?;
+    let own = own.living().map(|field| asking_for_own_field(&field.key));
+    Ok(REQUIRABLE.map(str::to_owned).into_iter().chain(own).collect())
 }
 
 /// A kind of a message, or a bad field.

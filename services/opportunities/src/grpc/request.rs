@@ -56,6 +56,7 @@ pub(super) fn wish(invalid: &mut Invalid, it: pb::CreateOpportunityRequest) -> W
         line_items: it.line_items.into_iter().map(line).collect(),
         custom_fields: it.custom_fields.map(said).unwrap_or_default(),
         lost_reason: None,
+        actual_close_date: None,
     }
 }
 
@@ -221,7 +222,9 @@ pub(super) fn upsert(it: pb::UpsertOpportunityRequest) -> Result<(Wish, EditWish
     let mut invalid = Invalid::default();
     let wish = wish(&mut invalid, new);
     invalid.into_result()?;
-    Ok((Wish { lost_reason, ..wish }, edit(update)?))
+    let edit = edit(update)?;
+    let actual_close_date = edit.actual_close_date.flatten();
+    Ok((Wish { lost_reason, actual_close_date, ..wish }, edit))
 }
 
 /// One of many changes.

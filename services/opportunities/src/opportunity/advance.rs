@@ -5,10 +5,10 @@ use sqlx::{PgPool, Postgres, Transaction};
 
 use super::change::permit;
 use super::model::{self, Moment, Outcome, Step};
-use super::{Detail, not_found, store, team_of};
+use super::{Detail, draft, not_found, store, team_of};
 use crate::meta::Meta;
-use crate::pipeline::model::{Kind, Stage};
-use crate::{State, access, currency, pipeline};
+use crate::pipeline::model::Kind;
+use crate::{State, access, currency, pipeline, text};
 
 /// A move as it is asked for.
 #[derive(Clone, Debug)]
@@ -29,8 +29,9 @@ pub async fn change_stage(
     mut wish: MoveWish,
     meta: Meta,
 ) -> Result<Detail, Error> {
-    wish.step = tidy(wish.step, &wish.stage)?;
-    let attempt = || attempt(state, caller, id, wish.clone(), meta.clone());
+    let mut faults = Invalid::default();
+    wish.step = tidy(wish.step, &wish.stage, &mut faults);
+    let attempt = || attempt(state, caller, id, (wish.clone(), faults.clone()), meta.clone());
     pipeline::by_present_stages(state, attempt).await
 }
 
@@ -38,7 +39,7 @@ async fn attempt(
     state: &State,
     caller: &auth::Caller,
     id: i64,
-    wish: MoveWish,
+    (wish, mut faults): (MoveWish, Invalid),
     meta: Meta,
 ) -> Result<Detail, Error> {
     let pipelines = state.pipelines.get()?;
@@ -50,21 +51,24 @@ async fn attempt(
         let opportunity = &mut detail.opportunity;
         permit(&rights, opportunity, wish.expected_version)?;
         let pipeline = pipelines.get(Some(opportunity.pipeline_id)).ok_or_else(|| not_found(id))?;
-        let target: &Stage = pipeline.find(&wish.stage).ok_or_else(|| {
-            Invalid::default().field(
-                "stage",
-                "unknown_stage",
-                "there is no such stage in the pipeline",
-            )
-        })?;
+        let Some(target) = pipeline.find(&wish.stage) else {
+            if !wish.stage.trim().is_empty() {
+                faults.add("stage", "unknown_stage", "there is no such stage in the pipeline");
+            }
+            return Err(faults.into());
+        };
         let (at, zone) = (meta.recorded_at, settings.zone);
         let codes = [&*opportunity.currency];
         let exchange = currency::exchange(&mut *tx, &settings.default_currency, codes).await?;
         let moment = Moment { at, by, zone, exchange: &exchange, lost_reasons: &lost_reasons };
         let before = opportunity.clone();
         let step = wish.step;
-        let moved = match model::advance(opportunity, pipeline, target, step, history_id, &moment)?
-        {
+        let outcome = model::advance(opportunity, pipeline, target, step, history_id, &moment);
+        let outcome = faults.check(outcome.map_err(Error::from))?;
+        let Some(outcome) = outcome.filter(|_| faults.is_empty()) else {
+            return Err(faults.into());
+        };
+        let moved = match outcome {
             Outcome::Unchanged => return Ok(detail),
             Outcome::Adjusted => None,
             Outcome::Moved(moved) => Some(moved),
@@ -114,17 +118,13 @@ async fn lock(pool: &PgPool, id: i64) -> Result<Locked, Error> {
     }
 }
 
-/// A step whose texts fit.
-fn tidy(mut step: Step, stage: &str) -> Result<Step, Invalid> {
-    let mut invalid = Invalid::default();
+/// A step whose texts fit, as far as it is good.
+fn tidy(mut step: Step, stage: &str, invalid: &mut Invalid) -> Step {
     if stage.trim().is_empty() {
         invalid.add("stage", "required", "is required");
     }
-    if step.probability.is_some_and(|percent| !(0..=100).contains(&percent)) {
-        invalid.add("probability", "out_of_range", "is not between 0 and 100");
-    }
-    step.notes = crate::text::free(&mut invalid, "notes", step.notes.as_deref(), 20_000);
-    step.lost_reason =
-        crate::text::name(&mut invalid, "lost_reason", step.lost_reason.as_deref(), 255);
-    if invalid.is_empty() { Ok(step) } else { Err(invalid) }
+    step.probability = draft::percent(invalid, step.probability);
+    step.notes = text::free(invalid, "notes", step.notes.as_deref(), 20_000);
+    step.lost_reason = text::name(invalid, "lost_reason", step.lost_reason.as_deref(), 255);
+    step
 }

@@ -180,18 +180,20 @@ impl Batch {
         let detail = self.details.get(&id).ok_or_else(|| not_found(id))?;
         let before = detail.opportunity.clone();
         permit(rights, &before, expected_version)?;
-        let edit = Edit::parse(wish, &settings.default_currency)?;
+        let mut edit = Edit::read(wish, &settings.default_currency);
         let owner_id = edit.owner_id.unwrap_or(before.owner_id);
         if owner_id != before.owner_id {
-            let owner = self.successors.get(&owner_id);
-            let invalid = |code, message| Invalid::default().field("owner_id", code, message);
-            let owner = owner.ok_or_else(|| invalid("unknown_user", "there is no such user"))?;
-            if !owner.is_active {
-                return Err(invalid("inactive_user", "this user is not active").into());
+            let faults = &mut edit.faults;
+            match self.successors.get(&owner_id) {
+                None => faults.add("owner_id", "unknown_user", "there is no such user"),
+                Some(owner) if !owner.is_active => {
+                    faults.add("owner_id", "inactive_user", "this user is not active");
+                }
+                Some(_) => {}
             }
         }
         let team = self.teams.get(&owner_id);
-        if team.is_none() && before.status != Kind::Open {
+        if team.is_none() && before.status != Kind::Open && edit.faults.is_empty() {
             // It was somebody else's a moment ago.
             return Err(Error::conflict(
                 "CHANGED_MEANWHILE",

@@ -37,9 +37,9 @@ pub async fn update(
     if wish.names_amount() && !settings.currency_fixed {
         settings = state.settings_for_amounts().await?;
     }
-    let edit = Edit::parse(wish, &settings.default_currency)?;
+    let mut edit = Edit::read(wish, &settings.default_currency);
     let owner = match edit.owner_id.filter(|owner_id| *owner_id != seen.owner_id) {
-        Some(owner_id) => Some(successor(state, owner_id, &meta).await?),
+        Some(owner_id) => edit.faults.check(successor(state, owner_id, &meta).await)?,
         None => None,
     };
     let taken = edit.external_id().map(str::to_owned);

@@ -57,6 +57,8 @@ pub struct Wish {
     pub custom_fields: ValueWishes,
     /// Why it is lost, where it begins so.
     pub lost_reason: Option<String>,
+    /// The day it closed, where it begins so.
+    pub actual_close_date: Option<NaiveDate>,
 }
 
 /// Whose purchase it is.
@@ -108,13 +110,18 @@ pub struct Draft<'a> {
     /// What is said in the organisation's own fields.
     pub custom_fields: Values,
     lost_reason: Option<String>,
+    actual_close_date: Option<NaiveDate>,
 }
 
 impl<'a> Draft<'a> {
     /// How it comes into its first stage.
     pub fn step(&self) -> Step {
-        let lost_reason = self.lost_reason.clone();
-        Step { probability: self.probability, lost_reason, ..Step::default() }
+        Step {
+            probability: self.probability,
+            lost_reason: self.lost_reason.clone(),
+            actual_close_date: self.actual_close_date,
+            notes: None,
+        }
     }
 
     /// Reads a wish. Whatever is wrong with it is told at once.
@@ -124,6 +131,17 @@ impl<'a> Draft<'a> {
         custom_fields: &CustomFields,
         default_currency: &str,
     ) -> Result<Self, Invalid> {
+        let (draft, invalid) = Self::read(wish, pipelines, custom_fields, default_currency)?;
+        if invalid.is_empty() { Ok(draft) } else { Err(invalid) }
+    }
+
+    /// Reads a wish as far as it is good, and what is wrong with it, so that what its stage says of the rest can be told as well. Fails where there is no such stage.
+    pub fn read(
+        wish: &Wish,
+        pipelines: &'a Pipelines,
+        custom_fields: &CustomFields,
+        default_currency: &str,
+    ) -> Result<(Self, Invalid), Invalid> {
         let mut invalid = Invalid::default();
         let it = &mut invalid;
         let opportunity_name =
@@ -148,9 +166,7 @@ impl<'a> Draft<'a> {
                 stage
             }
         });
-        if wish.probability.is_some_and(|percent| !(0..=100).contains(&percent)) {
-            it.add("probability", "out_of_range", "is not between 0 and 100");
-        }
+        let probability = percent(it, wish.probability);
         amount(it, "amount", wish.amount);
         let line_items = line_item::parse(it, &wish.line_items);
         let custom_fields = custom_fields.merge(it, &Values::new(), Some(&wish.custom_fields));
@@ -170,11 +186,11 @@ impl<'a> Draft<'a> {
                 external_id: text::name(it, "external_id", wish.external_id.as_deref(), 255),
                 source: text::name(it, "source", wish.source.as_deref(), 255),
                 tags: text::names(it, "tags", &wish.tags, 50),
-                customer: customer?,
-                opportunity_name: opportunity_name?,
+                customer: customer.unwrap_or(CustomerWish::Id(0)),
+                opportunity_name: opportunity_name.unwrap_or_default(),
                 pipeline_id: pipeline?.id,
                 stage: stage?,
-                probability: wish.probability,
+                probability,
                 amount: wish.amount.or(line_item::sum(&line_items)),
                 line_items,
                 custom_fields,
@@ -182,11 +198,12 @@ impl<'a> Draft<'a> {
                 owner_id: wish.owner_id,
                 waiting_until: wish.waiting_until,
                 lost_reason: text::name(it, "lost_reason", wish.lost_reason.as_deref(), 255),
+                actual_close_date: wish.actual_close_date,
             })
         })(it);
         match draft {
-            Some(draft) if invalid.is_empty() => Ok(draft),
-            _ => Err(invalid),
+            Some(draft) => Ok((draft, invalid)),
+            None => Err(invalid),
         }
     }
 }
@@ -211,6 +228,15 @@ fn customer(invalid: &mut Invalid, wish: &Wish) -> Option<CustomerWish> {
             None
         }
     }
+}
+
+/// A named probability, if it can be one in any stage.
+pub(crate) fn percent(invalid: &mut Invalid, percent: Option<i32>) -> Option<i32> {
+    let sound = percent.filter(|percent| (0..=100).contains(percent));
+    if sound != percent {
+        invalid.add("probability", "out_of_range", "is not between 0 and 100");
+    }
+    sound
 }
 
 /// An amount of one opportunity.

@@ -130,6 +130,8 @@ pub struct Edit {
     waiting_until: Wish<NaiveDate>,
     line_items: Option<Vec<LineItem>>,
     custom_fields: Wish<ValueWishes>,
+    /// What is wrong with it by itself, which [`revise`] tells with all else.
+    pub(super) faults: Invalid,
 }
 
 impl Edit {
@@ -145,21 +147,28 @@ impl Edit {
 
     /// Reads what is wished. Whatever is wrong with it is told at once.
     pub fn parse(wish: EditWish, default_currency: &str) -> Result<Self, Invalid> {
+        let edit = Self::read(wish, default_currency);
+        if edit.faults.is_empty() { Ok(edit) } else { Err(edit.faults) }
+    }
+
+    /// Reads what is wished as far as it is good, and what is wrong with it.
+    pub(super) fn read(wish: EditWish, default_currency: &str) -> Self {
         let mut invalid = Invalid::default();
         let it = &mut invalid;
         let opportunity_name = needed_name(it, "opportunity_name", wish.opportunity_name);
         let customer = customer(it, wish.customer_id, wish.customer_name);
         let contact = contact(it, wish.contact_name, wish.contact_email);
-        if wish.probability.flatten().is_some_and(|percent| !(0..=100).contains(&percent)) {
-            it.add("probability", "out_of_range", "is not between 0 and 100");
-        }
+        let probability = match wish.probability {
+            Some(Some(percent)) => draft::percent(it, Some(percent)).map(Some),
+            other => other,
+        };
         draft::amount(it, "amount", wish.amount.flatten());
         let currency =
             wish.currency.map(|code| code.unwrap_or_else(|| default_currency.to_owned()));
         if currency.as_deref().is_some_and(|it| !code::is_known(it)) {
             it.add("currency", "unknown_currency", "is not an ISO 4217 code");
         }
-        let edit = Self {
+        let mut edit = Self {
             customer,
             contact,
             owner_id: needed_id(it, "owner_id", wish.owner_id),
@@ -168,7 +177,7 @@ impl Edit {
             pipeline_id: needed_id(it, "pipeline_id", wish.pipeline_id),
             stage: needed_name(it, "stage", wish.stage),
             move_notes: text::free(it, "notes", wish.move_notes.as_deref(), 20_000),
-            probability: wish.probability,
+            probability,
             currency,
             expected_close_date: wish.expected_close_date,
             actual_close_date: wish.actual_close_date,
@@ -190,8 +199,10 @@ impl Edit {
                 .map(Option::unwrap_or_default)
                 .map(|lines| line_item::parse(it, &lines)),
             custom_fields: wish.custom_fields,
+            faults: Invalid::default(),
         };
-        if invalid.is_empty() { Ok(edit) } else { Err(invalid) }
+        edit.faults = invalid;
+        edit
     }
 }
 
@@ -267,7 +278,7 @@ pub fn revise(
     history_id: i64,
     moment: &Moment<'_>,
 ) -> Result<(Opportunity, Option<Moved>), Invalid> {
-    let mut invalid = Invalid::default();
+    let mut invalid = edit.faults.clone();
     let mut next = fill(&mut invalid, before, edit, found);
     let own = pipelines.get(Some(before.pipeline_id));
     let present = own.and_then(|pipeline| pipeline.stage(&before.stage_key));

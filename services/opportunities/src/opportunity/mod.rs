@@ -130,7 +130,8 @@ async fn attempt(
 ) -> Result<Outcome<Detail>, Error> {
     let pipelines = state.pipelines.get()?;
     let (mut settings, custom_fields) = (state.settings.get()?, state.custom_fields.get()?);
-    let mut draft = Draft::parse(wish, &pipelines, &custom_fields, &settings.default_currency)?;
+    let (mut draft, mut invalid) =
+        Draft::read(wish, &pipelines, &custom_fields, &settings.default_currency)?;
     let owner_id = draft.owner_id.unwrap_or(caller.user_id);
     if caller.role == auth::Role::Rep && owner_id != caller.user_id {
         return Err(denied("OWNER_NOT_SELF", "a rep creates for themselves only"));
@@ -143,11 +144,12 @@ async fn attempt(
     let by = caller.user_id;
     let found =
         store::prepare(&state.reads, owner_id, customer_id, folded.as_deref(), &sight, by).await?;
-    let owner = owner_of(state, caller, owner_id, found.owner, &meta).await?;
-    if customer_id.is_some() && found.customer.is_none() {
-        return Err(unknown_customer().into());
+    if customer_id.is_some() && found.customer.is_none() && invalid.is_empty() {
+        invalid.extend(unknown_customer());
     }
-    if draft.amount.is_some() && !settings.currency_fixed {
+    let owner = owner_of(state, caller, owner_id, found.owner, &meta).await;
+    let owner = invalid.check(owner)?.unwrap_or_default();
+    if invalid.is_empty() && draft.amount.is_some() && !settings.currency_fixed {
         settings = state.settings_for_amounts().await?;
         draft = Draft::parse(wish, &pipelines, &custom_fields, &settings.default_currency)?;
     }
@@ -163,8 +165,10 @@ async fn attempt(
     let mut opportunity = blank(&draft, found.opportunity_id, &owner, by);
     // What the stage asks for of the contact is met by a contact that will be made.
     opportunity.contact_id = draft.contact.as_ref().map(|_| 0);
-    let moved =
-        model::begin(&mut opportunity, draft.stage, &draft.step(), found.history_id, &moment)?;
+    let begun =
+        model::begin(&mut opportunity, draft.stage, &draft.step(), found.history_id, &moment);
+    let begun = invalid.check(begun.map_err(Error::from))?;
+    let Some(moved) = begun.filter(|_| invalid.is_empty()) else { return Err(invalid.into()) };
 
     let customer_name = match draft.customer {
         CustomerWish::Name(name) => Some(name),

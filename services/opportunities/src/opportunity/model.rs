@@ -10,7 +10,7 @@ use crate::access::model::Owned;
 use crate::currency::model::Exchange;
 use crate::custom_field::model::Values;
 use crate::lost_reason::model::LostReasons;
-use crate::pipeline::model::{Kind, Pipeline, Stage};
+use crate::pipeline::model::{Kind, Pipeline, Stage, own_field};
 
 /// An opportunity as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Opportunity {
             "lost_reason" => self.lost_reason.is_some(),
             "external_id" => self.external_id.is_some(),
             "tags" => !self.tags.is_empty(),
-            _ => true,
+            other => own_field(other).is_none_or(|key| self.custom_fields.contains_key(key)),
         }
     }
 }
@@ -218,9 +218,9 @@ pub fn begin(
     history_id: i64,
     moment: &Moment<'_>,
 ) -> Result<Moved, Invalid> {
+    opportunity.created_at = moment.at;
     enter(opportunity, stage, step, moment)?;
     opportunity.version = 1;
-    opportunity.created_at = moment.at;
     Ok(Moved {
         id: history_id,
         from: None,

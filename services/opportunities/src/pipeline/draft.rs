@@ -3,7 +3,8 @@
 use rpc::{Invalid, mask::Wish};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-use super::model::{Kind, Pipeline, REQUIRABLE, Stage};
+use super::model::{Kind, Pipeline, REQUIRABLE, Stage, own_field};
+use crate::custom_field::model::CustomFields;
 use crate::page::place;
 use crate::text;
 
@@ -66,7 +67,11 @@ pub struct StageEdit {
 }
 
 /// The stages of a new pipeline, in order. Whatever is wrong is noted by its place.
-pub fn lay_out(asked: Vec<NewStage>, invalid: &mut Invalid) -> Vec<Stage> {
+pub fn lay_out(
+    asked: Vec<NewStage>,
+    custom_fields: &CustomFields,
+    invalid: &mut Invalid,
+) -> Vec<Stage> {
     let mut stages = Vec::new();
     if asked.len() > MOST_STAGES {
         invalid.add("stages", "too_many", format!("are more than {MOST_STAGES}"));
@@ -75,7 +80,8 @@ pub fn lay_out(asked: Vec<NewStage>, invalid: &mut Invalid) -> Vec<Stage> {
     for (index, new) in asked.into_iter().enumerate() {
         let mut wrong = Invalid::default();
         let position = i32::try_from(stages.len() + 1).ok();
-        let _ = new_stage(&mut stages, NewStage { position, ..new }, &[], &mut wrong);
+        let new = NewStage { position, ..new };
+        let _ = new_stage(&mut stages, new, (&[], custom_fields), &mut wrong);
         invalid.extend(wrong.within(&format!("stages[{index}]")));
     }
     if let Some((code, message)) = flaw(&stages).filter(|_| invalid.is_empty()) {
@@ -88,7 +94,7 @@ pub fn lay_out(asked: Vec<NewStage>, invalid: &mut Invalid) -> Vec<Stage> {
 pub fn new_stage(
     stages: &mut Vec<Stage>,
     new: NewStage,
-    retired: &[Retired],
+    (retired, custom_fields): (&[Retired], &CustomFields),
     invalid: &mut Invalid,
 ) -> Option<String> {
     let name = name(invalid, stages, &new.name, None);
@@ -120,14 +126,20 @@ pub fn new_stage(
         moving_to: None,
         version: 0,
     };
-    check(invalid, &stage);
+    check(invalid, &stage, custom_fields);
     let key = stage.key.clone();
     stages.insert(place.min(stages.len()), stage);
     (!key.is_empty()).then_some(key)
 }
 
 /// Changes the stage at a place among others. Whether its kind may change, who knows whether it was used has asked before. Whatever is wrong is noted.
-pub fn edit_stage(stages: &mut Vec<Stage>, index: usize, edit: StageEdit, invalid: &mut Invalid) {
+pub fn edit_stage(
+    stages: &mut Vec<Stage>,
+    index: usize,
+    edit: StageEdit,
+    custom_fields: &CustomFields,
+    invalid: &mut Invalid,
+) {
     let cleared = |invalid: &mut Invalid, field: &str| {
         invalid.add(field, "required", "cannot be cleared");
     };
@@ -160,7 +172,7 @@ pub fn edit_stage(stages: &mut Vec<Stage>, index: usize, edit: StageEdit, invali
     if let Some(fields) = edit.required_fields {
         stage.required_fields = distinct(invalid, fields.unwrap_or_default());
     }
-    check(invalid, &stage);
+    check(invalid, &stage, custom_fields);
     let mut target = index;
     match edit.position {
         Some(Some(position)) => target = place(invalid, position, stages.len()),
@@ -305,7 +317,7 @@ fn made_key(stages: &[Stage], retired: &[Retired], name: &str) -> String {
 }
 
 /// What of a stage can be wrong by itself.
-fn check(invalid: &mut Invalid, stage: &Stage) {
+fn check(invalid: &mut Invalid, stage: &Stage, custom_fields: &CustomFields) {
     let percent = stage.default_probability;
     let fixed = match stage.kind {
         Kind::Open => None,
@@ -327,9 +339,13 @@ fn check(invalid: &mut Invalid, stage: &Stage) {
         invalid.add("rotting_days", "out_of_range", message);
     }
     for (index, field) in stage.required_fields.iter().enumerate() {
-        if !REQUIRABLE.contains(&&**field) {
+        let is_known = match own_field(field) {
+            Some(key) => custom_fields.get(key).is_some(),
+            None => REQUIRABLE.contains(&&**field),
+        };
+        if !is_known {
             let known = REQUIRABLE.join(", ");
-            let message = format!("is none of {known}");
+            let message = format!("is none of {known}, and no custom_fields.<key> that there is");
             invalid.add(format!("required_fields[{index}]"), "unknown_value", message);
         } else if field == "lost_reason" && stage.kind != Kind::Lost {
             let message = "can be asked for by a lost stage only";

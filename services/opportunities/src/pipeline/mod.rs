@@ -15,6 +15,7 @@ use rpc::{Error, Invalid, mask::Wish};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::State;
+use crate::custom_field::{self, model::CustomFields};
 use crate::meta::Meta;
 use draft::{MOST_PIPELINES, NewStage};
 use model::{Pipeline, Pipelines, default_stages};
@@ -153,6 +154,23 @@ fn is_about_rules(error: &Error) -> bool {
     matches!(error, Error::Invalid(fields) if fields.iter().any(|it| codes.contains(&&*it.code)))
 }
 
+/// Fails where a stage asks for that field of the organisation's own. Until the transaction ends none comes to do so.
+pub(crate) async fn no_stage_asks_for(tx: &mut PgConnection, key: &str) -> Result<(), Error> {
+    store::take_turn(&mut *tx).await?;
+    let pipelines = store::all(&mut *tx).await?;
+    let asking: Vec<_> = pipelines.asking_for(key).collect();
+    let Some((pipeline, stage)) = asking.first() else { return Ok(()) };
+    let message = format!(
+        "stage {} of pipeline {} asks for this field: have it ask for something else first",
+        stage.name, pipeline.name
+    );
+    let error = Error::conflict("CUSTOM_FIELD_REQUIRED", message);
+    Err(error
+        .about("pipeline_id", pipeline.id)
+        .about("stage_key", &stage.key)
+        .about("stages", asking.len()))
+}
+
 /// A transaction beside which nobody administers pipelines and nothing comes into a stage, and all pipelines as they are in it.
 struct Turn {
     tx: Transaction<'static, Postgres>,
@@ -168,6 +186,11 @@ impl Turn {
         store::take_turn(&mut tx).await?;
         let pipelines = store::all(&mut *tx).await?;
         Ok(Self { tx, pipelines })
+    }
+
+    /// The organisation's own fields, none of which goes while this lasts; see [`no_stage_asks_for`].
+    async fn custom_fields(&mut self) -> Result<CustomFields, Error> {
+        Ok(custom_field::store::all(&mut *self.tx).await?)
     }
 
     /// The pipeline of that id, or the default one, if it is of that version.
@@ -230,8 +253,12 @@ pub async fn create(
     let mut turn = Turn::of(tx).await?;
     let mut invalid = Invalid::default();
     let name = draft::pipeline_name(&mut invalid, &name, turn.pipelines.iter());
-    let stages =
-        if stages.is_empty() { default_stages() } else { draft::lay_out(stages, &mut invalid) };
+    let own = turn.custom_fields().await?;
+    let stages = if stages.is_empty() {
+        default_stages()
+    } else {
+        draft::lay_out(stages, &own, &mut invalid)
+    };
     invalid.into_result()?;
     if turn.pipelines.iter().count() >= MOST_PIPELINES {
         let message = format!("there are {MOST_PIPELINES} pipelines, which is the most");

@@ -64,6 +64,19 @@ pub const REQUIRABLE: [&str; 10] = [
     "tags",
 ];
 
+/// Before the key of one of the organisation's own fields, where a stage asks for that.
+const OWN_FIELD: &str = "custom_fields.";
+
+/// The key of the organisation's own field that a stage asks for by this, if it is one.
+pub fn own_field(required: &str) -> Option<&str> {
+    required.strip_prefix(OWN_FIELD)
+}
+
+/// How a stage asks for one of the organisation's own fields.
+pub fn asking_for_own_field(key: &str) -> String {
+    format!("{OWN_FIELD}{key}")
+}
+
 /// A way from first contact to a decision: stages in order, at least one of each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pipeline {
@@ -136,6 +149,17 @@ impl Pipelines {
             None => self.default_one(),
             Some(id) => self.0.iter().find(|pipeline| pipeline.id == id),
         }
+    }
+
+    /// The stages that ask for one of the organisation's own fields, each with its pipeline.
+    pub fn asking_for<'a>(
+        &'a self,
+        key: &'a str,
+    ) -> impl Iterator<Item = (&'a Pipeline, &'a Stage)> {
+        let asks = move |stage: &&Stage| {
+            stage.required_fields.iter().any(|field| own_field(field) == Some(key))
+        };
+        self.iter().flat_map(move |it| it.stages.iter().filter(asks).map(move |stage| (it, stage)))
     }
 
     /// A stage of one of them.

@@ -47,7 +47,8 @@ pub async fn create(
     let retired = store::retired(&mut turn.tx, before.id, new.key.as_deref()).await?;
     let mut after = before.clone();
     let mut invalid = Invalid::default();
-    let key = draft::new_stage(&mut after.stages, new, &retired, &mut invalid);
+    let own = turn.custom_fields().await?;
+    let key = draft::new_stage(&mut after.stages, new, (&retired, &own), &mut invalid);
     if let Some((code, message)) = draft::flaw(&after.stages).filter(|_| invalid.is_empty()) {
         invalid.add("position", code, message);
     }
@@ -111,7 +112,8 @@ pub async fn update(
     }
     let mut after = before.clone();
     let mut invalid = Invalid::default();
-    draft::edit_stage(&mut after.stages, index, edit, &mut invalid);
+    let own = turn.custom_fields().await?;
+    draft::edit_stage(&mut after.stages, index, edit, &own, &mut invalid);
     invalid.into_result()?;
     let key = stage.key.clone();
     let change = save(&mut turn.tx, &before, &mut after, &meta).await?;

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::draft::Retired;
-use super::model::{Kind, Pipeline, Pipelines, REQUIRABLE, Stage};
+use super::model::{Kind, Pipeline, Pipelines, REQUIRABLE, Stage, own_field};
 
 /// All pipelines with their stages, the default one first.
 pub(super) async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Pipelines> {
@@ -217,7 +217,10 @@ pub(super) async fn lacking(
     key: &str,
     fields: &[String],
 ) -> sqlx::Result<Lacking> {
-    debug_assert!(fields.iter().all(|field| REQUIRABLE.contains(&&**field)));
+    let is_known = |field: &str| own_field(field).is_some() || REQUIRABLE.contains(&field);
+    debug_assert!(fields.iter().all(|field| is_known(field)));
+    let own: Vec<_> =
+        fields.iter().filter_map(|field| own_field(field)).map(str::to_owned).collect();
     let row = sqlx::query!(
         r#"with lacking as (
              select id, deleted_at from opportunities
@@ -230,12 +233,14 @@ pub(super) async fn lacking(
                or 'notes' = any($3) and notes is null
                or 'products' = any($3) and products = '{}'
                or 'source' = any($3) and source is null
-               or 'tags' = any($3) and tags = '{}')
+               or 'tags' = any($3) and tags = '{}'
+               or not coalesce(custom_fields, '{}') ?& $4)
            )
            select count(*) as "count!", count(deleted_at) as "deleted!", array(select id from lacking order by id limit 10) as "ids!" from lacking"#,
         pipeline_id,
         key,
-        fields
+        fields,
+        &own
     )
     .fetch_one(db)
     .await?;

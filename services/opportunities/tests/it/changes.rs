@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use auth::{Caller, Role};
 use futures::future::join_all;
+use idempotency::Outcome;
+use opportunities::opportunity::bulk::{self, Update};
 use opportunities::opportunity::draft::Wish;
 use opportunities::opportunity::edit::EditWish;
+use opportunities::opportunity::model::Step;
+use opportunities::opportunity::{self, MoveWish};
 use rpc::Error;
 
-use crate::support::{ADMIN, World, caller, event, person, wish};
+use crate::support::{ADMIN, World, caller, event, meta, now, person, wish};
 
 const AMY: i64 = 1;
 const BEN: i64 = 2;
@@ -177,4 +181,84 @@ async fn what_is_deleted_is_gone_until_it_is_restored_for_the_team_of_the_day() 
     assert_eq!(world.restore(&amy(), open).await.unwrap().opportunity.version, 3);
     let kinds: Vec<_> = told(&world, open).await.into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, ["opportunity.created", "opportunity.deleted", "opportunity.restored"]);
+}
+
+/// The bad fields of a refusal, in order of their names.
+fn bad_fields<T: std::fmt::Debug>(answer: Result<T, Error>) -> Vec<String> {
+    let Err(Error::Invalid(fields)) = answer else { panic!("{answer:?}") };
+    let mut fields: Vec<_> = fields.iter().map(|it| format!("{} {}", it.field, it.code)).collect();
+    fields.sort_unstable();
+    fields
+}
+
+#[tokio::test]
+async fn what_is_wrong_by_itself_and_what_a_stage_says_of_it_are_told_at_once_on_every_path() {
+    let world = world("everyone").await;
+    let id = world.sale(&amy()).await.opportunity.id;
+    let tomorrow = (now() + chrono::TimeDelta::days(2)).date_naive();
+    let edit = || EditWish {
+        stage: Some(Some("won".to_owned())),
+        probability: Some(Some(101)),
+        lost_reason: Some(Some("Price".to_owned())),
+        owner_id: Some(Some(12_345)),
+        ..EditWish::default()
+    };
+    let whole = ["lost_reason not_lost", "owner_id unknown_user", "probability out_of_range"];
+    assert_eq!(bad_fields(world.change(&amy(), (id, None), edit()).await), whole);
+    let update = Update { id, expected_version: None, wish: edit() };
+    let answer = bulk::update(&world.state, &amy(), vec![update], None, meta(AMY)).await.unwrap();
+    let Outcome::New(mut done) = answer else { panic!("there was no key") };
+    assert_eq!(bad_fields(done.remove(0).outcome), whole);
+
+    let step = Step {
+        probability: Some(-1),
+        lost_reason: Some("Price".to_owned()),
+        actual_close_date: Some(tomorrow),
+        notes: Some("\0".to_owned()),
+    };
+    let wish = MoveWish { stage: "won".to_owned(), step, expected_version: None };
+    let moved = opportunity::change_stage(&world.state, &amy(), id, wish, meta(AMY)).await;
+    let told = [
+        "actual_close_date in_the_future",
+        "lost_reason not_lost",
+        "notes invalid_character",
+        "probability out_of_range",
+    ];
+    assert_eq!(bad_fields(moved), told);
+    assert_eq!(world.find(id).await.version, 1, "nothing came of it");
+
+    let new = Wish {
+        stage: Some("won".to_owned()),
+        lost_reason: Some("Price".to_owned()),
+        currency: Some("XXZ".to_owned()),
+        owner_id: Some(12_345),
+        ..self::wish()
+    };
+    let told = ["currency unknown_currency", "lost_reason not_lost", "owner_id unknown_user"];
+    assert_eq!(bad_fields(world.make(&admin(), new).await), told);
+}
+
+#[tokio::test]
+async fn what_is_made_by_its_external_id_closes_on_the_day_that_is_named_or_says_why_not() {
+    let world = world("everyone").await;
+    let today = now().with_timezone(&chrono_tz::Asia::Taipei).date_naive();
+    let put = async |external_id: &str, stage: &str, day| {
+        let wish = Wish {
+            external_id: Some(external_id.to_owned()),
+            stage: Some(stage.to_owned()),
+            actual_close_date: Some(day),
+            ..wish()
+        };
+        let asked = (wish, EditWish::default());
+        opportunity::upsert(&world.state, &amy(), asked, meta(AMY)).await
+    };
+    let (won, is_new) = put("A", "won", today).await.unwrap();
+    assert_eq!((won.opportunity.actual_close_date, is_new), (Some(today), true));
+    for (stage, day, told) in [
+        ("lead", today, "actual_close_date not_closed"),
+        ("won", today.succ_opt().unwrap(), "actual_close_date in_the_future"),
+        ("won", today.pred_opt().unwrap(), "actual_close_date before_creation"),
+    ] {
+        assert_eq!(bad_fields(put("B", stage, day).await), [told]);
+    }
 }

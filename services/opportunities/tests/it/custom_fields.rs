@@ -13,6 +13,9 @@ use opportunities::opportunity;
 use opportunities::opportunity::draft::Wish;
 use opportunities::opportunity::edit::EditWish;
 use opportunities::opportunity::list::{self, Ask, Filter};
+use opportunities::pipeline::closing;
+use opportunities::pipeline::draft::StageEdit;
+use opportunities::pipeline::stage::{self, StageRef};
 use opportunities::state::Known;
 use prost::Message as _;
 use rpc::{Error, Invalid};
@@ -200,4 +203,56 @@ async fn a_field_that_is_gone_hides_what_is_said_in_it_and_comes_back_with_it() 
     .await
     .unwrap();
     assert_eq!(told, (1..=7).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_stage_asks_for_a_field_on_every_path_and_the_field_stays_while_it_does() {
+    let world = world().await;
+    let asking = async |fields: &[&str]| {
+        let which = StageRef { pipeline_id: None, key: "proposal".into(), expected_version: None };
+        let fields = Some(Some(fields.iter().map(|it| (*it).to_owned()).collect()));
+        let edit = StageEdit { required_fields: fields, ..StageEdit::default() };
+        stage::update(&world.state, &admin(), which, edit, meta(ADMIN)).await
+    };
+    assert_eq!(
+        codes(asking(&["custom_fields.colour"]).await),
+        ["required_fields[0] unknown_value"]
+    );
+    asking(&["custom_fields.region", "custom_fields.seats"]).await.unwrap();
+
+    let missing =
+        ["custom_fields.region required_for_stage", "custom_fields.seats required_for_stage"];
+    let in_it = Wish { stage: Some("proposal".into()), ..wish() };
+    assert_eq!(codes(world.make(&amy(), in_it).await), missing);
+    let it = world.sale(&amy()).await.opportunity;
+    assert_eq!(codes(world.advance(&amy(), it.id, "proposal").await), missing);
+    let half = saying(&[("seats", number("3"))]);
+    let half = EditWish { stage: Some(Some("proposal".into())), ..half };
+    assert_eq!(codes(world.change(&amy(), (it.id, None), half).await), missing[..1]);
+    let both = saying(&[("seats", number("3")), ("region", text("south"))]);
+    let both = EditWish { stage: Some(Some("proposal".into())), ..both };
+    let there = world.change(&amy(), (it.id, None), both).await.unwrap().opportunity;
+    assert_eq!(there.stage_key, "proposal");
+    let cleared = saying(&[("region", None)]);
+    assert_eq!(codes(world.change(&amy(), (it.id, None), cleared).await), missing[..1]);
+
+    // What stands elsewhere and lacks it cannot be sent there as a whole.
+    let other = world.sale(&amy()).await.opportunity;
+    world.advance(&amy(), other.id, "qualification").await.unwrap();
+    let which = StageRef { pipeline_id: None, key: "qualification".into(), expected_version: None };
+    let to = Some("proposal".to_owned());
+    let stuck = closing::delete(&world.state, &admin(), which, to, meta(ADMIN)).await;
+    assert_eq!(stuck.unwrap_err().reason(), "REQUIRED_FOR_STAGE");
+
+    let delete = async |key: &str| {
+        custom_field::delete(&world.state, &admin(), (key.to_owned(), None), meta(ADMIN)).await
+    };
+    let refused = delete("region").await.unwrap_err();
+    assert_eq!(refused.reason(), "CUSTOM_FIELD_REQUIRED");
+    assert!(world.state.custom_fields.get().unwrap().get("region").is_some());
+    delete("memo").await.unwrap();
+    asking(&["custom_fields.seats"]).await.unwrap();
+    delete("region").await.unwrap();
+    let gone = asking(&["custom_fields.region"]).await;
+    assert_eq!(codes(gone), ["required_fields[0] unknown_value"]);
 }

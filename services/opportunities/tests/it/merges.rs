@@ -47,6 +47,37 @@ async fn sale(world: &World, customer: &str, contact: (&str, Option<&str>)) -> O
     world.make(&amy(), wish).await.unwrap().opportunity
 }
 
+#[tokio::test]
+async fn a_merge_is_undone_by_who_may_change_both_customers() {
+    let world = world().await;
+    // Amy's customer comes to an administrator's, and Ben owns something there.
+    let into = world.customer(Draft { name: "Into".to_owned(), ..Draft::default() }).await;
+    let from = sale(&world, "From", ("Chen", None)).await;
+    world.make(&ben(), wish_of(into.id)).await.unwrap();
+    world.merge(into.id, from.customer_id).await.unwrap();
+    let undo = async |who: &Caller| {
+        merge::unmerge(&world.state, who, into.id, from.customer_id, None, meta(who.user_id)).await
+    };
+    let refused = undo(&ben()).await.err().unwrap();
+    assert_eq!(refused.reason(), "NOT_YOURS");
+    assert_eq!(world.find(from.id).await.customer_id, into.id, "nothing came of it");
+    // Amy made the one, and by what came with it she may change the other.
+    assert!(undo(&amy()).await.is_ok());
+    assert_eq!(world.find(from.id).await.customer_id, from.customer_id);
+    // Whose an opportunity is that came with a merge may do so, too, whoever made the customer.
+    let theirs = world.customer(Draft { name: "Theirs".to_owned(), ..Draft::default() }).await;
+    world.make(&ben(), wish_of(theirs.id)).await.unwrap();
+    world.merge(into.id, theirs.id).await.unwrap();
+    let undone = merge::unmerge(&world.state, &ben(), into.id, theirs.id, None, meta(BEN)).await;
+    assert!(undone.is_ok(), "{:?}", undone.err());
+    world.everything_is_told().await;
+}
+
+/// Something for a customer that is there.
+fn wish_of(customer_id: i64) -> Wish {
+    Wish { customer_id: Some(customer_id), customer_name: None, ..wish() }
+}
+
 fn notes(text: &str) -> EditWish {
     EditWish { notes: Some(Some(text.to_owned())), ..EditWish::default() }
 }

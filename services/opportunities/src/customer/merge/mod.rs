@@ -15,7 +15,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::event::{self, What};
 use super::model::Customer;
-use super::{Asker, alive, permit};
+use super::{Asker, alive, denied, permit};
 use crate::State;
 use crate::contact::{self, model::Contact};
 use crate::meta::Meta;
@@ -239,11 +239,16 @@ pub async fn unmerge(
             .map(|it| (it.customer.id, it))
             .collect();
         let into = permit(alive(found.get(&id).cloned(), id)?)?;
-        let from = found.remove(&from_id).map(|it| it.customer);
+        let from = found.remove(&from_id);
         let not_merged =
             || Error::invalid("from_id", "not_merged", "was not merged into this customer");
-        let from = from.filter(|it| it.merged_into_id == Some(id)).ok_or_else(not_merged)?;
+        let from = from.filter(|it| it.customer.merged_into_id == Some(id));
+        let from = from.ok_or_else(not_merged)?;
         let merge = store::find(&mut tx, id, from_id).await?.ok_or_else(not_merged)?;
+        if !from.is_changeable && !store::brought_theirs(&mut tx, merge.id, &who).await? {
+            return Err(denied("NOT_YOURS", "the caller may not change the customer it was"));
+        }
+        let from = from.customer;
         store::undo(&mut tx, merge.id, at).await?;
         let unmerged = Unmerging { into, from, merge, meta: &meta }.run(&mut tx).await?;
         idempotency::keep(&mut tx, by, &operation, once.as_ref(), &unmerged).await?;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::customer::Asker;
+
 /// A merge that was not undone.
 pub(super) struct Merge {
     pub(super) id: i64,
@@ -70,6 +72,28 @@ pub(super) async fn insert(
         by,
         at,
         filled
+    )
+    .fetch_one(tx)
+    .await
+}
+
+/// Whether somebody may change an opportunity that came with a merge, by whose it is: by that they might have changed the customer that it came from.
+pub(super) async fn brought_theirs(
+    tx: &mut PgConnection,
+    merge_id: i64,
+    who: &Asker,
+) -> sqlx::Result<bool> {
+    let (any, me, reach) = who.write.parts();
+    sqlx::query_scalar!(
+        r#"select $2 or exists (
+             select from customer_merge_records r
+             join opportunities o on o.id = r.record_id
+             left join people p on p.user_id = o.owner_id
+             where r.merge_id = $1 and r.kind = 'opportunity' and o.deleted_at is null and (o.owner_id = $3 or p.team_id = any($4))) as "is_theirs!""#,
+        merge_id,
+        any,
+        me,
+        reach
     )
     .fetch_one(tx)
     .await

@@ -3,10 +3,23 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::custom_field::model::{CustomField, Type};
 use crate::pipeline::model::default_stages;
 
 fn named(name: &str) -> NewStage {
     NewStage { name: name.to_owned(), ..NewStage::default() }
+}
+
+/// The organisation's own fields: one that is there, and one that is gone.
+fn own() -> CustomFields {
+    let field = |key: &str, is_deleted| CustomField {
+        key: key.to_owned(),
+        name: key.to_owned(),
+        kind: Type::Text,
+        choices: Vec::new(),
+        is_deleted,
+    };
+    CustomFields { items: vec![field("region", false), field("gone", true)], version: 1 }
 }
 
 /// The bad fields, with their codes.
@@ -21,13 +34,13 @@ fn told(invalid: Invalid) -> Vec<String> {
 
 fn put(stages: &mut Vec<Stage>, new: NewStage) -> Result<String, Vec<String>> {
     let mut invalid = Invalid::default();
-    let key = new_stage(stages, new, &[], &mut invalid);
+    let key = new_stage(stages, new, (&[], &own()), &mut invalid);
     if invalid.is_empty() { Ok(key.unwrap()) } else { Err(told(invalid)) }
 }
 
 fn change(stages: &mut Vec<Stage>, index: usize, edit: StageEdit) -> Result<(), Vec<String>> {
     let mut invalid = Invalid::default();
-    edit_stage(stages, index, edit, &mut invalid);
+    edit_stage(stages, index, edit, &own(), &mut invalid);
     if invalid.is_empty() { Ok(()) } else { Err(told(invalid)) }
 }
 
@@ -58,13 +71,13 @@ fn a_made_key_is_none_that_a_deleted_stage_had_and_a_named_one_of_the_same_kind_
     let retired = |is_used| [Retired { key: "demo".to_owned(), kind: Kind::Open, is_used }];
     let mut invalid = Invalid::default();
     let mut stages = default_stages();
-    let made = new_stage(&mut stages, named("Demo"), &retired(false), &mut invalid);
+    let made = new_stage(&mut stages, named("Demo"), (&retired(false), &own()), &mut invalid);
     assert_eq!(made.as_deref(), Some("demo_2"));
     let again = |kind, is_used| {
         let mut invalid = Invalid::default();
         let new =
             NewStage { key: Some("demo".to_owned()), kind: Some(kind), ..named("Demonstration") };
-        new_stage(&mut default_stages(), new, &retired(is_used), &mut invalid);
+        new_stage(&mut default_stages(), new, (&retired(is_used), &own()), &mut invalid);
         told(invalid)
     };
     assert!(invalid.is_empty());
@@ -120,7 +133,17 @@ fn what_is_wrong_with_a_stage_is_told_at_once() {
         default_probability: Some(50),
         kind: Some(Kind::Won),
         rotting_days: Some(0),
-        required_fields: ["amount", "colour", "lost_reason"].map(str::to_owned).to_vec(),
+        required_fields: [
+            "amount",
+            "colour",
+            "lost_reason",
+            "custom_fields.region",
+            "custom_fields.gone",
+            "custom_fields.",
+            "region",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         ..named("")
     };
     assert_eq!(
@@ -131,6 +154,9 @@ fn what_is_wrong_with_a_stage_is_told_at_once() {
             "rotting_days out_of_range",
             "required_fields[1] unknown_value",
             "required_fields[2] not_lost",
+            "required_fields[4] unknown_value",
+            "required_fields[5] unknown_value",
+            "required_fields[6] unknown_value",
         ]
     );
 }
@@ -187,7 +213,7 @@ fn a_pipeline_of_ones_own_needs_each_kind_and_an_open_stage_first() {
     let lay = |stages: &[(&str, Kind)]| {
         let new = |(name, kind): &(&str, Kind)| NewStage { kind: Some(*kind), ..named(name) };
         let mut invalid = Invalid::default();
-        let stages = lay_out(stages.iter().map(new).collect(), &mut invalid);
+        let stages = lay_out(stages.iter().map(new).collect(), &own(), &mut invalid);
         if invalid.is_empty() { Ok(keys(&stages)) } else { Err(told(invalid)) }
     };
     let (open, won, lost) = (Kind::Open, Kind::Won, Kind::Lost);
