@@ -38,6 +38,7 @@ async fn the_rules_of_a_stage_hold_on_every_path() {
 #[ignore = "`make test-paths` runs it: 5,000 sequences take minutes"]
 async fn the_rules_of_a_stage_hold_on_every_path_in_thousands_of_sequences() {
     let now = u64::try_from(process::now().timestamp_millis()).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "whoever runs it says how much, and which")]
     let set = |name: &str| std::env::var(name).ok().map(|it| it.parse::<u64>().unwrap());
     let cases = set("PATHS_CASES").unwrap_or(5_000);
     drive(u32::try_from(cases).unwrap(), set("PATHS_SEED").unwrap_or(now)).await;
@@ -52,15 +53,17 @@ async fn drive(cases: u32, seed: u64) {
         let (desk, tally, handle) = (Arc::clone(&desk), Arc::clone(&tally), Handle::current());
         workers.spawn(spawn_blocking(move || {
             let play = |case: Case| handle.block_on(desk.play(&tally, &case));
-            runner(cases.div_ceil(WORKERS), seed, worker).run(&said::case(), play)
+            runner(cases.div_ceil(WORKERS), seed, worker).run(&said::case(), play).map_err(Box::new)
         }));
     }
     let mut failures = Vec::new();
     for result in workers.join_all().await {
         match result.unwrap() {
             Ok(()) => {}
-            Err(TestError::Fail(reason, case)) => failures.push(format!("{reason}\n{case:?}")),
-            Err(aborted) => failures.push(aborted.to_string()),
+            Err(failure) => match *failure {
+                TestError::Fail(reason, case) => failures.push(format!("{reason}\n{case:?}")),
+                aborted @ TestError::Abort(_) => failures.push(aborted.to_string()),
+            },
         }
     }
     assert!(failures.is_empty(), "PATHS_SEED={seed}: {}", failures.join("\n\n"));

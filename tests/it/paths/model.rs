@@ -16,7 +16,7 @@ pub(super) enum Kind {
 }
 
 /// A stage.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stage {
     pub(super) key: &'static str,
     pub(super) name: &'static str,

@@ -308,7 +308,9 @@ pub fn revise(
         actual_close_date: edit.actual_close_date.flatten(),
     };
     let mut moved = None;
-    if let Some(to) = target.filter(is_other) {
+    let to = target.filter(is_other);
+    let comes_to = to.map_or(before.status, |(_, stage)| stage.kind);
+    if let Some(to) = to {
         let from_name = present.map_or("", |stage| &stage.name);
         match model::transfer(&mut next, from_name, to, step, history_id, moment) {
             Ok(it) => moved = Some(it),
@@ -319,7 +321,7 @@ pub fn revise(
     }
     correct(before, &mut next, edit, moment);
     let is_closed = |it: &Opportunity| it.status != Kind::Open;
-    if next.owner_id != before.owner_id && is_closed(before) && is_closed(&next) {
+    if next.owner_id != before.owner_id && is_closed(before) && comes_to != Kind::Open {
         let message = "of a closed one stays as it was when it closed";
         invalid.add("owner_id", "frozen_when_closed", message);
     }

@@ -130,8 +130,16 @@ async fn attempt(
 ) -> Result<Outcome<Detail>, Error> {
     let pipelines = state.pipelines.get()?;
     let (mut settings, custom_fields) = (state.settings.get()?, state.custom_fields.get()?);
-    let (mut draft, mut invalid) =
-        Draft::read(wish, &pipelines, &custom_fields, &settings.default_currency)?;
+    let read = Draft::read(wish, &pipelines, &custom_fields, &settings.default_currency);
+    let (mut draft, mut invalid) = match read {
+        Ok(read) => read,
+        Err(mut invalid) => {
+            if let Some(owner_id) = wish.owner_id {
+                invalid.check(owner_of(state, caller, owner_id, None, &meta).await)?;
+            }
+            return Err(invalid.into());
+        }
+    };
     let owner_id = draft.owner_id.unwrap_or(caller.user_id);
     if caller.role == auth::Role::Rep && owner_id != caller.user_id {
         return Err(denied("OWNER_NOT_SELF", "a rep creates for themselves only"));

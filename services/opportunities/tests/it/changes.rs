@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use auth::{Caller, Role};
+use events::Record;
 use futures::future::join_all;
 use idempotency::Outcome;
 use opportunities::opportunity::bulk::{self, Update};
@@ -10,12 +11,15 @@ use opportunities::opportunity::draft::Wish;
 use opportunities::opportunity::edit::EditWish;
 use opportunities::opportunity::model::Step;
 use opportunities::opportunity::{self, MoveWish};
+use proto::events::v1::UserRecord;
 use rpc::Error;
 
 use crate::support::{ADMIN, World, caller, event, meta, now, person, wish};
 
 const AMY: i64 = 1;
 const BEN: i64 = 2;
+/// Somebody who is not active any more.
+const GONE: i64 = 3;
 const NORTH: i64 = 7;
 const SOUTH: i64 = 8;
 
@@ -194,16 +198,18 @@ fn bad_fields<T: std::fmt::Debug>(answer: Result<T, Error>) -> Vec<String> {
 #[tokio::test]
 async fn what_is_wrong_by_itself_and_what_a_stage_says_of_it_are_told_at_once_on_every_path() {
     let world = world("everyone").await;
+    let Record::User(gone) = person(GONE, "rep", None) else { panic!("a person is a user") };
+    world.tell(&[event(1, Record::User(UserRecord { is_active: false, ..gone }))]).await;
     let id = world.sale(&amy()).await.opportunity.id;
     let tomorrow = (now() + chrono::TimeDelta::days(2)).date_naive();
     let edit = || EditWish {
         stage: Some(Some("won".to_owned())),
         probability: Some(Some(101)),
         lost_reason: Some(Some("Price".to_owned())),
-        owner_id: Some(Some(12_345)),
+        owner_id: Some(Some(GONE)),
         ..EditWish::default()
     };
-    let whole = ["lost_reason not_lost", "owner_id unknown_user", "probability out_of_range"];
+    let whole = ["lost_reason not_lost", "owner_id inactive_user", "probability out_of_range"];
     assert_eq!(bad_fields(world.change(&amy(), (id, None), edit()).await), whole);
     let update = Update { id, expected_version: None, wish: edit() };
     let answer = bulk::update(&world.state, &amy(), vec![update], None, meta(AMY)).await.unwrap();
@@ -231,11 +237,14 @@ async fn what_is_wrong_by_itself_and_what_a_stage_says_of_it_are_told_at_once_on
         stage: Some("won".to_owned()),
         lost_reason: Some("Price".to_owned()),
         currency: Some("XXZ".to_owned()),
-        owner_id: Some(12_345),
+        owner_id: Some(GONE),
         ..self::wish()
     };
-    let told = ["currency unknown_currency", "lost_reason not_lost", "owner_id unknown_user"];
-    assert_eq!(bad_fields(world.make(&admin(), new).await), told);
+    let told = ["currency unknown_currency", "lost_reason not_lost", "owner_id inactive_user"];
+    assert_eq!(bad_fields(world.make(&admin(), new.clone()).await), told);
+    let nowhere = Wish { stage: Some("nowhere".to_owned()), ..new };
+    let told = ["currency unknown_currency", "owner_id inactive_user", "stage unknown_stage"];
+    assert_eq!(bad_fields(world.make(&admin(), nowhere).await), told);
 }
 
 #[tokio::test]

@@ -58,6 +58,12 @@ async fn a_merge_is_undone_by_who_may_change_both_customers() {
     let undo = async |who: &Caller| {
         merge::unmerge(&world.state, who, into.id, from.customer_id, None, meta(who.user_id)).await
     };
+    for unnamed in
+        [world.merge(into.id, 0).await.map(|_| ()), world.unmerge(into.id, 0).await.map(|_| ())]
+    {
+        let Err(Error::Invalid(fields)) = unnamed else { panic!("{unnamed:?}") };
+        assert_eq!((&*fields[0].field, &*fields[0].code), ("from_id", "required"));
+    }
     let refused = undo(&ben()).await.err().unwrap();
     assert_eq!(refused.reason(), "NOT_YOURS");
     assert_eq!(world.find(from.id).await.customer_id, into.id, "nothing came of it");

@@ -113,12 +113,18 @@ async fn lock_both(
         .map(|it| (it.customer.id, it))
         .collect();
     let into = permit(alive(found.get(&id).cloned(), id)?)?;
+    named(from_id)?;
     if id == from_id {
         return Err(Error::invalid("from_id", "same_customer", "is the customer itself"));
     }
     let unknown = |_| Error::invalid("from_id", "unknown_customer", "there is no such customer");
     let from = permit(alive(found.remove(&from_id), from_id).map_err(unknown)?)?;
     Ok((into, from))
+}
+
+/// That the other customer is named at all.
+fn named(from_id: i64) -> Result<(), Error> {
+    if from_id == 0 { Err(Error::invalid("from_id", "required", "is required")) } else { Ok(()) }
 }
 
 /// A merge of two customers that are locked.
@@ -239,6 +245,7 @@ pub async fn unmerge(
             .map(|it| (it.customer.id, it))
             .collect();
         let into = permit(alive(found.get(&id).cloned(), id)?)?;
+        named(from_id)?;
         let from = found.remove(&from_id);
         let not_merged =
             || Error::invalid("from_id", "not_merged", "was not merged into this customer");

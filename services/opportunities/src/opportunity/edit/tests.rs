@@ -215,6 +215,9 @@ fn whose_a_closed_one_is_stays_and_an_open_one_counts_for_its_new_owners_team() 
     assert_eq!(event::kind(Some(&lead(None)), &after), "opportunity.assigned");
     assert_eq!(revised(&lost(), handed.clone()).unwrap_err(), ["owner_id frozen_when_closed"]);
     let reopened = EditWish { owner_id: some(&4), ..to("proposal") };
+    // Where it is not opened for another reason, whose it is is none.
+    let wrong = EditWish { actual_close_date: some(&day(2)), ..reopened.clone() };
+    assert_eq!(revised(&lost(), wrong).unwrap_err(), ["actual_close_date not_closed"]);
     let (after, _) = revised(&lost(), reopened).unwrap();
     assert_eq!((after.owner_id, after.team_id), (4, Some(8)));
     let (after, _) = revised(&lost(), to("proposal")).unwrap();
