@@ -32,7 +32,7 @@ const SPEAKS_PROTO: [(&str, &str); 13] = [
 ];
 
 /// Where else than in `store.rs` a service speaks SQL.
-const SPEAKS_SQL: [(&str, &str); 6] = [
+const SPEAKS_SQL: [(&str, &str); 5] = [
     ("analytics/src/ask.rs", "one statement: whether a write has arrived"),
     ("analytics/src/pipeline.rs", "a noun so small that it is one file"),
     (
@@ -40,7 +40,6 @@ const SPEAKS_SQL: [(&str, &str); 6] = [
         "the store's other half: reads whole rollups for the check",
     ),
     ("analytics/src/projection/sums.rs", "the store's other half: adds to rollups"),
-    ("opportunities/src/opportunity/list.rs", "puts a list's statement together from its filters"),
     ("opportunities/src/seed/mod.rs", "copies a mass of rows past the use cases, for measurements"),
 ];
 

@@ -228,7 +228,7 @@ pub(super) async fn insert(
            insert into stage_history (id, opportunity_id, to_stage_key, to_stage, probability, notes, changed_by, changed_at)
            select $30, $1, $31, $32, $33, $34, $35, $36 from p, held
          ), s as (
-           insert into opportunity_search (opportunity_id, folded, grams) select $1, $47, $48 from p, held
+           insert into opportunity_search (opportunity_id, folded, grams, created_at) select $1, $47, $48, $26 from p, held
          ), c as (
            insert into change (event_id, aggregate, aggregate_id, version, type, occurred_at, recorded_at, actor_user_id, actor_service, origin, request_id, payload)
            select $37, 'opportunity', $1, $46, $38, $39, $40, $41, $42, $43, $44, $45 from p, held returning change_id
@@ -280,12 +280,12 @@ pub(super) async fn update(
                updated_at = $25, stage_entered_at = $26, deleted_at = $27, version = $28, closed_rate = $52::numeric, line_items = $53::text::jsonb,
                custom_fields = $54::text::jsonb
            where id = $1 and ($50::bigint is null or exists (select from held))
-           returning id
+           returning id, created_at
          ), h as (
            insert into stage_history (id, opportunity_id, from_stage_key, from_stage, to_stage_key, to_stage, probability, notes, changed_by, changed_at, seconds_in_from_stage)
            select $29, $1, $30, $31, $32, $33, $34, $35, $36, $37, $38 from o where $29::bigint is not null
          ), s as (
-           insert into opportunity_search (opportunity_id, folded, grams) select $1, $48, $49 from o where $48::text is not null
+           insert into opportunity_search (opportunity_id, folded, grams, created_at) select $1, $48, $49, o.created_at from o where $48::text is not null
            on conflict (opportunity_id) do update set folded = excluded.folded, grams = excluded.grams
          ), c as (
            insert into change (event_id, aggregate, aggregate_id, version, type, occurred_at, recorded_at, actor_user_id, actor_service, origin, request_id, payload)

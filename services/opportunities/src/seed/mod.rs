@@ -205,7 +205,7 @@ async fn write(
             "copy opportunities (id, opportunity_name, customer_id, customer_name, pipeline_id, stage_key, status, amount, currency, closed_amount, probability, weighted_value, expected_close_date, actual_close_date, lost_reason, owner_id, team_id, products, notes, source, created_by, created_at, updated_at, stage_entered_at, version) from stdin",
             opportunities,
         ),
-        ("copy opportunity_search (opportunity_id, folded, grams) from stdin", search),
+        ("copy opportunity_search (opportunity_id, folded, grams, created_at) from stdin", search),
         (
             "copy stage_history (id, opportunity_id, from_stage_key, from_stage, to_stage_key, to_stage, probability, notes, changed_by, changed_at, seconds_in_from_stage) from stdin",
             history,
@@ -286,6 +286,7 @@ fn rows(stories: &[Story], ids: &Ids) -> Rows {
             row.int(story.opportunity.id);
             row.text(&indexed.folded);
             row.list(&indexed.grams);
+            row.at(story.opportunity.created_at);
         });
         for moved in &story.history {
             history.row(|row| {

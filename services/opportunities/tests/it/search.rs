@@ -1,6 +1,7 @@
 //! Finding opportunities by their text, by how long they stand, and by where they have been.
 
 use auth::{Caller, Role};
+use money::Money;
 use opportunities::opportunity::edit::EditWish;
 use opportunities::opportunity::list::{self, Ask, Filter, Staleness};
 use opportunities::opportunity::search::{self, Query};
@@ -125,4 +126,54 @@ async fn who_has_been_in_a_stage_is_found_though_they_went_on() {
     assert_eq!(found(&world, entered("lead", None)).await, [went, stayed]);
     let later = now() + chrono::TimeDelta::minutes(1);
     assert_eq!(found(&world, entered("proposal", Some(later))).await, [0; 0]);
+}
+
+/// Ids in the order of a list, page by page.
+async fn pages(world: &World, q: &str, sort_by: &str, order: &str) -> Vec<(i64, Option<Money>)> {
+    let mut invalid = Invalid::default();
+    let query = Query::parse(&mut invalid, Some(q));
+    let filter = Filter { query, ..Filter::default() };
+    let sort = list::sort(&mut invalid, Some(sort_by), Some(order));
+    let (mut found, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let cursor_text = cursor.as_deref();
+        let ask =
+            Ask { filter: &filter, sort, limit: 60, cursor: cursor_text, include_total: false };
+        let page = opportunity::list(&world.state, &admin(), &ask).await.unwrap();
+        assert!(page.items.len() == 60 || page.next_cursor.is_none());
+        found.extend(page.items.iter().map(|it| (it.opportunity.id, it.opportunity.amount)));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return found;
+        }
+    }
+}
+
+#[tokio::test]
+async fn among_many_words_are_found_however_frequent_they_are_and_in_every_order() {
+    let world = World::create("everyone").await;
+    let first = make(&world, "遠東", "first", None).await;
+    // The nth was made n minutes before; every third, 97th and 700th has a word of its own, and half of them have no amount.
+    let many = "insert into opportunities (id, opportunity_name, customer_id, customer_name, pipeline_id, stage_key, status, amount, currency, probability,
+          weighted_value, owner_id, team_id, products, tags, created_by, created_at, updated_at, stage_entered_at, version)
+        select 1000000 + n, concat_ws(' ', 'n', case when n % 3 = 0 then '每三' end, case when n % 97 = 0 then '罕見的' end, case when n % 700 = 0 then '極少' end),
+          customer_id, customer_name, pipeline_id, stage_key, status, case when n % 2 = 0 then n % 50 end, currency, probability, null, owner_id, team_id,
+          products, tags, created_by, created_at - n * interval '1 minute', updated_at, stage_entered_at, version
+        from opportunities, generate_series(1, 1600) n where id = $1";
+    world.sql(many, first).await;
+    assert_eq!(search::catch_up(&world.state.writes).await.unwrap(), 1_600);
+    for (q, every) in [("三", 3), ("罕見", 97), ("極少", 700), ("罕見的 極少", 67_900)] {
+        let mut expected: Vec<i64> =
+            (1..=1_600).filter(|n| n % every == 0).map(|n| 1_000_000 + n).collect();
+        let ids = |found: &[(i64, Option<Money>)]| found.iter().map(|it| it.0).collect::<Vec<_>>();
+        assert_eq!(ids(&pages(&world, q, "created_at", "desc").await), expected, "{q}");
+        expected.reverse();
+        assert_eq!(ids(&pages(&world, q, "created_at", "asc").await), expected, "{q}");
+        let by_amount = pages(&world, q, "amount", "desc").await;
+        let mut sorted = by_amount.clone();
+        sorted.sort_by_key(|(id, amount)| std::cmp::Reverse((*amount, *id)));
+        assert_eq!(by_amount, sorted, "{q}");
+        sorted.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+        assert_eq!(ids(&sorted), expected, "{q}");
+    }
 }

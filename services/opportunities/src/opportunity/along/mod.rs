@@ -162,7 +162,7 @@ async fn write(
     meta: &Meta,
 ) -> sqlx::Result<()> {
     let indexed = went.iter().filter_map(|(before, after)| {
-        Indexed::if_other(before, after).map(|indexed| (after.id, indexed))
+        Indexed::if_other(before, after).map(|indexed| (after.id, (after.created_at, indexed)))
     });
     let indexed: BTreeMap<_, _> = indexed.collect();
     let changes: Vec<_> =

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, QueryBuilder};
 
 use super::Which;
@@ -73,16 +74,16 @@ pub(super) async fn update(
 /// Keeps what they are found by.
 pub(super) async fn index(
     tx: &mut PgConnection,
-    indexed: &BTreeMap<i64, Indexed>,
+    indexed: &BTreeMap<i64, (DateTime<Utc>, Indexed)>,
 ) -> sqlx::Result<()> {
     if indexed.is_empty() {
         return Ok(());
     }
     let mut sql = QueryBuilder::<Postgres>::new(
-        "insert into opportunity_search (opportunity_id, folded, grams) ",
+        "insert into opportunity_search (opportunity_id, folded, grams, created_at) ",
     );
-    sql.push_values(indexed, |mut row, (id, it)| {
-        row.push_bind(id).push_bind(&it.folded).push_bind(&it.grams);
+    sql.push_values(indexed, |mut row, (id, (created_at, it))| {
+        row.push_bind(id).push_bind(&it.folded).push_bind(&it.grams).push_bind(created_at);
     });
     sql.push(
         " on conflict (opportunity_id) do update set folded = excluded.folded, grams = excluded.grams",

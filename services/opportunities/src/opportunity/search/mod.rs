@@ -105,7 +105,7 @@ pub async fn catch_up(pool: &PgPool) -> sqlx::Result<u64> {
             .map(|it| {
                 let indexed =
                     Indexed::new(&it.opportunity_name, &it.customer_name, it.notes.as_deref());
-                (it.id, indexed)
+                (it.id, it.created_at, indexed)
             })
             .collect();
         added += store::add(pool, &indexed).await?;

@@ -1,5 +1,6 @@
 //! All SQL about what a text search looks through, but for what is written with an opportunity and what a list is narrowed by.
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use super::{Indexed, Query};
@@ -10,13 +11,14 @@ pub(super) struct Missing {
     pub(super) opportunity_name: String,
     pub(super) customer_name: String,
     pub(super) notes: Option<String>,
+    pub(super) created_at: DateTime<Utc>,
 }
 
 /// A few hundred of them by id, after one.
 pub(super) async fn missing(pool: &PgPool, after_id: i64) -> sqlx::Result<Vec<Missing>> {
     sqlx::query_as!(
         Missing,
-        "select id, opportunity_name, customer_name, notes from opportunities o
+        "select id, opportunity_name, customer_name, notes, created_at from opportunities o
          where id > $1 and not exists (select from opportunity_search s where s.opportunity_id = o.id)
          order by id limit 500",
         after_id
@@ -26,12 +28,15 @@ pub(super) async fn missing(pool: &PgPool, after_id: i64) -> sqlx::Result<Vec<Mi
 }
 
 /// Adds what is kept of them, unless something is by now.
-pub(super) async fn add(pool: &PgPool, indexed: &[(i64, Indexed)]) -> sqlx::Result<u64> {
+pub(super) async fn add(
+    pool: &PgPool,
+    indexed: &[(i64, DateTime<Utc>, Indexed)],
+) -> sqlx::Result<u64> {
     let mut sql = QueryBuilder::<Postgres>::new(
-        "insert into opportunity_search (opportunity_id, folded, grams) ",
+        "insert into opportunity_search (opportunity_id, folded, grams, created_at) ",
     );
-    sql.push_values(indexed, |mut row, (id, it)| {
-        row.push_bind(id).push_bind(&it.folded).push_bind(&it.grams);
+    sql.push_values(indexed, |mut row, (id, created_at, it)| {
+        row.push_bind(id).push_bind(&it.folded).push_bind(&it.grams).push_bind(created_at);
     });
     sql.push(" on conflict (opportunity_id) do nothing");
     Ok(sql.build().execute(pool).await?.rows_affected())
@@ -39,7 +44,31 @@ pub(super) async fn add(pool: &PgPool, indexed: &[(i64, Indexed)]) -> sqlx::Resu
 
 /// Narrows a list of opportunities `o` to what is looked for.
 pub(in crate::opportunity) fn narrow(sql: &mut QueryBuilder<Postgres>, query: &Query) {
-    sql.push(" and exists (select from opportunity_search s where s.opportunity_id = o.id and s.grams @> ");
-    sql.push_bind(query.grams.clone()).push(" and s.folded like all (");
+    sql.push(" and exists (select from opportunity_search s where s.opportunity_id = o.id and ");
+    by_grams(sql, query);
+    sql.push(")");
+}
+
+/// The same, of what was made between two instants.
+pub(in crate::opportunity) fn narrow_within(
+    sql: &mut QueryBuilder<Postgres>,
+    query: &Query,
+    (from, until): (DateTime<Utc>, DateTime<Utc>),
+) {
+    sql.push(" and exists (select from opportunity_search s where s.opportunity_id = o.id and s.created_at >= ");
+    sql.push_bind(from).push("::timestamptz - interval '1 hour' and s.created_at <= ");
+    sql.push_bind(until).push("::timestamptz + interval '1 hour' and ");
+    by_grams(sql, query);
+    sql.push(")");
+}
+
+fn by_grams(sql: &mut QueryBuilder<Postgres>, query: &Query) {
+    sql.push("s.grams @> ").push_bind(query.grams.clone());
+    sql.push(" and s.folded like all (").push_bind(query.patterns.clone()).push(")");
+}
+
+/// Whether an opportunity `o` is what is looked for, without asking the index.
+pub(in crate::opportunity) fn has(sql: &mut QueryBuilder<Postgres>, query: &Query) {
+    sql.push("exists (select from opportunity_search s where s.opportunity_id = o.id and s.folded like all (");
     sql.push_bind(query.patterns.clone()).push("))");
 }
