@@ -10,6 +10,7 @@ pub mod consumer;
 pub mod deal;
 mod digest;
 pub mod directory;
+pub mod folder;
 pub mod forecast;
 pub mod grpc;
 pub mod identity;

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use analytics::config::{Cli, Command};
-use analytics::{MIGRATOR, rebuild, serve, verify};
+use analytics::{MIGRATOR, folder, rebuild, serve, verify};
 use clap::Parser;
 use process::postgres;
+use tokio::task::spawn_blocking;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -14,5 +15,11 @@ fn main() -> ExitCode {
         Command::Migrate(settings) => postgres::migrate(&settings.url, &MIGRATOR).await,
         Command::Rebuild(config) => rebuild::run(*config).await,
         Command::Verify(config) => verify::run(*config).await,
+        Command::Forecast(arguments) => {
+            spawn_blocking(move || folder::forecast(&arguments)).await?
+        }
+        Command::Backtest(arguments) => {
+            spawn_blocking(move || folder::back_test(&arguments)).await?
+        }
     })
 }

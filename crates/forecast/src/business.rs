@@ -1,0 +1,204 @@
+//! New business: deals that are not made yet, as they have come so far: how many a day, how many of them are won after how long, and for how much.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, Gamma, Poisson};
+
+use crate::history::{DAY, History, Seconds, days};
+use crate::sample::median_life;
+
+/// For how many days back it is counted how many come, at least and at most.
+const LOOK_BACK: (f64, f64) = (91.0, 365.0);
+/// Where the chance to be won after some days is asked for, between an arrival and the end of a window.
+const STEPS: u32 = 32;
+/// How many deals won fast enough have to be there for only their values to be taken.
+const ENOUGH_VALUES: usize = 30;
+
+/// How deals have come so far.
+#[derive(Clone, Debug)]
+pub struct Business {
+    now: Seconds,
+    /// How many come a day.
+    per_day: f64,
+    /// How much more their number varies than by chance alone: its variance is the mean + this × the mean squared, over a month.
+    dispersion: f64,
+    /// The share that has been won after so many days, for every day on which one was.
+    won_after: Vec<(f64, f64)>,
+    /// After how many days each that was won was, and for how much.
+    values: Vec<(f64, f64)>,
+}
+
+/// What comes of it in a window.
+#[derive(Clone, Debug)]
+pub struct Coming {
+    count: f64,
+    /// The chance of each to be won in the window.
+    chance: f64,
+    dispersion: f64,
+    values: Vec<f64>,
+}
+
+impl Business {
+    /// As known at an instant.
+    #[must_use]
+    pub fn learn(history: &History, now: Seconds) -> Self {
+        let made = || history.deals.iter().filter(|deal| deal.created_at <= now);
+        let first = made().map(|deal| deal.created_at).min().unwrap_or(now);
+        let life = median_life(history, now).unwrap_or_default();
+        let back = (2.0 * life).clamp(LOOK_BACK.0, LOOK_BACK.1).min(days(first, now));
+        let recent = |deal: &&crate::history::Deal| days(deal.created_at, now) <= back;
+        let per_day = made().filter(recent).count() as f64 / back.max(1.0);
+        let mut lives: Vec<(f64, Option<bool>)> = Vec::new();
+        let mut values: Vec<(f64, f64)> = Vec::new();
+        for deal in made() {
+            let end = deal.end(now);
+            lives.push((
+                days(deal.created_at, end.map_or(now, |end| end.at)),
+                end.map(|end| end.is_won),
+            ));
+            if let (Some(end), Some(value)) = (end.filter(|it| it.is_won), deal.value()) {
+                values.push((days(deal.created_at, end.at), value));
+            }
+        }
+        let dispersion =
+            dispersion(made().map(|deal| days(deal.created_at, now)), days(first, now));
+        Self { now, per_day, dispersion, won_after: incidence(lives), values }
+    }
+
+    /// What comes of it between two instants.
+    #[must_use]
+    pub fn within(&self, from: Seconds, to: Seconds) -> Coming {
+        let (from, to) = (days(self.now, from), days(self.now, to));
+        let chance: f64 = (0..STEPS)
+            .map(|step| {
+                let at = to * (f64::from(step) + 0.5) / f64::from(STEPS);
+                self.won_after(to - at) - self.won_after(from - at)
+            })
+            .sum::<f64>()
+            / f64::from(STEPS);
+        let fast = self.values.iter().filter(|(days, _)| *days <= to).map(|it| it.1);
+        let mut values: Vec<f64> = fast.collect();
+        if values.len() < ENOUGH_VALUES {
+            values = self.values.iter().map(|it| it.1).collect();
+        }
+        Coming { count: self.per_day * to, chance, dispersion: self.dispersion, values }
+    }
+
+    /// The share that is won within so many days.
+    fn won_after(&self, days: f64) -> f64 {
+        let index = self.won_after.partition_point(|(at, _)| *at <= days);
+        index.checked_sub(1).map_or(0.0, |index| self.won_after[index].1)
+    }
+}
+
+impl Coming {
+    /// What is to be expected.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        let values = self.values.iter().sum::<f64>() / self.values.len().max(1) as f64;
+        self.count * self.chance * values
+    }
+
+    /// What might come: as many as a negative binomial says, each for what one of the past was won for.
+    pub fn draw(&self, rng: &mut StdRng) -> f64 {
+        let mean = self.count * self.chance;
+        if mean <= 0.0 || self.values.is_empty() {
+            return 0.0;
+        }
+        // A Poisson whose mean is drawn from a gamma is a negative binomial.
+        let mean = match Gamma::new(1.0 / self.dispersion, self.dispersion) {
+            Ok(gamma) if self.dispersion > 1e-6 => mean * gamma.sample(rng),
+            _ => mean,
+        };
+        let count = Poisson::new(mean).map_or(0.0, |poisson| poisson.sample(rng));
+        (0..count as u64).map(|_| self.values[rng.random_range(0..self.values.len())]).sum()
+    }
+}
+
+/// How much more than by chance the numbers of months vary, over the last twelve.
+fn dispersion(ages: impl Iterator<Item = f64>, span: f64) -> f64 {
+    const MONTH: f64 = 30.0;
+    let months = ((span / MONTH) as usize).min(12);
+    if months < 3 {
+        return 0.05;
+    }
+    let mut counts = vec![0.0; months];
+    for age in ages {
+        if let Some(count) = counts.get_mut((age / MONTH) as usize) {
+            *count += 1.0;
+        }
+    }
+    let mean = counts.iter().sum::<f64>() / months as f64;
+    let squares: f64 = counts.iter().map(|it| (it - mean) * (it - mean)).sum();
+    let variance = squares / (months - 1) as f64;
+    if mean > 0.0 { ((variance - mean) / (mean * mean)).clamp(0.0, 1.0) } else { 0.0 }
+}
+
+/// The share that has been won after so many days, the others having been lost or not having ended yet (Aalen and Johansen's estimator).
+fn incidence(mut lives: Vec<(f64, Option<bool>)>) -> Vec<(f64, f64)> {
+    lives.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+    let (mut left, mut open, mut won) = (lives.len() as f64, 1.0, 0.0);
+    let mut found: Vec<(f64, f64)> = Vec::new();
+    for (days, fate) in lives {
+        match fate {
+            Some(true) => {
+                won += open / left;
+                open -= open / left;
+                found.push((days, won));
+            }
+            Some(false) => open -= open / left,
+            None => {}
+        }
+        left -= 1.0;
+    }
+    found
+}
+
+/// So many days as seconds.
+#[must_use]
+pub fn seconds(days: f64) -> Seconds {
+    (days * DAY) as Seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::history::{Deal, Move, Place};
+
+    #[test]
+    fn what_has_not_ended_counts_for_as_long_as_it_was_seen() {
+        let lives = vec![
+            (1.0, Some(true)),
+            (2.0, None),
+            (3.0, Some(false)),
+            (4.0, Some(true)),
+            (5.0, None),
+        ];
+        let found = incidence(lives);
+        let expected = [(1.0, 0.2), (4.0, 0.2 + 0.8 * 2.0 / 3.0 / 2.0)];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found.0 - expected.0).abs() < 1e-9 && (found.1 - expected.1).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn what_comes_is_what_has_come_and_draws_agree_with_their_mean() {
+        let day = DAY as Seconds;
+        let deal = |made: i64| Deal {
+            created_at: made * day,
+            amount: Some(100.0),
+            moves: vec![Move { to: Place::Won, at: (made + 10) * day }],
+            ..Deal::default()
+        };
+        let history = History { deals: (0..400).map(deal).collect(), ..History::default() };
+        let business = Business::learn(&history, 399 * day);
+        let coming = business.within(399 * day, 429 * day);
+        // Twenty of the thirty that come have ten days to be won in.
+        assert!((coming.mean() - 2_000.0).abs() < 150.0, "{}", coming.mean());
+        let mut rng = StdRng::seed_from_u64(7);
+        let drawn = (0..4_000).map(|_| coming.draw(&mut rng)).sum::<f64>() / 4_000.0;
+        assert!((drawn / coming.mean() - 1.0).abs() < 0.05, "{drawn}");
+    }
+}

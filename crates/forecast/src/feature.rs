@@ -1,0 +1,354 @@
+//! What is looked at of an open deal: each feature is cut into a few levels, so that what it does can be told in words.
+
+use std::collections::HashMap;
+
+use crate::history::{Deal, History, Seconds, Standing, Value, days};
+use crate::sample::Snapshot;
+
+/// How many deals a category needs to count by itself.
+const ENOUGH: usize = 20;
+/// The most categories of a column that count by themselves.
+const MOST_CATEGORIES: usize = 80;
+/// How much more often a column may be blank of ended deals than of open ones, or the other way round, before it is taken for something that is filled in at the end.
+const MOST_BLANK: f64 = 0.25;
+/// How many open and ended deals have to be there to say so.
+const ENOUGH_TO_TELL: usize = 30;
+
+/// A feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// Its stage.
+    Stage,
+    /// How long it has been there.
+    TimeInStage,
+    /// How long it has been open.
+    Age,
+    /// What it is worth.
+    Amount,
+    /// When somebody did something about it last.
+    LastActivity,
+    /// How often.
+    Activities,
+    /// How often it has moved.
+    Moves,
+    /// Which month of a quarter it is.
+    MonthOfQuarter,
+    /// A column, by its place.
+    Column(usize),
+}
+
+/// What a level of a feature is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Level {
+    /// It is not known.
+    Missing,
+    /// From the first until before the second.
+    Between(f64, f64),
+    /// A stage or a category, by number.
+    One(u32),
+    /// A category that is rare.
+    Other,
+    /// In a stage (none is the first), from the first until before the second.
+    StageBetween(usize, f64, f64),
+}
+
+/// A feature as it is cut.
+#[derive(Clone, Debug)]
+struct Group {
+    feature: Feature,
+    /// The number of its first level.
+    first: usize,
+    levels: Vec<Level>,
+    cut: Cut,
+}
+
+#[derive(Clone, Debug)]
+enum Cut {
+    /// Levels are as the stages are numbered, the first being none.
+    Stage,
+    /// Where the levels of each stage begin.
+    ByStage(Vec<(usize, Vec<f64>)>),
+    /// A number, at these; level nought is missing.
+    Number(Vec<f64>),
+    /// Which level each category is.
+    Category(Vec<usize>),
+}
+
+/// How deals are looked at.
+#[derive(Clone, Debug)]
+pub struct Design {
+    groups: Vec<Group>,
+    size: usize,
+}
+
+impl Design {
+    /// Cut by what was seen.
+    #[must_use]
+    pub fn learn(history: &History, snapshots: &[Snapshot], now: Seconds) -> Self {
+        let mut design = Self { groups: Vec::new(), size: 0 };
+        let looks: Vec<Look<'_>> =
+            snapshots.iter().filter_map(|it| Look::of(&history.deals[it.deal], it.at)).collect();
+        design.stages(history, &looks);
+        let ended = history.deals.iter().filter_map(|deal| {
+            let end = deal.end(now)?;
+            Some(days(deal.created_at, end.at))
+        });
+        let ages = cuts(ended.collect(), &[0.1, 0.25, 0.5, 0.75, 0.9, 0.97]);
+        design.number(Feature::Age, ages);
+        let amounts = looks.iter().filter_map(|it| it.deal.amount).collect();
+        let octiles = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 0.96];
+        design.number(Feature::Amount, cuts(amounts, &octiles));
+        if history.deals.iter().any(|deal| !deal.activities.is_empty()) {
+            let last = looks.iter().filter_map(Look::last_activity).collect();
+            design.number(Feature::LastActivity, cuts(last, &[0.2, 0.4, 0.6, 0.8, 0.95]));
+            let counts = looks.iter().map(|it| it.activities() as f64).collect();
+            design.number(Feature::Activities, cuts(counts, &[0.2, 0.4, 0.6, 0.8, 0.95]));
+        }
+        if !history.stages.is_empty() {
+            let moves = looks.iter().map(|it| it.standing.moves as f64).collect();
+            design.number(Feature::Moves, cuts(moves, &[0.25, 0.5, 0.75, 0.9]));
+        }
+        design.number(Feature::MonthOfQuarter, vec![1.0, 2.0]);
+        let open: Vec<&Deal> =
+            history.deals.iter().filter(|deal| deal.standing(now).is_some()).collect();
+        let ended: Vec<&Deal> =
+            history.deals.iter().filter(|deal| deal.end(now).is_some()).collect();
+        for (index, column) in history.columns.iter().enumerate() {
+            if tells_the_end(index, &open, &ended) {
+                continue;
+            }
+            if column.categories.is_empty() {
+                let numbers = looks.iter().filter_map(|it| match it.deal.values.get(index)? {
+                    Value::Number(number) => Some(*number),
+                    _ => None,
+                });
+                let numbers = cuts(numbers.collect(), &[0.2, 0.4, 0.6, 0.8, 0.95]);
+                design.number(Feature::Column(index), numbers);
+            } else {
+                design.categories(index, &ended);
+            }
+        }
+        design
+    }
+
+    fn add(&mut self, feature: Feature, levels: Vec<Level>, cut: Cut) {
+        let first = self.size;
+        self.size += levels.len();
+        self.groups.push(Group { feature, first, levels, cut });
+    }
+
+    fn number(&mut self, feature: Feature, cuts: Vec<f64>) {
+        let mut levels = vec![Level::Missing];
+        let ends = cuts.iter().copied().chain([f64::INFINITY]);
+        let begins = [f64::NEG_INFINITY].into_iter().chain(cuts.iter().copied());
+        levels.extend(begins.zip(ends).map(|(begin, end)| Level::Between(begin, end)));
+        self.add(feature, levels, Cut::Number(cuts));
+    }
+
+    fn stages(&mut self, history: &History, looks: &[Look<'_>]) {
+        let mut levels = vec![Level::Missing];
+        levels.extend((0..history.stages.len()).map(|it| Level::One(place(it))));
+        let count = levels.len();
+        self.add(Feature::Stage, levels, Cut::Stage);
+        let mut levels = Vec::new();
+        let mut by_stage = Vec::new();
+        for stage in 0..count {
+            let times = looks.iter().filter(|it| it.stage() == stage).map(Look::in_stage);
+            let cuts = cuts(times.collect(), &[0.25, 0.5, 0.75, 0.92]);
+            let first = levels.len();
+            let ends = cuts.iter().copied().chain([f64::INFINITY]);
+            let begins = [0.0].into_iter().chain(cuts.iter().copied());
+            levels.extend(begins.zip(ends).map(|(one, end)| Level::StageBetween(stage, one, end)));
+            by_stage.push((first, cuts));
+        }
+        self.add(Feature::TimeInStage, levels, Cut::ByStage(by_stage));
+    }
+
+    fn categories(&mut self, index: usize, ended: &[&Deal]) {
+        let mut counts: HashMap<u32, usize> = HashMap::new();
+        for deal in ended {
+            if let Some(Value::Category(category)) = deal.values.get(index) {
+                *counts.entry(*category).or_default() += 1;
+            }
+        }
+        let mut known: Vec<(u32, usize)> =
+            counts.into_iter().filter(|(_, count)| *count >= ENOUGH).collect();
+        known.sort_unstable_by_key(|(category, count)| (usize::MAX - count, *category));
+        known.truncate(MOST_CATEGORIES);
+        if known.is_empty() {
+            return;
+        }
+        let mut levels = vec![Level::Missing, Level::Other];
+        let most = known.iter().map(|(category, _)| *category).max().unwrap_or_default() as usize;
+        let mut level_of = vec![1; most + 1];
+        for (category, _) in known {
+            level_of[category as usize] = levels.len();
+            levels.push(Level::One(category));
+        }
+        self.add(Feature::Column(index), levels, Cut::Category(level_of));
+    }
+
+    /// How many levels there are in all.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How many features there are, each of which has one level of every deal.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Each feature with its first level and its levels.
+    pub fn features(&self) -> impl Iterator<Item = (Feature, usize, &[Level])> {
+        self.groups.iter().map(|it| (it.feature, it.first, it.levels.as_slice()))
+    }
+
+    /// The first level of a feature.
+    #[must_use]
+    pub(crate) fn first_of(&self, feature: Feature) -> usize {
+        let group = self.groups.iter().find(|group| group.feature == feature);
+        group.map_or(0, |group| group.first)
+    }
+
+    /// What a level is, and of which feature.
+    #[must_use]
+    pub fn level(&self, level: usize) -> Option<(Feature, &Level)> {
+        let group = self.groups.iter().rev().find(|group| group.first <= level)?;
+        Some((group.feature, group.levels.get(level - group.first)?))
+    }
+
+    /// The levels of an open deal, one of each feature, in their order.
+    pub fn levels<'a>(&'a self, look: &'a Look<'_>) -> impl Iterator<Item = u16> + 'a {
+        self.groups.iter().map(|group| {
+            let level = group.first + group.level(look);
+            u16::try_from(level).unwrap_or(u16::MAX)
+        })
+    }
+
+    /// Which of its stage's stretches of time a deal is in, over all stages, and which stage (none is the first).
+    #[must_use]
+    pub fn cell(&self, look: &Look<'_>) -> (usize, usize) {
+        (look.stage(), self.groups[1].level(look))
+    }
+
+    /// How many stages there are, none being one, and how many stretches of time over all of them.
+    #[must_use]
+    pub fn cells(&self) -> (usize, usize) {
+        (self.groups[0].levels.len(), self.groups[1].levels.len())
+    }
+}
+
+impl Group {
+    fn level(&self, look: &Look<'_>) -> usize {
+        let value = match (&self.cut, self.feature) {
+            (Cut::Stage, _) => return look.stage(),
+            (Cut::ByStage(by_stage), _) => {
+                let Some((first, cuts)) = by_stage.get(look.stage()) else { return 0 };
+                return first + bin(cuts, look.in_stage());
+            }
+            (_, Feature::Column(index)) => look.deal.values.get(index).copied(),
+            (_, feature) => look.number(feature).map(Value::Number),
+        };
+        match (&self.cut, value) {
+            (Cut::Number(cuts), Some(Value::Number(number))) => 1 + bin(cuts, number),
+            (Cut::Category(level_of), Some(Value::Category(category))) => {
+                level_of.get(category as usize).copied().unwrap_or(1)
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// An open deal, looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// The deal.
+    pub deal: &'a Deal,
+    /// When.
+    pub at: Seconds,
+    /// Where it stood.
+    pub standing: Standing,
+}
+
+impl<'a> Look<'a> {
+    /// A deal at an instant, if it was open then.
+    #[must_use]
+    pub fn of(deal: &'a Deal, at: Seconds) -> Option<Self> {
+        Some(Self { deal, at, standing: deal.standing(at)? })
+    }
+
+    fn stage(&self) -> usize {
+        self.standing.stage.map_or(0, |stage| usize::from(stage) + 1)
+    }
+
+    fn in_stage(&self) -> f64 {
+        days(self.standing.since, self.at)
+    }
+
+    fn activities(&self) -> usize {
+        self.deal.activities.partition_point(|at| *at <= self.at)
+    }
+
+    fn last_activity(&self) -> Option<f64> {
+        let last = self.activities().checked_sub(1)?;
+        Some(days(self.deal.activities[last], self.at))
+    }
+
+    fn number(&self, feature: Feature) -> Option<f64> {
+        match feature {
+            Feature::Age => Some(days(self.deal.created_at, self.at)),
+            Feature::Amount => self.deal.amount,
+            Feature::LastActivity => self.last_activity(),
+            Feature::Activities => Some(self.activities() as f64),
+            Feature::Moves => Some(self.standing.moves as f64),
+            Feature::MonthOfQuarter => Some(f64::from(month_of_quarter(self.at))),
+            Feature::Stage | Feature::TimeInStage | Feature::Column(_) => None,
+        }
+    }
+}
+
+/// Which month of a quarter of the calendar it is, from nought.
+fn month_of_quarter(at: Seconds) -> u8 {
+    // Days to months as in Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms": a year begins in March there.
+    let day = at.div_euclid(86_400) + 719_468;
+    let of_era = day.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    u8::try_from((month + 2) % 3).unwrap_or_default()
+}
+
+/// Whether what a column says depends on whether the deal has ended, so that it says nothing of those that have not.
+fn tells_the_end(index: usize, open: &[&Deal], ended: &[&Deal]) -> bool {
+    if open.len() < ENOUGH_TO_TELL || ended.len() < ENOUGH_TO_TELL {
+        return false;
+    }
+    let blank = |deals: &[&Deal]| {
+        let is_blank =
+            |deal: &&&Deal| matches!(deal.values.get(index), None | Some(Value::Missing));
+        deals.iter().filter(is_blank).count() as f64 / deals.len() as f64
+    };
+    (blank(open) - blank(ended)).abs() > MOST_BLANK
+}
+
+/// Numbers at which so many parts of them lie below, each once.
+fn cuts(mut numbers: Vec<f64>, parts: &[f64]) -> Vec<f64> {
+    numbers.sort_unstable_by(f64::total_cmp);
+    let Some(last) = numbers.last().copied() else { return Vec::new() };
+    let at = |part: &f64| numbers[((numbers.len() as f64 * part) as usize).min(numbers.len() - 1)];
+    let mut cuts: Vec<f64> = parts.iter().map(at).collect();
+    cuts.dedup();
+    // Nothing lies below the first of them, or nothing above.
+    cuts.retain(|cut| *cut > numbers[0] && *cut <= last);
+    cuts
+}
+
+fn bin(cuts: &[f64], number: f64) -> usize {
+    cuts.partition_point(|cut| *cut <= number)
+}
+
+fn place(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,182 @@
+//! What is known of deals: when they were made, what they are worth, where they stood when, and how they ended.
+
+/// An instant, in seconds since 1970.
+pub type Seconds = i64;
+
+/// A day in seconds.
+pub const DAY: f64 = 86_400.0;
+
+/// How many days lie between two instants.
+#[must_use]
+pub fn days(from: Seconds, to: Seconds) -> f64 {
+    (to - from) as f64 / DAY
+}
+
+/// Deals, and what is known of each by name.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// The open stages, in their order.
+    pub stages: Vec<String>,
+    /// What each of [`Deal::values`] is.
+    pub columns: Vec<Column>,
+    /// The deals.
+    pub deals: Vec<Deal>,
+}
+
+impl History {
+    /// As it was known at an instant: nothing that came later is in it, and a deal's value only if it had been won by then.
+    #[must_use]
+    pub fn as_of(&self, now: Seconds) -> Self {
+        let known = self.deals.iter().filter(|deal| deal.created_at <= now);
+        let deals = known.map(|deal| {
+            let moves = deal.moves.partition_point(|it| it.at <= now);
+            let activities = deal.activities.partition_point(|at| *at <= now);
+            let is_won = deal.end(now).is_some_and(|end| end.is_won);
+            Deal {
+                moves: deal.moves[..moves].to_vec(),
+                activities: deal.activities[..activities].to_vec(),
+                won_value: deal.won_value.filter(|_| is_won),
+                values: deal.values.clone(),
+                ..*deal
+            }
+        });
+        let deals = deals.collect();
+        Self { stages: self.stages.clone(), columns: self.columns.clone(), deals }
+    }
+}
+
+/// Something known of every deal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// What categories there are, by number; none where it is a number.
+    pub categories: Vec<String>,
+}
+
+/// What is known of a deal in a column.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Value {
+    /// Nothing.
+    #[default]
+    Missing,
+    /// One of the column's categories.
+    Category(u32),
+    /// A number.
+    Number(f64),
+}
+
+/// A deal.
+#[derive(Clone, Debug, Default)]
+pub struct Deal {
+    /// When it was made.
+    pub created_at: Seconds,
+    /// What it is worth, if that is known.
+    pub amount: Option<f64>,
+    /// What it was won for, where that is other than the amount.
+    pub won_value: Option<f64>,
+    /// What else is known of it.
+    pub values: Vec<Value>,
+    /// Where it came to, in the order of time.
+    pub moves: Vec<Move>,
+    /// When somebody did something about it, in the order of time.
+    pub activities: Vec<Seconds>,
+}
+
+/// A deal came somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Where to.
+    pub to: Place,
+    /// When.
+    pub at: Seconds,
+}
+
+/// Where a deal may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In an open stage, by number.
+    Stage(u16),
+    /// Won.
+    Won,
+    /// Lost.
+    Lost,
+}
+
+/// An open deal at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its stage, if it is in one.
+    pub stage: Option<u16>,
+    /// Since when it has been there.
+    pub since: Seconds,
+    /// How many moves it has made so far.
+    pub moves: usize,
+}
+
+/// How a deal ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Won, or else lost.
+    pub is_won: bool,
+    /// When.
+    pub at: Seconds,
+}
+
+impl Deal {
+    /// How it stood at an instant; none where it was not there yet or had ended.
+    #[must_use]
+    pub fn standing(&self, at: Seconds) -> Option<Standing> {
+        if self.created_at > at {
+            return None;
+        }
+        let moves = self.moves.partition_point(|it| it.at <= at);
+        let Some(last) = moves.checked_sub(1).map(|index| self.moves[index]) else {
+            return Some(Standing { stage: None, since: self.created_at, moves });
+        };
+        match last.to {
+            Place::Stage(stage) => Some(Standing { stage: Some(stage), since: last.at, moves }),
+            Place::Won | Place::Lost => None,
+        }
+    }
+
+    /// How it had ended by an instant; none where it was open then.
+    #[must_use]
+    pub fn end(&self, by: Seconds) -> Option<End> {
+        let moves = self.moves.partition_point(|it| it.at <= by);
+        let last = self.moves[..moves].last()?;
+        match last.to {
+            Place::Stage(_) => None,
+            place => Some(End { is_won: place == Place::Won, at: last.at }),
+        }
+    }
+
+    /// What it was won for, or would be.
+    #[must_use]
+    pub fn value(&self) -> Option<f64> {
+        self.won_value.or(self.amount)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deal_is_where_it_last_came_to() {
+        let to = |place, at| Move { to: place, at };
+        let deal = Deal {
+            created_at: 10,
+            moves: vec![to(Place::Stage(0), 10), to(Place::Lost, 20), to(Place::Stage(1), 30)],
+            ..Deal::default()
+        };
+        assert_eq!(deal.standing(9), None);
+        let first = Standing { stage: Some(0), since: 10, moves: 1 };
+        assert_eq!(deal.standing(19), Some(first));
+        assert_eq!((deal.standing(20), deal.end(29)), (None, Some(End { is_won: false, at: 20 })));
+        let reopened = Standing { stage: Some(1), since: 30, moves: 3 };
+        assert_eq!((deal.standing(30), deal.end(30)), (Some(reopened), None));
+        let bare = Deal { created_at: 5, ..Deal::default() };
+        assert_eq!(bare.standing(6), Some(Standing { stage: None, since: 5, moves: 0 }));
+    }
+}

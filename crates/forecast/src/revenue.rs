@@ -1,0 +1,295 @@
+//! What will be won in a window of time: from the deals that are open, from those that are not made yet, and from how such windows went before, in a range that is as wide as past
+//! forecasts were wrong.
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::business::Business;
+use crate::choose::Choice;
+use crate::history::{History, Seconds, days};
+use crate::learned::{Learned, Voice, ended, open_at};
+
+/// The 90th percentile of the standard normal distribution.
+const NORMAL_90: f64 = 1.281_551_565_5;
+/// How wrong a forecast is taken to be before any was tried: the standard deviation of its logarithm.
+const PRIOR_ERROR: f64 = 0.15;
+/// And how many tries that counts for.
+const PRIOR_COUNT: f64 = 3.0;
+/// How wrong a way to forecast is taken to be before it was tried, for how many tries.
+const PRIOR_OF_WAYS: (f64, f64) = (0.3, 2.0);
+/// How many windows of the past are forecast again, at most; each begins half a window before the one after it.
+const REPLAYS: i32 = 10;
+/// From how many looks at deals it is learned for that.
+const LOOKS: usize = 12_000;
+/// How many deals have to have ended before a window of the past can be forecast.
+const ENOUGH: usize = 20;
+/// How often the future is drawn, at most, and how many deals are drawn in all.
+const DRAWS: (usize, usize) = (2_000, 20_000_000);
+/// A year in seconds.
+const YEAR: Seconds = 365 * 86_400;
+
+/// After one instant, until another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// It begins after this.
+    pub from: Seconds,
+    /// It ends with this.
+    pub to: Seconds,
+}
+
+impl Window {
+    fn contains(self, at: Seconds) -> bool {
+        self.from < at && at <= self.to
+    }
+
+    fn before(self, by: Seconds) -> Self {
+        Self { from: self.from - by, to: self.to - by }
+    }
+
+    fn length(self) -> Seconds {
+        self.to - self.from
+    }
+}
+
+/// What open deals and new ones bring in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BottomUp {
+    /// What is to be expected of the open ones.
+    pub pipeline: f64,
+    /// And of those not made yet.
+    pub new_business: f64,
+    /// The middle of what both might bring.
+    pub median: f64,
+    /// The standard deviation of the logarithm of that, as far as it is chance alone.
+    pub spread: f64,
+}
+
+/// A window of the past, forecast as it would have been then.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Replay {
+    /// When the forecast would have been made.
+    pub at: Seconds,
+    /// What deals would have promised.
+    pub bottom_up: f64,
+    /// What a window of the same length before had brought.
+    pub last: f64,
+    /// What the same window a year before had brought, if that is known.
+    pub year_ago: Option<f64>,
+    /// What came true.
+    pub actual: f64,
+}
+
+/// What will be won in a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Revenue {
+    /// The 10th, 50th and 90th percentile.
+    pub percentiles: [f64; 3],
+    /// What deals promise.
+    pub bottom_up: BottomUp,
+    /// How much each of the ways counts: deals, the window before, the same window a year ago.
+    pub weights: [f64; 3],
+    /// The standard deviation of the logarithm.
+    pub sigma: f64,
+    /// Windows of the past.
+    pub replays: Vec<Replay>,
+}
+
+/// Forecasts a window that begins now or later.
+#[must_use]
+pub fn revenue(
+    history: &History,
+    ladder: &[f64],
+    learned: &Learned,
+    choice: &Choice,
+    window: Window,
+    seed: u64,
+) -> Revenue {
+    let now = learned.now;
+    let bottom_up = bottom_up(history, learned, choice.voice, window, seed);
+    let replays = replay(history, ladder, now, choice.voice, window, seed);
+    let ways = [Some(bottom_up.median), last(history, now, window), year_ago(history, now, window)];
+    // Nothing has no logarithm: next to nothing stands for it.
+    let all = replays.iter().map(|it| it.actual).chain(ways.into_iter().flatten());
+    let (sum, count) = all.fold((0.0, 0.0), |(sum, count), it| (sum + it, count + 1.0));
+    let least = (sum / f64::max(count, 1.0) * 0.02).max(1e-9);
+    let log = |it: f64| it.max(least).ln();
+    let weights = weights(&replays, ways, log);
+    let combine = |ways: [Option<f64>; 3]| -> f64 {
+        let known =
+            ways.iter().zip(weights).filter_map(|(way, weight)| Some((log((*way)?), weight)));
+        let (sum, all) =
+            known.fold((0.0, 0.0), |(sum, all), (way, weight)| (sum + way * weight, all + weight));
+        if all > 0.0 { sum / all } else { log(0.0) }
+    };
+    let middle = combine(ways);
+    let errors = replays.iter().map(|it| {
+        let told = combine([Some(it.bottom_up), Some(it.last), it.year_ago]);
+        (told - log(it.actual)).powi(2)
+    });
+    // They overlap by half, so that two say no more than one and a half would.
+    let count = replays.len() as f64 / 2.0_f64.min(replays.len().max(1) as f64);
+    let mean = errors.sum::<f64>() / replays.len().max(1) as f64;
+    let prior = PRIOR_ERROR.max(bottom_up.spread).powi(2);
+    let sigma = ((PRIOR_COUNT * prior + count * mean) / (PRIOR_COUNT + count)).sqrt();
+    let middle = if ways.into_iter().flatten().all(|it| it <= 0.0) { 0.0 } else { middle.exp() };
+    let far = (NORMAL_90 * sigma).exp();
+    let percentiles = [middle / far, middle, middle * far];
+    Revenue { percentiles, bottom_up, weights, sigma, replays }
+}
+
+/// What deals promise.
+#[must_use]
+pub fn bottom_up(
+    history: &History,
+    learned: &Learned,
+    voice: Voice,
+    window: Window,
+    seed: u64,
+) -> BottomUp {
+    let now = learned.now;
+    let (from, to) = (days(now, window.from), days(now, window.to));
+    let worth = Worth::learn(history, now);
+    let mut open: Vec<(f32, f32)> = Vec::new();
+    let mut pipeline = 0.0;
+    for (_, look) in open_at(history, now, now) {
+        let outlook = learned.outlook(&look, voice);
+        let within = |days| outlook.won_within(&learned.intervals, days);
+        let chance = within(to) - if from > 0.0 { within(from) } else { 0.0 };
+        let value = worth.of(look.deal.amount);
+        pipeline += chance * value;
+        open.push((chance as f32, value as f32));
+    }
+    let coming = Business::learn(history, now).within(window.from, window.to);
+    let mut rng = StdRng::seed_from_u64(seed ^ 0x5EED);
+    let draws = (DRAWS.1 / open.len().max(1)).clamp(DRAWS.0 / 10, DRAWS.0);
+    let mut drawn: Vec<f64> = (0..draws)
+        .map(|_| {
+            let won = open.iter().filter(|(chance, _)| rng.random::<f32>() < *chance);
+            let won: f64 = won.map(|(_, value)| f64::from(*value)).sum();
+            won + coming.draw(&mut rng)
+        })
+        .collect();
+    drawn.sort_unstable_by(f64::total_cmp);
+    let at = |part: f64| drawn[((draws as f64 * part) as usize).min(draws - 1)];
+    let (low, median, high) = (at(0.1), at(0.5), at(0.9));
+    let spread = if low > 0.0 { (high / low).ln() / (2.0 * NORMAL_90) } else { 1.0 };
+    BottomUp { pipeline, new_business: coming.mean(), median, spread: spread.min(1.0) }
+}
+
+/// What an open deal would be won for.
+struct Worth {
+    /// For how much of its amount deals were won.
+    share: f64,
+    /// What is taken where the amount is not known.
+    unknown: f64,
+}
+
+impl Worth {
+    fn learn(history: &History, now: Seconds) -> Self {
+        let (mut won, mut asked, mut values, mut count) = (0.0, 0.0, 0.0, 0.0);
+        for deal in &history.deals {
+            if !deal.end(now).is_some_and(|end| end.is_won) {
+                continue;
+            }
+            if let Some(value) = deal.value() {
+                values += value;
+                count += 1.0;
+                if let Some(amount) = deal.amount {
+                    won += value;
+                    asked += amount;
+                }
+            }
+        }
+        Self {
+            share: if asked > 0.0 { won / asked } else { 1.0 },
+            unknown: if count > 0.0 { values / count } else { 0.0 },
+        }
+    }
+
+    fn of(&self, amount: Option<f64>) -> f64 {
+        amount.map_or(self.unknown, |amount| amount * self.share)
+    }
+}
+
+/// What was won in a window.
+#[must_use]
+pub fn won_in(history: &History, window: Window, now: Seconds) -> f64 {
+    let won = history.deals.iter().filter_map(|deal| {
+        let end = deal.end(now.min(window.to)).filter(|end| end.is_won)?;
+        if window.contains(end.at) { deal.value() } else { None }
+    });
+    won.sum()
+}
+
+fn first(history: &History) -> Option<Seconds> {
+    history.deals.iter().map(|deal| deal.created_at).min()
+}
+
+/// What a window of the same length before now has brought.
+fn last(history: &History, now: Seconds, window: Window) -> Option<f64> {
+    let before = Window { from: now - window.length(), to: now };
+    first(history).filter(|first| *first <= before.from)?;
+    Some(won_in(history, before, now))
+}
+
+/// What the same window a year ago has brought, where there was enough before it.
+fn year_ago(history: &History, now: Seconds, window: Window) -> Option<f64> {
+    let mut before = window.before(YEAR);
+    while before.to > now {
+        before = before.before(YEAR);
+    }
+    first(history).filter(|first| *first <= before.from - window.length())?;
+    Some(won_in(history, before, now))
+}
+
+/// Windows of the past, the latest first.
+fn replay(
+    history: &History,
+    ladder: &[f64],
+    now: Seconds,
+    voice: Voice,
+    window: Window,
+    seed: u64,
+) -> Vec<Replay> {
+    let lead = window.from - now;
+    let half = (window.length() / 2).max(1);
+    let mut found = Vec::new();
+    for index in 0..REPLAYS {
+        let at = now - lead - window.length() - Seconds::from(index) * half;
+        let then = Window { from: at + lead, to: at + lead + window.length() };
+        let (won, lost) = ended(history, at);
+        let Some(last) = last(history, at, then) else { break };
+        if won + lost < ENOUGH || won == 0 {
+            break;
+        }
+        let learned = Learned::learn(history, ladder, at, LOOKS, seed);
+        found.push(Replay {
+            at,
+            bottom_up: bottom_up(history, &learned, voice, then, seed).median,
+            last,
+            year_ago: year_ago(history, at, then),
+            actual: won_in(history, then, now),
+        });
+    }
+    found
+}
+
+/// How much each way counts: the less, the more it was wrong.
+fn weights(replays: &[Replay], ways: [Option<f64>; 3], log: impl Fn(f64) -> f64) -> [f64; 3] {
+    let of = |way: &dyn Fn(&Replay) -> Option<f64>| -> f64 {
+        let errors = replays.iter().filter_map(|it| Some((log(way(it)?) - log(it.actual)).powi(2)));
+        let (sum, count) = errors.fold((0.0, 0.0), |(sum, count), it| (sum + it, count + 0.5));
+        let (prior, tries) = PRIOR_OF_WAYS;
+        let mean = sum / 2.0 + prior * prior * tries;
+        (count + tries) / mean
+    };
+    let mut weights =
+        [of(&|it| Some(it.bottom_up)), of(&|it| Some(it.last)), of(&|it| it.year_ago)];
+    for (weight, way) in weights.iter_mut().zip(ways) {
+        if way.is_none() {
+            *weight = 0.0;
+        }
+    }
+    let sum: f64 = weights.iter().sum();
+    weights.map(|it| if sum > 0.0 { it / sum } else { 0.0 })
+}
