@@ -6,8 +6,8 @@ use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request};
 use http::StatusCode;
 use proto::opportunities::v1::{
-    CreateImportRequest, CreateImportResponse, GetImportRequest, GetImportResponse, ImportMode,
-    ImportOptions, UndoImportRequest, UndoImportResponse,
+    CreateImportRequest, CreateImportResponse, GetImportRequest, GetImportResponse, ImportKind,
+    ImportMode, ImportOptions, UndoImportRequest, UndoImportResponse,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -37,12 +37,14 @@ pub struct ImportForm {
     dry_run: Option<bool>,
     /// `each_row` (the default: good rows are written) or `all_or_nothing`.
     mode: Option<String>,
+    /// `sales` (the default) or `history`: opportunities with their past, in the columns `created_at` and `stage_history` (`lead@2025-01-03T09:00:00+08:00; won@2025-03-05`); for admins.
+    kind: Option<String>,
 }
 
 /// Import opportunities
 ///
 /// From a CSV file; the answer is its id, under which it is seen how far it is. A row whose `external_id` is known changes that opportunity where something is other; all others
-/// are made. An empty cell says nothing.
+/// are made, and what an undone import had made is there again. An empty cell says nothing.
 #[utoipa::path(
     post,
     path = "/imports",
@@ -134,6 +136,11 @@ async fn send(
                     "is neither each_row nor all_or_nothing",
                 )),
             },
+            "kind" => match &*text(field).await? {
+                "sales" => options.kind = ImportKind::Sales.into(),
+                "history" => options.kind = ImportKind::History.into(),
+                _ => errors.push(wrong(&name, "unknown_value", "is neither sales nor history")),
+            },
             // It is not read: who knows how long it is.
             _ => {
                 let unknown = wrong(&name, "unknown_field", "there is no such field");
@@ -209,7 +216,7 @@ pub async fn get_import(
 
 /// Undo an import
 ///
-/// What it made is deleted, what it changed is as before. Rows that somebody has changed since are kept, and told as `kept`. It goes on by itself.
+/// What it made is deleted, what it changed is as before, by what the caller may change now. Rows that somebody has changed since, or that the caller may not change, are told as `kept`. It goes on by itself.
 #[utoipa::path(
     post,
     path = "/imports/{id}/undo",

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod activity;
+mod array;
 pub mod config;
 pub mod consumer;
 pub mod contact;

@@ -1,5 +1,7 @@
 //! Text that people type: how it is trimmed, compared and refused.
 
+use std::borrow::Cow;
+
 use caseless::Caseless;
 use rpc::Invalid;
 use unicode_normalization::UnicodeNormalization;
@@ -10,15 +12,37 @@ pub fn fold(text: &str) -> String {
     folded.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A name without the space around it; blank is missing. Too long, or with a NUL, is refused.
+/// What ends a line.
+const LINE_BREAKS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+
+/// A text in one line: a space stands for every line break, with the space around it.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(LINE_BREAKS) {
+        return text.into();
+    }
+    let lines = text.split(LINE_BREAKS).map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ").into()
+}
+
+/// A name in one line, without the space around it; blank is missing. Too long, or with a NUL, is refused.
 pub fn name(
     invalid: &mut Invalid,
     field: &str,
     value: Option<&str>,
     longest: usize,
 ) -> Option<String> {
+    let value = one_line(value?.trim());
+    (!value.is_empty() && fits(invalid, field, &value, longest)).then(|| value.into_owned())
+}
+
+/// An id in another system of up to 255 characters, without the space around it; blank is missing. It is kept to the letter, so that no two become one: with a line break it is refused.
+pub fn external_id(invalid: &mut Invalid, field: &str, value: Option<&str>) -> Option<String> {
     let value = value?.trim();
-    (!value.is_empty() && fits(invalid, field, value, longest)).then(|| value.to_owned())
+    if value.contains(LINE_BREAKS) {
+        invalid.add(field, "invalid_character", "contains a line break");
+        return None;
+    }
+    name(invalid, field, Some(value), 255)
 }
 
 /// A name of up to 255 characters that has to be there: blank is told to be missing.
@@ -103,5 +127,18 @@ mod tests {
         assert_eq!(name(&mut invalid, "a", Some("four"), 3), None);
         assert_eq!(name(&mut invalid, "b", Some("a\0b"), 9), None);
         assert!(!invalid.is_empty());
+    }
+
+    #[test]
+    fn a_name_is_one_line_and_an_id_of_several_is_refused() {
+        let mut invalid = Invalid::default();
+        let text = "\r\nBüro \r\n\n\u{2028}Nord\tA ";
+        assert_eq!(name(&mut invalid, "a", Some(text), 12), Some("Büro Nord\tA".into()));
+        assert_eq!(name(&mut invalid, "a", Some("\n\r"), 12), None);
+        assert_eq!(external_id(&mut invalid, "b", Some(" x 1\r\n")), Some("x 1".into()));
+        assert!(invalid.is_empty());
+        assert_eq!(external_id(&mut invalid, "b", Some("x\r\n1")), None);
+        let Err(rpc::Error::Invalid(fields)) = invalid.into_result() else { panic!("no fault") };
+        assert_eq!(fields[0].code, "invalid_character");
     }
 }

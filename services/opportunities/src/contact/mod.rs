@@ -3,6 +3,7 @@
 pub mod erase;
 pub(crate) mod event;
 pub mod model;
+pub(crate) mod several;
 pub(crate) mod store;
 
 use auth::Caller;

@@ -8,6 +8,7 @@ pub(crate) mod event;
 pub mod list;
 pub mod merge;
 pub mod model;
+pub(crate) mod several;
 pub(crate) mod store;
 
 use auth::{Caller, Role};

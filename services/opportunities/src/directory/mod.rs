@@ -3,6 +3,9 @@
 pub mod model;
 pub(crate) mod store;
 
+use std::collections::{BTreeSet, HashMap};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rpc::Error;
 use sqlx::PgConnection;
 
@@ -31,6 +34,42 @@ pub(crate) async fn person(
     })
     .await?;
     Ok(Some(person))
+}
+
+/// How many people identity is asked for at a time.
+const ASKED_AT_ONCE: usize = 16;
+
+/// Those of these people who are there, by id: by one look at who is known, and, all at once, by asking identity for the others.
+pub(crate) async fn people(
+    state: &crate::State,
+    user_ids: &BTreeSet<i64>,
+    meta: &Meta,
+) -> Result<HashMap<i64, Person>, Error> {
+    let ids: Vec<_> = user_ids.iter().copied().collect();
+    let known = store::people(&state.reads, &ids).await?;
+    let mut people: HashMap<_, _> = known.into_iter().map(|it| (it.user_id, it)).collect();
+    let unknown = ids.into_iter().filter(|id| !people.contains_key(id)).collect::<Vec<_>>();
+    let asked = unknown.into_iter().map(|id| state.identity.user(id));
+    let answers: Vec<_> = stream::iter(asked).buffered(ASKED_AT_ONCE).try_collect().await?;
+    let found: Vec<_> = answers.into_iter().flatten().collect();
+    if found.is_empty() {
+        return Ok(people);
+    }
+    people.extend(found.iter().map(|(person, _)| (person.user_id, person.clone())));
+    let meta = Meta::following(meta.recorded_at, &meta.request_id, &meta.traceparent);
+    let (pool, wake) = (state.writes.clone(), state.wake.clone());
+    rpc::write(async move {
+        let mut tx = pool.begin().await?;
+        // By id, as they were asked for: so whoever learns of several at once never waits in a circle.
+        for (person, version) in &found {
+            learn(&mut tx, person, *version, &meta, "").await?;
+        }
+        tx.commit().await?;
+        wake.wake();
+        Ok::<_, Error>(())
+    })
+    .await?;
+    Ok(people)
 }
 
 /// Keeps a person as of a version, unless a later one is known; what they have open follows them to their team, with `cause_id` as its cause.

@@ -15,6 +15,17 @@ pub(crate) async fn person(pool: &PgPool, user_id: i64) -> sqlx::Result<Option<P
     .await
 }
 
+/// Those of these people of whom an event has told.
+pub(super) async fn people(pool: &PgPool, user_ids: &[i64]) -> sqlx::Result<Vec<Person>> {
+    sqlx::query_as!(
+        Person,
+        "select user_id, username, email, role, team_id, is_active from people where user_id = any($1)",
+        user_ids
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Keeps a person as of a version, unless that or a later one is known; whether it was news. Either way the row is locked until the end of this
 /// transaction.
 pub(crate) async fn upsert_person(
@@ -153,14 +164,16 @@ pub(crate) async fn upsert_settings(
 }
 
 /// The people of these addresses, in lower case.
-pub(crate) async fn of_addresses(pool: &PgPool, emails: &[String]) -> sqlx::Result<Vec<Person>> {
-    sqlx::query_as!(
+pub(crate) async fn of_addresses(
+    pool: &PgPool,
+    emails: &[String],
+) -> sqlx::Result<Vec<(i64, Person)>> {
+    let people = sqlx::query_as!(
         Person,
         "select user_id, username, email, role, team_id, is_active from people where lower(email) = any($1)",
         emails
-    )
-    .fetch_all(pool)
-    .await
+    );
+    Ok(people.fetch_all(pool).await?.into_iter().map(|it| (it.user_id, it)).collect())
 }
 
 /// Those who sell, as id and team.

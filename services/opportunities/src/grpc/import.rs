@@ -11,7 +11,7 @@ use super::caller_and_meta;
 use super::opportunity::{read_cursor, write_cursor};
 use crate::State;
 use crate::cursor::wrong_cursor;
-use crate::import::model::{Import, Row, RowStatus, Status as How};
+use crate::import::model::{Import, Kind, Row, RowStatus, Status as How};
 use crate::import::{self, Begun, Options, Receiving};
 use crate::page;
 
@@ -45,6 +45,10 @@ impl ImportService for Imports {
         let options = Options {
             dry_run: options.dry_run,
             all_or_nothing: options.mode() == pb::ImportMode::AllOrNothing,
+            kind: match options.kind() {
+                pb::ImportKind::Unspecified | pb::ImportKind::Sales => Kind::Sales,
+                pb::ImportKind::History => Kind::History,
+            },
             mapping: options.mapping,
         };
         let begun = receiving.end(options, once).await?;
@@ -132,6 +136,11 @@ fn shown(it: Import, rows: Vec<Row>, next_cursor: Option<String>) -> pb::GetImpo
         updated_at: Some(it.updated_at.into()),
         rows: rows.into_iter().map(row).collect(),
         next_cursor,
+        kind: match it.kind {
+            Kind::Sales => pb::ImportKind::Sales.into(),
+            Kind::History => pb::ImportKind::History.into(),
+        },
+        undone_by: it.undone_by,
     }
 }
 

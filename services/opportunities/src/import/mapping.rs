@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rpc::Invalid;
 
+use super::model::Kind;
 use crate::sheet::cell::unguard;
 use crate::sheet::column::{Column, Entry, named, propose};
 
@@ -13,7 +14,11 @@ pub struct Mapping(Vec<Option<&'static Column>>);
 
 impl Mapping {
     /// As it was asked for, by header, or as it is proposed where nothing was. Every row needs a name and a customer, or an `external_id` by which it is known.
-    pub fn of(headers: &[String], asked: &BTreeMap<String, String>) -> Result<Self, Invalid> {
+    pub fn of(
+        headers: &[String],
+        asked: &BTreeMap<String, String>,
+        kind: Kind,
+    ) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         let headers: Vec<_> = headers.iter().map(|header| header.trim().to_owned()).collect();
         for (index, header) in headers.iter().enumerate() {
@@ -22,8 +27,11 @@ impl Mapping {
                 invalid.add("file", "duplicate_header", message);
             }
         }
-        let columns =
-            if asked.is_empty() { propose(&headers) } else { read(&mut invalid, &headers, asked) };
+        let columns = if asked.is_empty() {
+            propose(&headers, kind)
+        } else {
+            read(&mut invalid, &headers, asked, kind)
+        };
         let has = |name: &str| columns.iter().flatten().any(|column| column.name == name);
         if has("owner_id") && has("owner_email") {
             invalid.add("mapping", "ambiguous", "owner_id cannot be given beside owner_email");
@@ -38,8 +46,8 @@ impl Mapping {
     }
 
     /// As it was kept.
-    pub fn of_fields(fields: &[String]) -> Self {
-        Self(fields.iter().map(|field| named(field)).collect())
+    pub fn of_fields(fields: &[String], kind: Kind) -> Self {
+        Self(fields.iter().map(|field| named(field, kind)).collect())
     }
 
     /// To be kept: the name of each field, empty where a column is left out.
@@ -67,10 +75,11 @@ fn read(
     invalid: &mut Invalid,
     headers: &[String],
     asked: &BTreeMap<String, String>,
+    kind: Kind,
 ) -> Vec<Option<&'static Column>> {
     let mut columns: Vec<Option<&'static Column>> = vec![None; headers.len()];
     for (header, field) in asked {
-        let column = named(field).filter(|column| column.write.is_some());
+        let column = named(field, kind);
         let at = format!("mapping.{}", short(header));
         match (headers.iter().position(|it| it == header.trim()), column) {
             (None, _) => invalid.add(at, "unknown_column", "the file has no such column"),
@@ -104,7 +113,7 @@ mod tests {
     }
 
     fn codes(headers: &[&str], pairs: &[(&str, &str)]) -> Vec<String> {
-        let refused = Mapping::of(&texts(headers), &asked(pairs)).unwrap_err();
+        let refused = Mapping::of(&texts(headers), &asked(pairs), Kind::Sales).unwrap_err();
         let rpc::Error::Invalid(fields) = refused.into() else { panic!("not about fields") };
         fields.into_iter().map(|it| format!("{} {}", it.field, it.code)).collect()
     }
@@ -112,12 +121,12 @@ mod tests {
     #[test]
     fn columns_are_what_was_asked_for_or_what_their_headers_say() {
         let headers = texts(&["商機名稱", "客戶", "Colour"]);
-        let mapping = Mapping::of(&headers, &BTreeMap::new()).unwrap();
+        let mapping = Mapping::of(&headers, &BTreeMap::new(), Kind::Sales).unwrap();
         assert_eq!(mapping.fields(), ["opportunity_name", "customer_name", ""]);
         let pairs = [("Colour", "customer_name"), ("客戶", "opportunity_name")];
-        let mapping = Mapping::of(&headers, &asked(&pairs)).unwrap();
+        let mapping = Mapping::of(&headers, &asked(&pairs), Kind::Sales).unwrap();
         assert_eq!(mapping.fields(), ["", "opportunity_name", "customer_name"]);
-        assert_eq!(Mapping::of_fields(&mapping.fields()).fields(), mapping.fields());
+        assert_eq!(Mapping::of_fields(&mapping.fields(), Kind::Sales).fields(), mapping.fields());
     }
 
     #[test]
@@ -139,7 +148,7 @@ mod tests {
     #[test]
     fn an_empty_cell_says_nothing_and_a_guarded_one_what_it_was() {
         let fields = texts(&["opportunity_name", "", "notes", "amount"]);
-        let mapping = Mapping::of_fields(&fields);
+        let mapping = Mapping::of_fields(&fields, Kind::Sales);
         let entry = mapping.entry(&texts(&["'=1+1", "x", "", "12"])).unwrap();
         assert_eq!((&*entry.wish.opportunity_name, entry.wish.notes), ("=1+1", None));
         assert!(mapping.entry(&texts(&["a", "", "", "", ""])).is_ok());

@@ -10,16 +10,16 @@ pub mod work;
 use std::collections::BTreeMap;
 
 use auth::{Caller, Role};
-use chrono::{DateTime, Utc};
 use idempotency::{Once, Outcome};
 use rpc::{Error, Invalid};
 use sha2::{Digest as _, Sha256};
 
 use crate::State;
 use crate::meta::Meta;
+use crate::opportunity::denied;
 use file::Scan;
 use mapping::Mapping;
-use model::{Import, Phase, Row, RowStatus, Status};
+use model::{Import, Kind, Phase, Row, RowStatus, Status};
 
 /// The largest file.
 pub const LARGEST: u64 = 50 * 1024 * 1024;
@@ -39,6 +39,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Whether nothing is written where a row is not good.
     pub all_or_nothing: bool,
+    /// What its rows are.
+    pub kind: Kind,
 }
 
 /// An import as it is answered at first.
@@ -54,6 +56,7 @@ pub struct Begun {
 pub struct Receiving {
     state: State,
     by: i64,
+    is_admin: bool,
     meta: Meta,
     id: Option<i64>,
     pieces: i32,
@@ -70,6 +73,7 @@ impl Receiving {
         Ok(Self {
             state: state.clone(),
             by: caller.user_id,
+            is_admin: caller.role == Role::Admin,
             meta,
             id: None,
             pieces: 0,
@@ -126,12 +130,15 @@ impl Receiving {
         options: Options,
         once: Option<Once<Begun>>,
     ) -> Result<Outcome<Begun>, Error> {
+        if options.kind == Kind::History && !self.is_admin {
+            return Err(denied("ADMIN_ONLY", "only an admin may bring history"));
+        }
         let last = std::mem::take(&mut self.waiting);
         if !last.is_empty() {
             self.keep(&last).await?;
         }
         let scanned = self.scan.end().map_err(Invalid::from)?;
-        let mapping = Mapping::of(&scanned.headers, &options.mapping)?;
+        let mapping = Mapping::of(&scanned.headers, &options.mapping, options.kind)?;
         let id = self.id.ok_or_else(|| Error::internal("a file that was not kept"))?;
         let phase = match options {
             Options { dry_run: false, all_or_nothing: false, .. } => Phase::Write,
@@ -148,6 +155,7 @@ impl Receiving {
             }
             let ready = store::Ready {
                 phase,
+                kind: options.kind,
                 dry_run: options.dry_run,
                 all_or_nothing: options.all_or_nothing,
                 delimiter: char::from(scanned.delimiter).to_string(),
@@ -202,7 +210,7 @@ pub async fn rows(
     Ok((rows, more))
 }
 
-/// Takes back what an import did, by and by; one that is taken back already stays so.
+/// Takes back what an import did, by and by, as the act of who asks; one that is taken back already stays so.
 pub async fn undo(
     state: &State,
     caller: &Caller,
@@ -221,7 +229,7 @@ pub async fn undo(
         }
         let found = store::lock(&mut tx, id).await?;
         let found = found.filter(|it| is_seen(it, &caller)).ok_or_else(|| not_found(id))?;
-        let import = take_back(found, at)?;
+        let import = take_back(found, by, &meta)?;
         store::save(&mut tx, &import).await?;
         let begun = Begun { id, status: import.status };
         idempotency::keep(&mut tx, by, &operation, once, &begun).await?;
@@ -231,21 +239,27 @@ pub async fn undo(
     .await
 }
 
-/// The import as one that is taken back.
-fn take_back(import: Import, at: DateTime<Utc>) -> Result<Import, Error> {
+/// The import as one that somebody takes back.
+fn take_back(import: Import, by: i64, meta: &Meta) -> Result<Import, Error> {
+    let counts = import.counts;
+    let rest = counts.created + counts.updated - counts.undone - counts.kept;
     match (import.status, import.phase) {
         (Status::Undone, _) | (Status::Queued | Status::Running, Phase::Undo) => Ok(import),
         (Status::Receiving | Status::Queued | Status::Running, _) => {
             Err(Error::conflict("IMPORT_RUNNING", "the import is not done yet"))
         }
         // What it wrote, or the rest where taking it back was stopped in the middle.
-        (Status::Done | Status::Failed, phase)
-            if phase == Phase::Undo
-                || phase == Phase::Write && import.counts.created + import.counts.updated > 0 =>
-        {
-            let (status, phase) = (Status::Queued, Phase::Undo);
-            Ok(Import { status, phase, last_row: 1, attempts: 0, updated_at: at, ..import })
-        }
+        (Status::Done | Status::Failed, Phase::Write | Phase::Undo) if rest > 0 => Ok(Import {
+            status: Status::Queued,
+            phase: Phase::Undo,
+            last_row: 1,
+            attempts: 0,
+            undone_by: Some(by),
+            undo_request_id: meta.request_id.clone(),
+            undo_traceparent: meta.traceparent.clone(),
+            updated_at: meta.recorded_at,
+            ..import
+        }),
         (Status::Done | Status::Failed, _) => {
             Err(Error::conflict("NOTHING_TO_UNDO", "the import has changed nothing"))
         }

@@ -70,6 +70,31 @@ impl Phase {
     }
 }
 
+/// What a file's rows are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Opportunities as of now.
+    #[default]
+    Sales,
+    /// Opportunities with their past.
+    History,
+}
+
+impl Kind {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sales => "sales",
+            Self::History => "history",
+        }
+    }
+
+    /// The one of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Sales, Self::History].into_iter().find(|it| it.as_str() == text)
+    }
+}
+
 /// How many rows became what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -96,6 +121,8 @@ pub struct Import {
     pub status: Status,
     /// What is done at present.
     pub phase: Phase,
+    /// What its rows are.
+    pub kind: Kind,
     /// Whether nothing is written.
     pub dry_run: bool,
     /// Whether nothing is written where a row is not good.
@@ -122,10 +149,38 @@ pub struct Import {
     pub request_id: String,
     /// As a part of which trace.
     pub traceparent: String,
-    /// When.
+    /// Who takes it back; nobody where it is taken back because it could not be ended.
+    pub undone_by: Option<i64>,
+    /// By which request.
+    pub undo_request_id: String,
+    /// As a part of which trace.
+    pub undo_traceparent: String,
+    /// When it was begun.
     pub created_at: DateTime<Utc>,
     /// When it last went on.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Import {
+    /// As one that cannot be ended: what it wrote is taken back where it was to be all or nothing. Nothing was made by one whose rows were only looked at.
+    #[must_use]
+    pub fn give_up(self) -> Self {
+        let wrote = self.counts.created + self.counts.updated > 0;
+        match self.phase {
+            Phase::Write if self.all_or_nothing && wrote => self.taken_back(),
+            Phase::Check if !self.dry_run => {
+                let counts = Counts { failed: self.counts.failed, ..Counts::default() };
+                Self { status: Status::Failed, counts, ..self }
+            }
+            _ => Self { status: Status::Failed, ..self },
+        }
+    }
+
+    /// As one that this service takes back.
+    #[must_use]
+    pub fn taken_back(self) -> Self {
+        Self { phase: Phase::Undo, last_row: 1, attempts: 0, undone_by: None, ..self }
+    }
 }
 
 /// What became of a row.
@@ -179,6 +234,19 @@ pub struct Fault {
     pub message: String,
 }
 
+/// What is wrong with a row that was tried and tried.
+pub fn not_written() -> Error {
+    Error::conflict("NOT_WRITTEN", "it could not be written, however often it was tried")
+}
+
+/// The opportunity of which an error tells.
+pub fn opportunity_of(error: &Error) -> Option<i64> {
+    match error {
+        Error::Conflict { details, .. } => details.get("opportunity_id")?.parse().ok(),
+        _ => None,
+    }
+}
+
 /// Every fault that an error tells of.
 pub fn faults(error: &Error) -> Vec<Fault> {
     match error {
@@ -195,6 +263,7 @@ pub fn faults(error: &Error) -> Vec<Fault> {
             let field = match &*code {
                 "owner_not_self" | "owner_out_of_reach" => "owner_id",
                 "external_id_taken" | "opportunity_deleted" => "external_id",
+                "customer_deleted" => "customer_name",
                 _ => "",
             };
             vec![Fault { field: field.to_owned(), code, message: error.to_string() }]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::model::{Counts, Import, Outcome, Phase, Row, RowStatus, Status};
+use super::model::{Counts, Fault, Import, Kind, Outcome, Phase, Row, RowStatus, Status};
 
 /// An import that is being received, as it is begun.
 pub(super) struct New<'a> {
@@ -63,6 +63,7 @@ pub(super) async fn piece(
 /// How a file is to be read that has come.
 pub(super) struct Ready<'a> {
     pub(super) phase: Phase,
+    pub(super) kind: Kind,
     pub(super) dry_run: bool,
     pub(super) all_or_nothing: bool,
     pub(super) delimiter: String,
@@ -81,7 +82,8 @@ pub(super) async fn queue(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update imports
-         set status = 'queued', phase = $2, dry_run = $3, all_or_nothing = $4, delimiter = $5, headers = $6, fields = $7, total_rows = $8, next_byte = $9, updated_at = $10
+         set status = 'queued', phase = $2, dry_run = $3, all_or_nothing = $4, delimiter = $5, headers = $6, fields = $7, total_rows = $8, next_byte = $9, updated_at = $10,
+             kind = $11
          where id = $1",
         id,
         it.phase.as_str(),
@@ -92,7 +94,8 @@ pub(super) async fn queue(
         it.fields,
         it.total_rows,
         it.next_byte,
-        at
+        at,
+        it.kind.as_str()
     )
     .execute(tx)
     .await?;
@@ -118,6 +121,7 @@ struct ImportRow {
     id: i64,
     status: String,
     phase: String,
+    kind: String,
     dry_run: bool,
     all_or_nothing: bool,
     delimiter: String,
@@ -136,6 +140,9 @@ struct ImportRow {
     requested_by: i64,
     request_id: String,
     traceparent: String,
+    undone_by: Option<i64>,
+    undo_request_id: String,
+    undo_traceparent: String,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -149,6 +156,7 @@ impl TryFrom<ImportRow> for Import {
             id: it.id,
             status: Status::parse(&it.status).ok_or_else(|| broken("imports.status"))?,
             phase: Phase::parse(&it.phase).ok_or_else(|| broken("imports.phase"))?,
+            kind: Kind::parse(&it.kind).ok_or_else(|| broken("imports.kind"))?,
             dry_run: it.dry_run,
             all_or_nothing: it.all_or_nothing,
             delimiter: it.delimiter.bytes().next().unwrap_or(b','),
@@ -169,6 +177,9 @@ impl TryFrom<ImportRow> for Import {
             requested_by: it.requested_by,
             request_id: it.request_id,
             traceparent: it.traceparent,
+            undone_by: it.undone_by,
+            undo_request_id: it.undo_request_id,
+            undo_traceparent: it.undo_traceparent,
             created_at: it.created_at,
             updated_at: it.updated_at,
         })
@@ -179,8 +190,8 @@ impl TryFrom<ImportRow> for Import {
 pub(super) async fn find(pool: &PgPool, id: i64) -> sqlx::Result<Option<Import>> {
     let row = sqlx::query_as!(
         ImportRow,
-        "select id, status, phase, dry_run, all_or_nothing, delimiter, headers, fields, total_rows, next_byte, last_row, attempts, created, updated, skipped, failed, undone,
-           kept, requested_by, request_id, traceparent, created_at, updated_at
+        "select id, status, phase, kind, dry_run, all_or_nothing, delimiter, headers, fields, total_rows, next_byte, last_row, attempts, created, updated, skipped, failed,
+           undone, kept, requested_by, request_id, traceparent, undone_by, undo_request_id, undo_traceparent, created_at, updated_at
          from imports where id = $1 and status <> 'receiving'",
         id
     );
@@ -191,33 +202,57 @@ pub(super) async fn find(pool: &PgPool, id: i64) -> sqlx::Result<Option<Import>>
 pub(super) async fn lock(tx: &mut PgConnection, id: i64) -> sqlx::Result<Option<Import>> {
     let row = sqlx::query_as!(
         ImportRow,
-        "select id, status, phase, dry_run, all_or_nothing, delimiter, headers, fields, total_rows, next_byte, last_row, attempts, created, updated, skipped, failed, undone,
-           kept, requested_by, request_id, traceparent, created_at, updated_at
+        "select id, status, phase, kind, dry_run, all_or_nothing, delimiter, headers, fields, total_rows, next_byte, last_row, attempts, created, updated, skipped, failed,
+           undone, kept, requested_by, request_id, traceparent, undone_by, undo_request_id, undo_traceparent, created_at, updated_at
          from imports where id = $1 and status <> 'receiving' for update",
         id
     );
     row.fetch_optional(tx).await?.map(TryInto::try_into).transpose()
 }
 
-/// The import that has waited longest and that nobody works on; it is this transaction's until that ends.
-pub(super) async fn take(tx: &mut PgConnection) -> sqlx::Result<Option<Import>> {
+/// The import that has waited longest and that nobody works on; nobody else does from now on until that time.
+pub(super) async fn claim(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> sqlx::Result<Option<Import>> {
     let row = sqlx::query_as!(
         ImportRow,
-        "select id, status, phase, dry_run, all_or_nothing, delimiter, headers, fields, total_rows, next_byte, last_row, attempts, created, updated, skipped, failed, undone,
-           kept, requested_by, request_id, traceparent, created_at, updated_at
-         from imports where status in ('queued', 'running')
-         order by updated_at limit 1
-         for update skip locked"
+        "update imports set claimed_until = $2
+         where id = (
+           select id from imports
+           where status in ('queued', 'running') and (claimed_until is null or claimed_until < $1)
+           order by updated_at limit 1
+           for update skip locked
+         )
+         returning id, status, phase, kind, dry_run, all_or_nothing, delimiter, headers, fields, total_rows, next_byte, last_row, attempts, created, updated, skipped, failed,
+           undone, kept, requested_by, request_id, traceparent, undone_by, undo_request_id, undo_traceparent, created_at, updated_at",
+        now,
+        until
     );
-    row.fetch_optional(tx).await?.map(TryInto::try_into).transpose()
+    row.fetch_optional(pool).await?.map(TryInto::try_into).transpose()
 }
 
-/// Writes down how far an import is.
+/// Whether an import is still whose it was until that time; it stays theirs until this transaction ends.
+pub(super) async fn hold(
+    tx: &mut PgConnection,
+    id: i64,
+    until: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let held = sqlx::query_scalar!(
+        "select id from imports where id = $1 and claimed_until = $2 for update",
+        id,
+        until
+    );
+    Ok(held.fetch_optional(tx).await?.is_some())
+}
+
+/// Writes down how far an import is; anybody may work on it from now on.
 pub(super) async fn save(tx: &mut PgConnection, it: &Import) -> sqlx::Result<()> {
     sqlx::query!(
         "update imports
          set status = $2, phase = $3, next_byte = $4, last_row = $5, attempts = $6, created = $7, updated = $8, skipped = $9, failed = $10, undone = $11, kept = $12,
-             updated_at = $13
+             updated_at = $13, undone_by = $14, undo_request_id = $15, undo_traceparent = $16, claimed_until = null
          where id = $1",
         it.id,
         it.status.as_str(),
@@ -231,7 +266,10 @@ pub(super) async fn save(tx: &mut PgConnection, it: &Import) -> sqlx::Result<()>
         it.counts.failed,
         it.counts.undone,
         it.counts.kept,
-        it.updated_at
+        it.updated_at,
+        it.undone_by,
+        it.undo_request_id,
+        it.undo_traceparent
     )
     .execute(tx)
     .await?;
@@ -301,6 +339,14 @@ pub(super) async fn clear_rows(tx: &mut PgConnection, import_id: i64) -> sqlx::R
     Ok(())
 }
 
+/// Forgets what would have become of rows that are good.
+pub(super) async fn clear_good(tx: &mut PgConnection, import_id: i64) -> sqlx::Result<()> {
+    sqlx::query!("delete from import_rows where import_id = $1 and status <> 'failed'", import_id)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// What became of rows after one, with what they wrote; of one kind where that is asked for.
 pub(super) async fn rows(
     db: impl sqlx::PgExecutor<'_>,
@@ -333,18 +379,23 @@ pub(super) async fn rows(
     read.collect()
 }
 
-/// Rows are something else now.
+/// Rows are something else now, and this is why.
 pub(super) async fn mark(
     tx: &mut PgConnection,
     import_id: i64,
     rows: &[i32],
     status: RowStatus,
+    why: &[Fault],
 ) -> sqlx::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
-        "update import_rows set status = $3 where import_id = $1 and row = any($2)",
+        "update import_rows set status = $3, errors = $4 where import_id = $1 and row = any($2)",
         import_id,
         rows,
-        status.as_str()
+        status.as_str(),
+        serde_json::to_string(why).unwrap_or_default()
     )
     .execute(tx)
     .await?;

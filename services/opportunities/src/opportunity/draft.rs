@@ -183,7 +183,7 @@ impl<'a> Draft<'a> {
                     line_item::products(it, Some(named), (&[], &[]), &line_items)
                 },
                 notes: text::free(it, "notes", wish.notes.as_deref(), 20_000),
-                external_id: text::name(it, "external_id", wish.external_id.as_deref(), 255),
+                external_id: text::external_id(it, "external_id", wish.external_id.as_deref()),
                 source: text::name(it, "source", wish.source.as_deref(), 255),
                 tags: text::names(it, "tags", &wish.tags, 50),
                 customer: customer.unwrap_or(CustomerWish::Id(0)),

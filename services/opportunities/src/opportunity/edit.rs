@@ -187,7 +187,9 @@ impl Edit {
                 .map(Option::unwrap_or_default)
                 .map(|names| text::names(it, "products", &names, line_item::MOST_NAMED)),
             notes: wish.notes.map(|notes| text::free(it, "notes", notes.as_deref(), 20_000)),
-            external_id: named(it, "external_id", wish.external_id, 255),
+            external_id: wish
+                .external_id
+                .map(|id| text::external_id(it, "external_id", id.as_deref())),
             source: named(it, "source", wish.source, 255),
             tags: wish
                 .tags

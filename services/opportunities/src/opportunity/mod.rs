@@ -15,6 +15,7 @@ pub mod model;
 pub mod past;
 pub(crate) mod relocate;
 pub mod search;
+mod several;
 mod store;
 pub(crate) mod takeback;
 mod upsert;

@@ -8,6 +8,7 @@ use rpc::{Error, Invalid};
 
 use super::draft::{CustomerWish, Draft, Wish};
 use super::model::{self, Moment, Moved, Opportunity, Outcome, Step};
+use super::several::{self, Steps, Written, told};
 use super::{blank, store, team_of};
 use crate::access::model::Sight;
 use crate::custom_field::model::CustomFields;
@@ -62,10 +63,48 @@ pub struct Turn<'a> {
     pub step: Step,
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is a part of the past")]
-/// Lives an opportunity's past again. `beginning` holds all but what its first stage decides; `history_ids` has one id for the creation and one for each turn.
-pub fn relive(
+/// Lives an opportunity's past again: what it is now, and how it came to be; or what is wrong, and with which turn, where it is not with the beginning. `beginning` holds all but what its first stage decides; `history_ids` has one id for the creation and one for each turn.
+pub(super) fn live(
     mut beginning: Opportunity,
+    pipeline: &Pipeline,
+    (first, step): (&Stage, &Step),
+    turns: Vec<Turn<'_>>,
+    history_ids: &[i64],
+    moment: &Moment<'_>,
+) -> Result<(Opportunity, Steps), (Option<usize>, Invalid)> {
+    let mut ids = history_ids.iter().copied();
+    let mut next_id = || ids.next().unwrap_or_default();
+    let begun = model::begin(&mut beginning, first, step, next_id(), moment);
+    let moved = begun.map_err(|invalid| (None, invalid))?;
+    let mut opportunity = beginning.clone();
+    let mut steps = vec![(beginning, Some(moved))];
+    for (index, turn) in turns.into_iter().enumerate() {
+        let moment = Moment { at: turn.at, by: turn.by, ..*moment };
+        let outcome =
+            model::advance(&mut opportunity, pipeline, turn.stage, turn.step, next_id(), &moment)
+                .map_err(|invalid| (Some(index), invalid))?;
+        let moved = match outcome {
+            Outcome::Unchanged => continue,
+            Outcome::Adjusted => None,
+            Outcome::Moved(moved) => Some(moved),
+        };
+        steps.push((opportunity.clone(), moved));
+    }
+    Ok((opportunity, steps))
+}
+
+/// What is wrong, by the place of the move.
+fn in_place((index, invalid): (Option<usize>, Invalid)) -> Invalid {
+    match index {
+        Some(index) => invalid.within(&format!("moves[{index}]")),
+        None => invalid,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is a part of the past")]
+/// The same with what is told of it.
+pub fn relive(
+    beginning: Opportunity,
     pipeline: &Pipeline,
     first: &Stage,
     probability: Option<i32>,
@@ -74,27 +113,11 @@ pub fn relive(
     moment: &Moment<'_>,
     meta: &Meta,
 ) -> Result<Story, Invalid> {
-    let mut ids = history_ids.iter().copied();
-    let mut next_id = || ids.next().unwrap_or_default();
     let step = Step { probability, ..Step::default() };
-    let moved = model::begin(&mut beginning, first, &step, next_id(), moment)?;
-    let mut changes = vec![meta.moved(None, &beginning, Some(&moved))];
-    let mut history = vec![moved];
-    let mut opportunity = beginning;
-    for (index, turn) in turns.into_iter().enumerate() {
-        let moment = Moment { at: turn.at, by: turn.by, ..*moment };
-        let before = opportunity.clone();
-        let outcome =
-            model::advance(&mut opportunity, pipeline, turn.stage, turn.step, next_id(), &moment)
-                .map_err(|invalid| invalid.within(&format!("moves[{index}]")))?;
-        let moved = match outcome {
-            Outcome::Unchanged => continue,
-            Outcome::Adjusted => None,
-            Outcome::Moved(moved) => Some(moved),
-        };
-        changes.push(meta.moved(Some(&before), &opportunity, moved.as_ref()));
-        history.extend(moved);
-    }
+    let (opportunity, steps) =
+        live(beginning, pipeline, (first, &step), turns, history_ids, moment).map_err(in_place)?;
+    let changes = told(None, &steps, meta);
+    let history = steps.into_iter().filter_map(|(_, moved)| moved).collect();
     Ok(Story { opportunity, history, changes })
 }
 
@@ -275,17 +298,12 @@ async fn one(state: State, by: i64, past: Arc<Past>, meta: Meta) -> Result<(i64,
     }
     // As in every creation, after the customer and before the opportunity.
     beginning.team_id = team_of(&mut tx, owner.user_id).await?;
-    let (stage, probability) = (draft.stage, draft.probability);
-    let story =
-        relive(beginning, pipeline, stage, probability, turns, &history_ids, &moment, &meta)?;
-    let Story { opportunity, history, changes: lived } = story;
-    events::outbox::append(&mut tx, &changes).await?;
+    let step = Step { probability: draft.probability, ..Step::default() };
+    let (_, steps) = live(beginning, pipeline, (draft.stage, &step), turns, &history_ids, &moment)
+        .map_err(in_place)?;
+    let written = Written::of(None, steps, &meta);
     // The row as it is now; its changes tell how it came to be.
-    if !store::insert(&mut tx, &opportunity, &history[0], &events::encode(&lived[0])).await? {
-        return Err(Error::internal("an owner changed teams who was held in theirs"));
-    }
-    store::insert_history(&mut tx, id, &history[1..]).await?;
-    events::outbox::append(&mut tx, &lived[1..]).await?;
+    several::write(&mut tx, written.into_iter().collect(), changes).await?;
     tx.commit().await?;
     Ok((id, true))
 }

@@ -321,35 +321,6 @@ pub(super) async fn update(
     Ok(())
 }
 
-/// Adds further rows to the history of an opportunity that is made with its past.
-pub(super) async fn insert_history(
-    tx: &mut PgConnection,
-    opportunity_id: i64,
-    moves: &[Moved],
-) -> sqlx::Result<()> {
-    for moved in moves {
-        let Some((from_key, from_name)) = &moved.from else { continue };
-        sqlx::query!(
-            "insert into stage_history (id, opportunity_id, from_stage_key, from_stage, to_stage_key, to_stage, probability, notes, changed_by, changed_at, seconds_in_from_stage)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-            moved.id,
-            opportunity_id,
-            from_key,
-            from_name,
-            moved.to.0,
-            moved.to.1,
-            moved.probability,
-            moved.notes,
-            moved.changed_by,
-            moved.changed_at,
-            moved.seconds_in_from_stage
-        )
-        .execute(&mut *tx)
-        .await?;
-    }
-    Ok(())
-}
-
 /// Whose a living opportunity is, and a part of its history.
 pub(super) struct History {
     pub(super) owned: Owned,
@@ -525,5 +496,22 @@ pub(super) async fn are_amounts(pool: &PgPool) -> sqlx::Result<bool> {
         r#"select exists (select from opportunities where amount is not null) as "is!""#
     )
     .fetch_one(pool)
+    .await
+}
+
+/// Those of these deleted opportunities that were deleted when an import was taken back.
+pub(super) async fn taken_back(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        r#"select w.id as "id!"
+           from unnest($1::bigint[]) as w (id)
+           cross join lateral (
+             select c.origin from change c
+             where c.aggregate = 'opportunity' and c.aggregate_id = w.id and c.type = 'opportunity.deleted'
+             order by c.version desc limit 1
+           ) as last
+           where last.origin = 'import'"#,
+        ids
+    )
+    .fetch_all(pool)
     .await
 }

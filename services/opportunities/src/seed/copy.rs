@@ -4,6 +4,8 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use money::Money;
 use std::fmt::Write as _;
 
+use crate::array::array;
+
 /// Rows in the text format.
 #[derive(Default)]
 pub(super) struct Text(String);
@@ -96,11 +98,7 @@ impl TextRow<'_> {
 
     /// An array of texts.
     pub(super) fn list(&mut self, values: &[String]) {
-        let quoted: Vec<_> = values
-            .iter()
-            .map(|value| format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")))
-            .collect();
-        self.text(&format!("{{{}}}", quoted.join(",")));
+        self.text(&array(values));
     }
 }
 

@@ -8,7 +8,9 @@ use rpc::Invalid;
 use unicode_normalization::UnicodeNormalization;
 
 use super::cell::{Cell, split};
+use super::past::{PAST, When};
 use crate::directory::model::Settings;
+use crate::import::model::Kind;
 use crate::opportunity::Detail;
 use crate::opportunity::draft::Wish;
 use crate::opportunity::edit::EditWish;
@@ -214,7 +216,11 @@ const fn told(name: &'static str, read: fn(&Line<'_>) -> Cell) -> Column {
 }
 
 /// A column that is only brought in.
-const fn brought(name: &'static str, also: &'static [&'static str], write: Write) -> Column {
+pub(super) const fn brought(
+    name: &'static str,
+    also: &'static [&'static str],
+    write: Write,
+) -> Column {
     Column { name, also, read: None, write: Some(write) }
 }
 
@@ -266,16 +272,22 @@ pub fn headers() -> impl Iterator<Item = &'static str> {
     COLUMNS.iter().filter(|column| column.read.is_some()).map(|column| column.name)
 }
 
-/// The column of a field.
-pub fn named(name: &str) -> Option<&'static Column> {
-    COLUMNS.iter().find(|column| column.name == name)
+/// The column of a field that can be brought in with rows of a kind.
+pub fn named(name: &str, kind: Kind) -> Option<&'static Column> {
+    writable(kind).find(|column| column.name == name)
+}
+
+/// The columns that can be brought in with rows of a kind.
+fn writable(kind: Kind) -> impl Iterator<Item = &'static Column> {
+    let past = if kind == Kind::History { &PAST[..] } else { &[] };
+    COLUMNS.iter().chain(past).filter(|column| column.write.is_some())
 }
 
 /// Whether a column is called so.
 type Called = fn(&Column, &str) -> bool;
 
 /// For each header the column that it most likely means: the one of that very name, else one that may be called so and is not taken. Only columns that can be brought in.
-pub fn propose(headers: &[String]) -> Vec<Option<&'static Column>> {
+pub fn propose(headers: &[String], kind: Kind) -> Vec<Option<&'static Column>> {
     let folded: Vec<_> = headers.iter().map(|header| loose(header)).collect();
     let mut found: Vec<Option<&'static Column>> = vec![None; headers.len()];
     let ways: [Called; 2] = [
@@ -284,7 +296,7 @@ pub fn propose(headers: &[String]) -> Vec<Option<&'static Column>> {
     ];
     for is_called in ways {
         for (index, header) in folded.iter().enumerate() {
-            let column = COLUMNS.iter().find(|it| it.write.is_some() && is_called(it, header));
+            let column = writable(kind).find(|it| is_called(it, header));
             let is_taken = |it: &Column| found.iter().flatten().any(|taken| taken.name == it.name);
             if found[index].is_none() && column.is_some_and(|it| !is_taken(it)) {
                 found[index] = column;
@@ -314,6 +326,10 @@ pub struct Entry {
     pub actual_close_date: Option<NaiveDate>,
     /// Whose it is to be, by address.
     pub owner_email: Option<String>,
+    /// When it was made; of history.
+    pub created_at: Option<When>,
+    /// The stages through which it went, by name or key; of history.
+    pub stage_history: Vec<(String, When)>,
 }
 
 impl Entry {
@@ -400,8 +416,17 @@ fn date(invalid: &mut Invalid, field: &str, text: &str) -> Option<NaiveDate> {
     let text = text.split_once([' ', 'T']).map_or(text, |(day, time)| {
         if time.chars().all(|it| "0:.Z".contains(it)) { day } else { text }
     });
+    let day = ymd(text);
+    if day.is_none() {
+        invalid.add(field, "invalid_date", "is not a day as YYYY-MM-DD");
+    }
+    day
+}
+
+/// Year, month and day.
+pub(super) fn ymd(text: &str) -> Option<NaiveDate> {
     let parts: Vec<_> = text.split(['-', '/', '.']).collect();
-    let day = match parts[..] {
+    match parts[..] {
         [year, month, day] if year.len() == 4 && month.len() <= 2 && day.len() <= 2 => {
             match (year.parse(), month.parse(), day.parse()) {
                 (Ok(year), Ok(month), Ok(day)) if year > 0 => {
@@ -411,11 +436,7 @@ fn date(invalid: &mut Invalid, field: &str, text: &str) -> Option<NaiveDate> {
             }
         }
         _ => None,
-    };
-    if day.is_none() {
-        invalid.add(field, "invalid_date", "is not a day as YYYY-MM-DD");
     }
-    day
 }
 
 #[cfg(test)]
@@ -424,7 +445,7 @@ mod tests {
 
     fn proposed(headers: &[&str]) -> Vec<Option<&'static str>> {
         let headers: Vec<_> = headers.iter().map(|it| (*it).to_owned()).collect();
-        propose(&headers).into_iter().map(|it| it.map(|it| it.name)).collect()
+        propose(&headers, Kind::Sales).into_iter().map(|it| it.map(|it| it.name)).collect()
     }
 
     #[test]
@@ -458,9 +479,18 @@ mod tests {
         assert_eq!(proposed(&["owner_id", "owner_email"]), [Some("owner_id"), None]);
         let own: Vec<_> = COLUMNS.iter().map(|it| it.name).collect();
         for (name, found) in own.iter().zip(proposed(&own)) {
-            let is_brought_in = named(name).unwrap().write.is_some() && *name != "owner_email";
+            let is_brought_in = named(name, Kind::Sales).is_some() && *name != "owner_email";
             assert_eq!(found, is_brought_in.then_some(*name));
         }
+    }
+
+    #[test]
+    fn only_history_says_when_things_happened() {
+        let headers = ["created_at", "階段歷程", "stage"].map(str::to_owned);
+        let found = |kind| propose(&headers, kind).into_iter().map(|it| it.map(|it| it.name));
+        assert_eq!(found(Kind::Sales).collect::<Vec<_>>(), [None, None, Some("stage")]);
+        let expected = [Some("created_at"), Some("stage_history"), Some("stage")];
+        assert_eq!(found(Kind::History).collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod customer_book;
 mod customers;
 mod erasure;
 mod exports;
+mod import_history;
+mod import_undo;
 mod imports;
 mod line_items;
 mod lost_reasons;

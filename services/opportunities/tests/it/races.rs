@@ -25,7 +25,7 @@ fn amy() -> Caller {
 }
 
 /// Returns when that many connections to this database wait for a lock.
-async fn waiting(pool: &PgPool, wanted: i64) {
+pub(crate) async fn waiting(pool: &PgPool, wanted: i64) {
     let asked = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let deadline = Instant::now() + Duration::from_secs(4);
     loop {

@@ -36,7 +36,7 @@ pub(crate) const ADMIN: i64 = 99;
 
 pub(crate) struct World {
     pub(crate) state: State,
-    _database: Database,
+    database: Database,
 }
 
 impl World {
@@ -59,7 +59,7 @@ impl World {
         let channel = rpc::client::connect_lazy(identity_url, &rpc::Tls::default()).unwrap();
         let identity = Identity::new(channel, Arc::new(token));
         let state = State::new(pool.clone(), pool, identity);
-        let world = Self { state, _database: database };
+        let world = Self { state, database };
         world.tell(&[event(1, person(ADMIN, "admin", None))]).await;
         world.set_visibility(visibility, 1).await;
         world
@@ -188,6 +188,13 @@ impl World {
     pub(crate) async fn find(&self, id: i64) -> opportunity::model::Opportunity {
         let admin = caller(ADMIN, Role::Admin, None);
         opportunity::get(&self.state, &admin, id).await.unwrap().opportunity
+    }
+
+    /// The schema becomes another, by who owns it.
+    pub(crate) async fn alter(&self, sql: String) {
+        let owner = PgPool::connect(&self.database.owner_url).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&owner).await.unwrap();
+        owner.close().await;
     }
 
     /// A statement that no use case makes.
