@@ -32,6 +32,21 @@ async fn every_documented_request_is_answered_as_the_product_page_says() {
     numbers::performance_has_a_row_for_everyone_who_sells(&world, &team).await;
 }
 
+#[tokio::test]
+async fn a_past_that_comes_as_a_file_gives_the_same_numbers() {
+    let world = World::start(StackOptions::default()).await;
+    let team = Team::gather(&world).await;
+    team.bring_2025_as_a_file(&world).await;
+    let is_told = |it: &Value| {
+        let items = it["items"].as_array().unwrap();
+        let sum = |name: &str| items.iter().map(|item| item[name].as_i64().unwrap()).sum::<i64>();
+        (sum("created_count"), sum("won_count"), sum("lost_count")) == (9, 3, 2)
+    };
+    world.admin.eventually("/reports/sales-trend?period=monthly&year=2025", is_told).await;
+    numbers::conversion_of_the_year(&world).await;
+    numbers::the_trend_has_a_row_for_every_period(&world).await;
+}
+
 /// A JSON object without some of its members, which have to be there.
 fn without(value: &Value, members: &[&str]) -> Value {
     let mut value = value.clone();

@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How often the same rows are tried, half as many each time, before the next of them is given up.
 const MOST_ATTEMPTS: i32 = 10;
 /// For how long an import is whose who took it.
-const HAS_IT_FOR: TimeDelta = TimeDelta::seconds(10);
+const HAS_IT_FOR: TimeDelta = TimeDelta::seconds(30);
 /// How long a file may take to come.
 const COMES_WITHIN: TimeDelta = TimeDelta::minutes(10);
 
@@ -110,6 +110,10 @@ async fn attempt(
 async fn keep(tx: &mut PgConnection, import: &Import) -> sqlx::Result<()> {
     let (id, status) = (import.id, import.status);
     store::save(&mut *tx, import).await?;
+    if status == Status::Failed && import.phase == Phase::Check && !import.dry_run {
+        // Nothing came of what is good.
+        store::clear_good(&mut *tx, id).await?;
+    }
     if matches!(status, Status::Done | Status::Failed | Status::Undone) {
         store::forget_pieces(tx, id).await?;
         info!(import = id, status = status.as_str(), "an import was worked off");
@@ -209,15 +213,7 @@ impl Next {
     /// Does it; the import after it.
     async fn write(self, state: &State, tx: &mut PgConnection) -> Result<Import, Error> {
         let import = match self {
-            Self::Keep(import) => {
-                if import.status == Status::Failed
-                    && import.phase == Phase::Check
-                    && !import.dry_run
-                {
-                    store::clear_good(tx, import.id).await?;
-                }
-                import
-            }
+            Self::Keep(import) => import,
             Self::End(import) => end(state, tx, import).await?,
             Self::Rows { import, who, plans, external_ids, meta } => {
                 let became = match import.phase {
@@ -378,7 +374,6 @@ async fn end(state: &State, tx: &mut PgConnection, import: Import) -> Result<Imp
         return Ok(Import { status: Status::Done, ..import });
     }
     if import.counts.failed > 0 {
-        store::clear_good(tx, import.id).await?;
         return Ok(import.give_up());
     }
     // All of them are good: now they are written.
