@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 
 use super::event;
 use super::model::Opportunity;
-use super::search::Indexed;
+use super::search::{self, Indexed};
 use crate::customer::model::Customer;
 use crate::meta::Meta;
 
@@ -162,12 +162,12 @@ async fn write(
     meta: &Meta,
 ) -> sqlx::Result<()> {
     let indexed = went.iter().filter_map(|(before, after)| {
-        Indexed::if_other(before, after).map(|indexed| (after.id, (after.created_at, indexed)))
+        Indexed::if_other(before, after).map(|indexed| (after.id, after.created_at, indexed))
     });
-    let indexed: BTreeMap<_, _> = indexed.collect();
+    let indexed: Vec<_> = indexed.collect();
     let changes: Vec<_> =
         went.iter().map(|(before, after)| meta.moved(Some(before), after, None)).collect();
     store::update(tx, went).await?;
-    store::index(tx, &indexed).await?;
+    search::store::keep(tx, &indexed).await?;
     events::outbox::append(tx, &changes).await
 }

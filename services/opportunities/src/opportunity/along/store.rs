@@ -1,13 +1,9 @@
 //! All SQL about opportunities that go along with their customer and their contact.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, QueryBuilder};
 
 use super::Which;
 use crate::opportunity::model::Opportunity;
-use crate::opportunity::search::Indexed;
 use crate::opportunity::store::{COLUMNS, detail};
 
 /// How many are found at once.
@@ -67,27 +63,6 @@ pub(super) async fn update(
         row.push_bind(it.contact_id).push_bind(it.version).push_bind(it.updated_at);
     });
     sql.push(") as n (id, customer_id, customer_name, contact_id, version, updated_at) where o.id = n.id");
-    sql.build().execute(tx).await?;
-    Ok(())
-}
-
-/// Keeps what they are found by.
-pub(super) async fn index(
-    tx: &mut PgConnection,
-    indexed: &BTreeMap<i64, (DateTime<Utc>, Indexed)>,
-) -> sqlx::Result<()> {
-    if indexed.is_empty() {
-        return Ok(());
-    }
-    let mut sql = QueryBuilder::<Postgres>::new(
-        "insert into opportunity_search (opportunity_id, folded, grams, created_at) ",
-    );
-    sql.push_values(indexed, |mut row, (id, (created_at, it))| {
-        row.push_bind(id).push_bind(&it.folded).push_bind(&it.grams).push_bind(created_at);
-    });
-    sql.push(
-        " on conflict (opportunity_id) do update set folded = excluded.folded, grams = excluded.grams",
-    );
     sql.build().execute(tx).await?;
     Ok(())
 }

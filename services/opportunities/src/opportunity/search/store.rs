@@ -1,9 +1,10 @@
 //! All SQL about what a text search looks through, but for what is written with an opportunity and what a list is narrowed by.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 
 use super::{Indexed, Query};
+use crate::array::array;
 
 /// An opportunity that cannot be found by its text.
 pub(super) struct Missing {
@@ -40,6 +41,33 @@ pub(super) async fn add(
     });
     sql.push(" on conflict (opportunity_id) do nothing");
     Ok(sql.build().execute(pool).await?.rows_affected())
+}
+
+/// Keeps what opportunities are found by, in place of what was kept of them before; each with its id and when it was made.
+pub(in crate::opportunity) async fn keep(
+    tx: &mut PgConnection,
+    indexed: &[(i64, DateTime<Utc>, Indexed)],
+) -> sqlx::Result<()> {
+    if indexed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = indexed.iter().map(|(id, ..)| *id).collect();
+    let made: Vec<_> = indexed.iter().map(|(_, created_at, _)| *created_at).collect();
+    let folded: Vec<_> = indexed.iter().map(|(.., it)| it.folded.clone()).collect();
+    let grams: Vec<_> = indexed.iter().map(|(.., it)| array(&it.grams)).collect();
+    sqlx::query!(
+        "insert into opportunity_search (opportunity_id, folded, grams, created_at)
+         select id, folded, grams::text[], created_at
+         from unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) as n (id, folded, grams, created_at)
+         on conflict (opportunity_id) do update set folded = excluded.folded, grams = excluded.grams",
+        &ids,
+        &folded,
+        &grams,
+        &made
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Narrows a list of opportunities `o` to what is looked for.

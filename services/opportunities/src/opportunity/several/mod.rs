@@ -4,12 +4,13 @@ mod store;
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use events::Change;
 use rpc::Error;
 use sqlx::PgConnection;
 
 use super::model::{Moved, Opportunity};
-use super::search::Indexed;
+use super::search::{self, Indexed};
 use crate::meta::Meta;
 use crate::pipeline;
 
@@ -47,12 +48,12 @@ impl Written {
         &self.after
     }
 
-    fn indexed(&self) -> Option<(i64, Indexed)> {
+    fn indexed(&self) -> Option<(i64, DateTime<Utc>, Indexed)> {
         let indexed = match &self.before {
             None => Some(Indexed::of(&self.after)),
             Some(before) => Indexed::if_other(before, &self.after),
         };
-        indexed.map(|it| (self.after.id, it))
+        indexed.map(|it| (self.after.id, self.after.created_at, it))
     }
 }
 
@@ -78,7 +79,7 @@ pub(super) async fn write(
     let moves = written.iter().flat_map(|it| it.moves.iter().map(|moved| (it.after.id, moved)));
     store::insert_history(tx, &moves.collect::<Vec<_>>()).await?;
     let indexed: Vec<_> = written.iter().filter_map(Written::indexed).collect();
-    store::index(tx, &indexed).await?;
+    search::store::keep(tx, &indexed).await?;
     changes.extend(written.into_iter().flat_map(|it| it.changes));
     events::outbox::append(tx, &changes).await?;
     Ok(())

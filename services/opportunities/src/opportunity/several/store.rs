@@ -8,7 +8,6 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use crate::array::array;
 use crate::custom_field;
 use crate::opportunity::model::{Moved, Opportunity};
-use crate::opportunity::search::Indexed;
 use crate::opportunity::store::{COLUMNS, detail};
 use crate::opportunity::{EXTERNAL_ID_TAKEN, line_item};
 use crate::pipeline;
@@ -158,27 +157,6 @@ pub(super) async fn insert_history(
         &column!(|it| it.changed_by),
         &column!(|it| it.changed_at),
         &column!(|it| it.seconds_in_from_stage) as _
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Keeps what opportunities are found by.
-pub(super) async fn index(tx: &mut PgConnection, indexed: &[(i64, Indexed)]) -> sqlx::Result<()> {
-    if indexed.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<_> = indexed.iter().map(|(id, _)| *id).collect();
-    let folded: Vec<_> = indexed.iter().map(|(_, it)| it.folded.clone()).collect();
-    let grams: Vec<_> = indexed.iter().map(|(_, it)| array(&it.grams)).collect();
-    sqlx::query!(
-        "insert into opportunity_search (opportunity_id, folded, grams)
-         select id, folded, grams::text[] from unnest($1::bigint[], $2::text[], $3::text[]) as n (id, folded, grams)
-         on conflict (opportunity_id) do update set folded = excluded.folded, grams = excluded.grams",
-        &ids,
-        &folded,
-        &grams
     )
     .execute(tx)
     .await?;
