@@ -18,6 +18,11 @@ const MOST_AT_ONCE: usize = 1_024;
 /// The longest that a request may take, however slowly its body arrives.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// The one that a file comes with, which bounds by itself how slowly.
+const UPLOAD: (&str, &str) = ("POST", "/api/v1/imports");
+/// The longest that it may take, until its file has been read.
+const LONGEST_UPLOAD: Duration = Duration::from_mins(13);
+
 /// The requests that run.
 #[derive(Clone, Debug, Default)]
 pub struct Running(Arc<AtomicUsize>);
@@ -49,7 +54,8 @@ pub async fn observe(State(running): State<Running>, request: Request, next: Nex
     let response = match running.take_place() {
         None => Problem::unavailable().into_response(),
         Some(_place) => {
-            let answered = timeout(LONGEST, next.run(request)).instrument(span).await;
+            let longest = if (method, route) == UPLOAD { LONGEST_UPLOAD } else { LONGEST };
+            let answered = timeout(longest, next.run(request)).instrument(span).await;
             answered.unwrap_or_else(|_| Problem::unavailable().uncertain().into_response())
         }
     };

@@ -75,10 +75,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
             rest::opportunities::list_opportunities,
             rest::opportunities::create_opportunity
         ))
-        .routes(routes!(rest::exports::export_opportunities))
-        .routes(routes!(rest::imports::create_import))
-        .routes(routes!(rest::imports::get_import))
-        .routes(routes!(rest::imports::undo_import))
+        .merge(files())
         .routes(routes!(
             rest::opportunities::get_opportunity,
             rest::opportunities::update_opportunity,
@@ -129,6 +126,16 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::audit::list_audit_entries))
         // notifier
         .routes(routes!(rest::notifications::list_notifications))
+}
+
+/// Opportunities as files.
+fn files() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(rest::exports::export_opportunities))
+        .routes(routes!(rest::imports::create_import))
+        .routes(routes!(rest::imports::get_import))
+        .routes(routes!(rest::imports::watch_import))
+        .routes(routes!(rest::imports::undo_import))
 }
 
 /// The lists that administrators manage.

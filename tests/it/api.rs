@@ -126,6 +126,40 @@ impl Api {
         Answer::read(request).await
     }
 
+    /// Sends a form with a file, and fields before it.
+    pub(crate) async fn send_file(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        fields: &[(&str, &str)],
+        file: &[u8],
+    ) -> Answer {
+        let mut body = Vec::new();
+        let parts = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+        for (name, value) in parts.chain([("file", file)]) {
+            let head = format!("--form\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n");
+            body.extend([head.as_bytes(), value, b"\r\n"].concat());
+        }
+        body.extend(b"--form--\r\n");
+        let mut request = self.client.post(format!("{}/api/v1{path}", self.origin)).body(body);
+        request = request.header(CONTENT_TYPE, "multipart/form-data; boundary=form");
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::read(request).await.unwrap()
+    }
+
+    /// A file as it is answered.
+    pub(crate) async fn file(&self, path: &str) -> Vec<u8> {
+        let request = self.client.get(format!("{}/api/v1{path}", self.origin));
+        let response = request.bearer_auth(self.token.as_ref().unwrap()).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.bytes().await.unwrap().to_vec()
+    }
+
     /// Makes an opportunity that has to be made.
     pub(crate) async fn create(&self, opportunity: &Value) -> Value {
         let answer = self.post("/opportunities", opportunity).await;

@@ -15,6 +15,7 @@ mod customers;
 mod documented;
 mod driver;
 mod fields;
+mod files;
 mod hostile;
 mod invitations;
 mod limits;

@@ -112,6 +112,16 @@ impl Problem {
         Self::of(StatusCode::PAYLOAD_TOO_LARGE)
     }
 
+    /// 408: it took too long to arrive.
+    pub fn too_slow() -> Self {
+        Self::of(StatusCode::REQUEST_TIMEOUT)
+    }
+
+    /// 415: it is of a kind that is not read.
+    pub fn unsupported(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
     /// 500: our fault; the caller is told nothing of it.
     pub fn internal() -> Self {
         let detail = "something went wrong; it has been written down under the request id";
@@ -170,9 +180,9 @@ impl Problem {
         &self.errors
     }
 
-    /// The whole answer to the request of that id.
-    pub(super) fn render(&self, request_id: Option<&str>) -> Response {
-        let document = ProblemDocument {
+    /// As it is told to who made the request of that id.
+    pub(super) fn document(&self, request_id: Option<&str>) -> ProblemDocument {
+        ProblemDocument {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
@@ -181,9 +191,13 @@ impl Problem {
             request_id: request_id.map(str::to_owned),
             errors: self.errors.clone(),
             about: self.about.clone(),
-        };
+        }
+    }
+
+    /// The whole answer to the request of that id.
+    pub(super) fn render(&self, request_id: Option<&str>) -> Response {
         // Plain data: nothing in it can fail.
-        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let body = serde_json::to_vec(&self.document(request_id)).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

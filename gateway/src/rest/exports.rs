@@ -9,7 +9,8 @@ use crate::http::{Answer, Query};
 /// Export opportunities
 ///
 /// Those of the list with these filters in that order, all of them, as one file: `format=csv` (the default), `xlsx` or `jsonl`. A text that a program could take for a
-/// formula is written after an apostrophe in CSV and XLSX; an import takes that away again.
+/// formula is written after an apostrophe in CSV and XLSX; an import takes that away again. There, lines are one cell of JSON, and each of the organisation's own fields is a column
+/// `custom_fields.<key>`; what is taken out comes in again as it was. Two files at a time for a caller.
 #[utoipa::path(
     get,
     path = "/opportunities/export",

@@ -6,6 +6,8 @@ use process::{
     TlsSettings,
 };
 
+use crate::import::workbook;
+
 /// Keeps pipelines, customers, opportunities and their stage history.
 #[derive(Parser, Debug)]
 #[command(name = "opportunities", version)]
@@ -21,6 +23,17 @@ pub struct Cli {
 /// What the program can do.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Be the service, or do something about it.
+    #[command(flatten)]
+    Run(Box<Task>),
+    /// Read a workbook from standard input and write it as comma-separated values: what the service starts for each that is brought in.
+    #[command(name = workbook::COMMAND, hide = true)]
+    ReadWorkbook,
+}
+
+/// What it can do as the service.
+#[derive(Subcommand, Debug)]
+pub enum Task {
     /// Serve gRPC until asked to stop.
     Serve(Box<Config>),
     /// Bring the schema up to date and make the default pipeline.

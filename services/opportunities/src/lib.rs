@@ -26,6 +26,7 @@ pub mod meta;
 pub mod opportunity;
 pub mod page;
 pub mod pipeline;
+pub mod places;
 pub mod seed;
 pub mod serve;
 pub mod sheet;

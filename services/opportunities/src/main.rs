@@ -3,15 +3,20 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use opportunities::config::{Cli, Command};
+use opportunities::config::{Cli, Command, Task};
+use opportunities::import::workbook::child;
 use opportunities::{demo, seed, serve};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    process::run("opportunities", &cli.telemetry, async |process| match cli.command {
-        Command::Serve(config) => serve::serve(&process, *config).await,
-        Command::Migrate(settings) => serve::migrate(&settings, process::now()).await,
-        Command::Demo(settings) => demo::run(&settings, process::now()).await,
-        Command::Seed(settings) => seed::run(&settings, process::now()).await,
+    let task = match cli.command {
+        Command::Run(task) => task,
+        Command::ReadWorkbook => return child::run(),
+    };
+    process::run("opportunities", &cli.telemetry, async |process| match *task {
+        Task::Serve(config) => serve::serve(&process, *config).await,
+        Task::Migrate(settings) => serve::migrate(&settings, process::now()).await,
+        Task::Demo(settings) => demo::run(&settings, process::now()).await,
+        Task::Seed(settings) => seed::run(&settings, process::now()).await,
     })
 }

@@ -114,6 +114,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
         );
         let verifier = Arc::new(Verifier::new(ISSUER, Keys::from_identity(channel), revocations));
         let sync = Sync::new(state.clone(), Arc::clone(&verifier), shutdown.clone());
+        let imports = Imports::new(state.clone(), Arc::clone(&verifier), shutdown.clone());
         let exports = Exports::new(state.clone(), Arc::clone(&verifier));
         let server = rpc::Server::builder("opportunities")
             .readiness(process.readiness())
@@ -132,7 +133,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             .add(ContactServiceServer::new(Contacts(state.clone())))
             .add(CurrencyServiceServer::new(Currencies(state.clone())))
             .add(ExportServiceServer::new(exports))
-            .add(ImportServiceServer::new(Imports(state.clone())))
+            .add(ImportServiceServer::new(imports))
             .add(CustomFieldServiceServer::new(CustomFieldsGrpc(state.clone())))
             .add(LostReasonServiceServer::new(LostReasonsGrpc(state.clone())))
             .add(PipelineServiceServer::new(PipelinesGrpc(state.clone())))

@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::custom_field::{self, model::CustomFields};
 use crate::directory::{self, model::Settings};
 use crate::identity::Identity;
+use crate::import::workbook::Workbooks;
 use crate::lost_reason::{self, model::LostReasons};
 use crate::opportunity;
 use crate::pipeline::{self, model::Pipelines};
@@ -38,6 +39,8 @@ pub struct State {
     pub settings: Known<Settings>,
     /// The way to identity.
     pub identity: Identity,
+    /// Who reads workbooks.
+    pub workbooks: Workbooks,
 }
 
 /// What administrators decide about opportunities, as it is remembered.
@@ -90,6 +93,7 @@ impl State {
             custom_fields: Known::default(),
             settings: Known::default(),
             identity,
+            workbooks: Workbooks::default(),
         }
     }
 

@@ -75,6 +75,7 @@ pub(super) fn table(record: Record) -> Vec<Row> {
     rows.extend(lost_reason_rows());
     rows.extend(custom_field_rows());
     rows.extend(book_rows(record));
+    rows.extend(file_rows());
     rows.extend(activity_rows(record));
     rows.extend(customer_rows(record));
     rows.extend(derived_rows());
@@ -296,6 +297,25 @@ fn custom_field_rows() -> Vec<Row> {
     ]
 }
 
+fn file_rows() -> Vec<Row> {
+    use Policy::{Readers, Sellers};
+    vec![
+        row(
+            "opportunities.v1.ExportService/ExportOpportunities",
+            "get /opportunities/export",
+            Readers,
+        ),
+        row("opportunities.v1.ImportService/CreateImport", "post /imports", Sellers)
+            .with(json!({})),
+        row("opportunities.v1.ImportService/GetImport", "get /imports/{id}", Readers)
+            .saying(&opportunities::GetImportRequest { id: ABSENT, ..Default::default() }),
+        row("opportunities.v1.ImportService/WatchImport", "get /imports/{id}/stream", Readers)
+            .saying(&opportunities::WatchImportRequest { id: ABSENT }),
+        row("opportunities.v1.ImportService/UndoImport", "post /imports/{id}/undo", Sellers)
+            .saying(&opportunities::UndoImportRequest { id: ABSENT }),
+    ]
+}
+
 fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
     use Policy::{AdminOfRecord, Admins, ChangesRecord, Readers, SeesRecord, Sellers};
     let step = opportunities::ChangeOpportunityStageRequest {
@@ -341,17 +361,6 @@ fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
             Sellers,
         )
         .with(json!({"amount": -1})),
-        row(
-            "opportunities.v1.ExportService/ExportOpportunities",
-            "get /opportunities/export",
-            Policy::Readers,
-        ),
-        row("opportunities.v1.ImportService/CreateImport", "post /imports", Sellers)
-            .with(json!({})),
-        row("opportunities.v1.ImportService/GetImport", "get /imports/{id}", Policy::Readers)
-            .saying(&opportunities::GetImportRequest { id: ABSENT, ..Default::default() }),
-        row("opportunities.v1.ImportService/UndoImport", "post /imports/{id}/undo", Sellers)
-            .saying(&opportunities::UndoImportRequest { id: ABSENT }),
         row(
             "opportunities.v1.BulkService/UpdateOpportunities",
             "post /opportunities/bulk",

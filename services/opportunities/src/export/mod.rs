@@ -3,13 +3,13 @@
 pub mod csv;
 pub mod workbook;
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use auth::Caller;
 use chrono::{DateTime, Utc};
-use rpc::{Error, reason};
+use rpc::Error;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendTimeoutError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
 use crate::State;
@@ -17,7 +17,8 @@ use crate::access::Asking;
 use crate::opportunity::list::{Ask, Filter, Page};
 use crate::opportunity::{self, Detail};
 use crate::page::Sort;
-use crate::sheet::column::{Line, headers};
+use crate::places::Places;
+use crate::sheet::column::{Line, Own, headers};
 use csv::Csv;
 use workbook::Workbook;
 
@@ -29,26 +30,13 @@ const PIECE_BYTES: usize = 256 * 1024;
 const AHEAD: usize = 2;
 /// How long a piece waits for who does not take it.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many files are written at once, in one process.
-const MOST_AT_ONCE: usize = 16;
+/// How many files are written at once, for one caller and for all, in one process.
+const MOST_AT_ONCE: (usize, usize) = (2, 16);
 
 /// The places of those who write files.
-#[derive(Clone, Debug)]
-pub struct Places(Arc<Semaphore>);
-
-impl Default for Places {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_AT_ONCE)))
-    }
-}
-
-impl Places {
-    fn take(&self) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.0).try_acquire_owned().map_err(|_| Error::Unavailable {
-            reason: reason::OVERLOADED.into(),
-            source: anyhow::anyhow!("{MOST_AT_ONCE} files are written already"),
-        })
-    }
+pub fn places() -> Places {
+    let (each, all) = MOST_AT_ONCE;
+    Places::new("files", each, all)
 }
 
 /// How an opportunity is written as a line of its own.
@@ -86,9 +74,10 @@ pub async fn export(
     form: Form,
     places: &Places,
 ) -> Result<mpsc::Receiver<Piece>, Error> {
-    let place = places.take()?;
+    let caller = asking().await?;
+    let place = places.take(caller.user_id)?;
     let export = Export { state: state.clone(), asking, wanted };
-    let first = export.read(None).await?;
+    let first = export.read(&caller, None).await?;
     let (sender, pieces) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
         let _place = place;
@@ -107,12 +96,11 @@ struct Export {
 }
 
 impl Export {
-    /// The rows after a cursor, by the caller's present rights.
-    async fn read(&self, cursor: Option<&str>) -> Result<Page, Error> {
+    /// The rows after a cursor that a caller may see.
+    async fn read(&self, caller: &Caller, cursor: Option<&str>) -> Result<Page, Error> {
         let Wanted { filter, sort, .. } = &self.wanted;
         let ask = Ask { filter, sort: *sort, limit: ROWS, cursor, include_total: false };
-        let caller = (self.asking)().await?;
-        opportunity::list(&self.state, &caller, &ask).await
+        opportunity::list(&self.state, caller, &ask).await
     }
 
     async fn write(
@@ -121,7 +109,8 @@ impl Export {
         form: Form,
         pieces: &mpsc::Sender<Piece>,
     ) -> Result<(), Error> {
-        let mut file = File::begin(form)?;
+        let own = Own::of(&*self.state.custom_fields.get()?);
+        let mut file = File::begin(form, own)?;
         let mut page = first;
         loop {
             let Page { items, next_cursor, .. } = page;
@@ -141,26 +130,35 @@ impl Export {
             }
             let (Some(cursor), Some(rest)) = (next_cursor, rest) else { return Ok(()) };
             file = rest;
-            page = self.read(Some(&cursor)).await?;
+            // By the caller's present rights.
+            let caller = (self.asking)().await?;
+            page = self.read(&caller, Some(&cursor)).await?;
         }
     }
 }
 
 /// A file that is being written.
-enum File {
+struct File {
+    form: Begun,
+    /// The organisation's own fields that it has.
+    own: Own,
+}
+
+enum Begun {
     Csv(Csv),
     Xlsx(Box<Workbook>),
     Lines(WriteLine),
 }
 
 impl File {
-    fn begin(form: Form) -> Result<Self, Error> {
-        let names = headers();
-        Ok(match form {
-            Form::Csv => Self::Csv(Csv::begin(names)),
-            Form::Xlsx => Self::Xlsx(Box::new(Workbook::begin(names.collect())?)),
-            Form::Lines(write) => Self::Lines(write),
-        })
+    fn begin(form: Form, own: Own) -> Result<Self, Error> {
+        let names = headers(&own);
+        let form = match form {
+            Form::Csv => Begun::Csv(Csv::begin(names.iter().map(|name| &**name))),
+            Form::Xlsx => Begun::Xlsx(Box::new(Workbook::begin(names)?)),
+            Form::Lines(write) => Begun::Lines(write),
+        };
+        Ok(Self { form, own })
     }
 
     /// Adds rows; what is to be given away of it, and the file while it goes on.
@@ -174,28 +172,22 @@ impl File {
         let (pipelines, settings) = (state.pipelines.get()?, state.settings.get()?);
         let mut bytes = Vec::new();
         for detail in rows {
-            match &mut self {
-                Self::Lines(write) => {
+            let line = |detail| Line::of(detail, &pipelines, &settings, now);
+            match &mut self.form {
+                Begun::Lines(write) => {
                     bytes.extend(write(detail)?);
                     bytes.push(b'\n');
                 }
-                Self::Csv(csv) => csv.row(Line::of(&detail, &pipelines, &settings, now).cells()),
-                Self::Xlsx(book) => {
-                    book.row(Line::of(&detail, &pipelines, &settings, now).cells())?;
-                }
+                Begun::Csv(csv) => csv.row(line(&detail).cells(&self.own)),
+                Begun::Xlsx(book) => book.row(line(&detail).cells(&self.own))?,
             }
         }
-        Ok(match self {
-            Self::Csv(mut csv) => {
-                bytes = csv.take();
-                ((!is_last).then_some(Self::Csv(csv)), bytes)
-            }
-            Self::Xlsx(book) if is_last => (None, book.finish()?),
-            Self::Xlsx(mut book) => {
-                bytes = book.take();
-                (Some(Self::Xlsx(book)), bytes)
-            }
-            Self::Lines(write) => ((!is_last).then_some(Self::Lines(write)), bytes),
-        })
+        match self.form {
+            Begun::Xlsx(book) if is_last => return Ok((None, book.finish()?)),
+            Begun::Xlsx(ref mut book) => bytes = book.take(),
+            Begun::Csv(ref mut csv) => bytes = csv.take(),
+            Begun::Lines(_) => {}
+        }
+        Ok(((!is_last).then_some(self), bytes))
     }
 }

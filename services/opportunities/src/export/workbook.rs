@@ -13,6 +13,8 @@ use crate::sheet::cell::{Cell, guard};
 
 /// The most rows of a sheet.
 const MOST_ROWS: u32 = 1_048_576;
+/// How many digits a number has there; one of more is a text, so that none of them is lost.
+const DIGITS: usize = 15;
 /// The largest sheet before it is packed: past 4 GiB the file would be one that Excel does not open.
 const MOST_BYTES: u64 = 3 * 1024 * 1024 * 1024;
 
@@ -51,7 +53,7 @@ pub struct Workbook {
     zip: ZipWriter<StreamWriter<Packed>>,
     packed: Packed,
     /// Name and letters of each column.
-    columns: Vec<(&'static str, String)>,
+    columns: Vec<(String, String)>,
     sheets: u32,
     /// Of the sheet that is being written.
     rows: u32,
@@ -61,7 +63,7 @@ pub struct Workbook {
 
 impl Workbook {
     /// With a header on each sheet.
-    pub fn begin(names: Vec<&'static str>) -> Result<Self, Error> {
+    pub fn begin(names: Vec<String>) -> Result<Self, Error> {
         let packed = Packed::default();
         let columns = names.into_iter().zip(0..).map(|(name, index)| (name, letters(index)));
         let mut book = Self {
@@ -132,7 +134,7 @@ impl Workbook {
         (self.rows, self.bytes) = (0, 0);
         self.start(&format!("xl/worksheets/sheet{}.xml", self.sheets))?;
         self.write(SHEET_BEGINS)?;
-        let names: Vec<_> = self.columns.iter().map(|(name, _)| Cell::from(*name)).collect();
+        let names: Vec<_> = self.columns.iter().map(|(name, _)| Cell::from(&**name)).collect();
         self.put(names.into_iter())
     }
 
@@ -187,6 +189,10 @@ fn put(xml: &mut String, column: &str, row: u32, cell: &Cell) -> std::fmt::Resul
         Cell::Empty => Ok(()),
         Cell::Integer(number) => write!(xml, r#"<c r="{column}{row}"><v>{number}</v></c>"#),
         Cell::Amount(amount) => write!(xml, r#"<c r="{column}{row}"><v>{amount}</v></c>"#),
+        Cell::Number(digits) if digits.bytes().filter(u8::is_ascii_digit).count() <= DIGITS => {
+            write!(xml, r#"<c r="{column}{row}"><v>{digits}</v></c>"#)
+        }
+        Cell::Number(digits) => put_text(xml, column, row, digits),
         Cell::Flag(flag) => {
             write!(xml, r#"<c r="{column}{row}" t="b"><v>{}</v></c>"#, u8::from(*flag))
         }
@@ -252,7 +258,8 @@ mod tests {
 
     #[test]
     fn numbers_stay_numbers_and_texts_are_no_formulas() {
-        let mut book = Workbook::begin(vec!["a", "b", "c", "d", "e"]).unwrap();
+        let mut book =
+            Workbook::begin(["a", "b", "c", "d", "e", "f"].map(str::to_owned).to_vec()).unwrap();
         let day = NaiveDate::from_ymd_opt(2026, 11, 28).unwrap();
         let cells = [
             Cell::Text("=1+1 <&>".to_owned()),
@@ -272,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_sheet_that_is_full_is_followed_by_another() {
-        let mut book = Workbook::begin(vec!["a"]).unwrap();
+        let mut book = Workbook::begin(vec!["a".to_owned()]).unwrap();
         book.rows = MOST_ROWS;
         book.row([Cell::Integer(7)].into_iter()).unwrap();
         let bytes = book.finish().unwrap();

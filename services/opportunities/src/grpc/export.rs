@@ -16,8 +16,9 @@ use super::answer::{self, View};
 use super::asking;
 use super::request;
 use crate::State;
-use crate::export::{self, Form, Places, Wanted, WriteLine};
+use crate::export::{self, Form, Wanted, WriteLine};
 use crate::opportunity::list;
+use crate::places::Places;
 
 /// Serves files of opportunities.
 pub struct Exports {
@@ -29,7 +30,7 @@ pub struct Exports {
 impl Exports {
     /// With places of their own. A file ends with the token of its caller, as the verifier says.
     pub fn new(state: State, verifier: Arc<Verifier>) -> Self {
-        Self { state, verifier, places: Places::default() }
+        Self { state, verifier, places: export::places() }
     }
 }
 

@@ -1,22 +1,62 @@
 //! ImportService.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::Verifier;
+use futures::Stream;
 use idempotency::Once;
 use prost::Message;
 use proto::opportunities::v1 as pb;
 use proto::opportunities::v1::import_service_server::ImportService;
 use rpc::{Error, Invalid};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::caller_and_meta;
 use super::opportunity::{read_cursor, write_cursor};
+use super::{asking, caller_and_meta};
 use crate::State;
+use crate::access::Asking;
 use crate::cursor::wrong_cursor;
 use crate::import::model::{Import, Kind, Row, RowStatus, Status as How};
 use crate::import::{self, Begun, Options, Receiving};
 use crate::page;
+use crate::places::{Places, Seat};
+
+/// How often a stream looks how far an import is.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a stream lasts.
+const LASTS: Duration = Duration::from_mins(30);
+/// How many streams one caller may have at a time in this process.
+const STREAMS_EACH: usize = 20;
+/// How many there may be in all.
+const STREAMS: usize = 2_000;
+/// How many files may come from one caller at a time to this process.
+const FILES_EACH: usize = 4;
+/// How many in all.
+const FILES: usize = 64;
 
 /// Serves imports.
-pub struct Imports(pub State);
+pub struct Imports {
+    state: State,
+    verifier: Arc<Verifier>,
+    shutdown: CancellationToken,
+    streams: Places,
+    files: Places,
+}
+
+impl Imports {
+    /// Streams end with the token of their caller, as the verifier says, and at the shutdown.
+    pub fn new(state: State, verifier: Arc<Verifier>, shutdown: CancellationToken) -> Self {
+        let streams = Places::new("streams", STREAMS_EACH, STREAMS);
+        let files = Places::new("files", FILES_EACH, FILES);
+        Self { state, verifier, shutdown, streams, files }
+    }
+}
 
 #[tonic::async_trait]
 impl ImportService for Imports {
@@ -26,7 +66,8 @@ impl ImportService for Imports {
     ) -> Result<Response<pb::CreateImportResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
         let (metadata, extensions, mut stream) = request.into_parts();
-        let mut receiving = Receiving::begin(&self.0, &caller, meta)?;
+        let _seat = self.files.take(caller.user_id)?;
+        let mut receiving = Receiving::begin(&self.state, &caller, meta)?;
         let mut options = None;
         while let Some(part) = stream.message().await? {
             receiving.more(&part.data).await?;
@@ -75,10 +116,39 @@ impl ImportService for Imports {
             pb::ImportRowStatus::Undone => Some(RowStatus::Undone),
             pb::ImportRowStatus::Kept => Some(RowStatus::Kept),
         };
-        let found = import::get(&self.0, &caller, message.id).await?;
-        let (rows, more) = import::rows(&self.0, &found, after, wanted, limit).await?;
+        let found = import::get(&self.state, &caller, message.id).await?;
+        let (rows, more) = import::rows(&self.state, &found, after, wanted, limit).await?;
         let next_cursor = rows.last().filter(|_| more).map(|last| write_cursor(last.row.into()));
         Ok(Response::new(shown(found, rows, next_cursor)))
+    }
+
+    type WatchImportStream =
+        Pin<Box<dyn Stream<Item = Result<pb::WatchImportResponse, Status>> + Send>>;
+
+    async fn watch_import(
+        &self,
+        request: Request<pb::WatchImportRequest>,
+    ) -> Result<Response<Self::WatchImportStream>, Status> {
+        let caller = auth::caller(&request)?;
+        let asking = asking(&request, &self.verifier)?;
+        let id = request.into_inner().id;
+        // Whoever may not see it is told so at once.
+        let first = import::get(&self.state, &caller, id).await?;
+        let seat = self.streams.take(caller.user_id)?;
+        let (tell, told) = mpsc::channel(1);
+        let watching =
+            Watching { state: self.state.clone(), asking, tell: tell.clone(), _seat: seat };
+        let shutdown = self.shutdown.clone();
+        tokio::spawn(async move {
+            let end = match shutdown.run_until_cancelled(watching.run(first)).await {
+                Some(Ok(())) => return,
+                Some(Err(error)) => error,
+                None => Error::unavailable(anyhow::anyhow!("the server stops")),
+            };
+            // Whoever is not there any more does not hear it.
+            _ = tell.send(Err(end.into())).await;
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(told))))
     }
 
     async fn undo_import(
@@ -88,8 +158,47 @@ impl ImportService for Imports {
         let (caller, meta) = caller_and_meta(&request)?;
         let once = Once::of(&request, |begun: &Begun| undone(*begun).encode_to_vec())?;
         let id = request.into_inner().id;
-        let begun = import::undo(&self.0, &caller, id, once, meta).await?;
+        let begun = import::undo(&self.state, &caller, id, once, meta).await?;
         Ok(Response::new(begun.into_message(undone)?))
+    }
+}
+
+/// One caller's stream.
+struct Watching {
+    state: State,
+    asking: Asking,
+    tell: mpsc::Sender<Result<pb::WatchImportResponse, Status>>,
+    _seat: Seat,
+}
+
+impl Watching {
+    /// Tells how far it is until it is at its end, or nobody listens any more.
+    async fn run(self, first: Import) -> Result<(), Error> {
+        let ends_at = Instant::now() + LASTS;
+        let (id, mut now) = (first.id, first);
+        loop {
+            let is_over = now.is_over();
+            let told = (now.status, now.counts, now.updated_at);
+            let message = pb::WatchImportResponse { import: Some(shown(now, Vec::new(), None)) };
+            if self.tell.send(Ok(message)).await.is_err() || is_over {
+                return Ok(());
+            }
+            now = loop {
+                tokio::select! {
+                    () = self.tell.closed() => return Ok(()),
+                    () = sleep(LOOK) => {}
+                }
+                if Instant::now() > ends_at {
+                    return Ok(());
+                }
+                // By whoever the caller is by now.
+                let caller = (self.asking)().await?;
+                let next = import::get(&self.state, &caller, id).await?;
+                if (next.status, next.counts, next.updated_at) != told {
+                    break next;
+                }
+            };
+        }
     }
 }
 
@@ -114,6 +223,9 @@ fn how(status: How) -> pb::ImportStatus {
 fn shown(it: Import, rows: Vec<Row>, next_cursor: Option<String>) -> pb::GetImportResponse {
     let mode =
         if it.all_or_nothing { pb::ImportMode::AllOrNothing } else { pb::ImportMode::EachRow };
+    let is_unmapped = |(header, field): &(&String, &String)| !header.is_empty() && field.is_empty();
+    let unmapped = it.headers.iter().zip(&it.fields).filter(is_unmapped);
+    let unmapped_columns = unmapped.map(|(header, _)| header.clone()).collect();
     let columns = it.headers.into_iter().zip(it.fields).map(|(header, field)| pb::ImportColumn {
         header,
         field: Some(field).filter(|field| !field.is_empty()),
@@ -141,6 +253,7 @@ fn shown(it: Import, rows: Vec<Row>, next_cursor: Option<String>) -> pb::GetImpo
             Kind::History => pb::ImportKind::History.into(),
         },
         undone_by: it.undone_by,
+        unmapped_columns,
     }
 }
 

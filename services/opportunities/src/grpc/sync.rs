@@ -1,8 +1,7 @@
 //! SyncService.
 
-use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Verifier;
@@ -22,6 +21,7 @@ use super::{activity, asking, contact, customer};
 use crate::State;
 use crate::access::Asking;
 use crate::page::limit;
+use crate::places::{Places, Seat};
 use crate::sync::model::{Kind, Place};
 use crate::sync::{self, Item, Page};
 
@@ -39,13 +39,14 @@ pub struct Sync {
     state: State,
     verifier: Arc<Verifier>,
     shutdown: CancellationToken,
-    streams: Arc<Streams>,
+    streams: Places,
 }
 
 impl Sync {
     /// Streams end with the token of their caller, as the verifier says, and at the shutdown.
     pub fn new(state: State, verifier: Arc<Verifier>, shutdown: CancellationToken) -> Self {
-        Self { state, verifier, shutdown, streams: Arc::default() }
+        let streams = Places::new("streams", STREAMS_EACH, STREAMS);
+        Self { state, verifier, shutdown, streams }
     }
 }
 
@@ -74,7 +75,7 @@ impl SyncService for Sync {
         let asking = asking(&request, &self.verifier)?;
         let it = request.into_inner();
         let (since, limit) = asked(it.since.as_deref(), it.limit)?;
-        let seat = self.streams.take_seat(caller.user_id)?;
+        let seat = self.streams.take(caller.user_id)?;
         // Whoever may not ask at all, or from there, is told so at once.
         let first = sync::page(&self.state, &caller, since, limit, process::now()).await?;
         let (tell, told) = mpsc::channel(1);
@@ -157,40 +158,6 @@ impl Streaming {
         let (items, next, has_more) = shown(&self.state, page)?;
         let message = pb::StreamSyncItemsResponse { items, next, has_more };
         Ok(self.tell.send(Ok(message)).await.is_ok())
-    }
-}
-
-/// How many streams there are of whom.
-#[derive(Default)]
-struct Streams(Mutex<HashMap<i64, usize>>);
-
-impl Streams {
-    fn take_seat(self: &Arc<Self>, user_id: i64) -> Result<Seat, Error> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = taken.get(&user_id).copied().unwrap_or(0);
-        if own >= STREAMS_EACH || taken.values().sum::<usize>() >= STREAMS {
-            return Err(Error::exhausted("TOO_MANY_STREAMS", "there are too many streams already"));
-        }
-        taken.insert(user_id, own + 1);
-        Ok(Seat { streams: Arc::clone(self), user_id })
-    }
-}
-
-/// The place of one stream, free again when it is dropped.
-struct Seat {
-    streams: Arc<Streams>,
-    user_id: i64,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = taken.get_mut(&self.user_id) {
-            *own -= 1;
-            if *own == 0 {
-                taken.remove(&self.user_id);
-            }
-        }
     }
 }
 

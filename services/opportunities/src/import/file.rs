@@ -1,14 +1,16 @@
 //! Comma-separated values as they come: read piece by piece, with bounds on everything that a file could make large.
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
-use rpc::Invalid;
+use rpc::{Error, Invalid};
 
+/// The largest file.
+pub const LARGEST: u64 = 50 * 1024 * 1024;
 /// The most columns.
 pub const MOST_COLUMNS: usize = 200;
 /// The most rows, the header not counted.
 pub const MOST_ROWS: i32 = 100_000;
 /// The longest row in bytes.
-const LONGEST_ROW: usize = 512 * 1024;
+pub(super) const LONGEST_ROW: usize = 512 * 1024;
 
 /// What may stand between the fields of a row.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
@@ -22,6 +24,8 @@ pub enum Flaw {
     NoRows,
     /// It is not UTF-8.
     Encoding,
+    /// It is larger than is read.
+    TooLarge,
     /// It has more columns than are read.
     TooManyColumns,
     /// It has more rows than are read.
@@ -30,29 +34,97 @@ pub enum Flaw {
     RowTooLong,
     /// It ends within quotes, so that rows may be inside a field.
     UnclosedQuote,
-    /// It is a workbook, or something else in a zip.
-    Workbook,
+    /// It is a workbook of another kind, or one with a password.
+    UnknownFormat,
+    /// It is no whole workbook.
+    BrokenWorkbook,
+    /// It is a workbook with programs in it.
+    Macros,
+    /// Unpacked it would be much larger than it is, or has more parts than workbooks have.
+    TooMuchPacked,
+    /// Reading it takes more memory or time than there is for one.
+    TooCostly,
+}
+
+impl Flaw {
+    const ALL: [Self; 13] = [
+        Self::Empty,
+        Self::NoRows,
+        Self::Encoding,
+        Self::TooLarge,
+        Self::TooManyColumns,
+        Self::TooManyRows,
+        Self::RowTooLong,
+        Self::UnclosedQuote,
+        Self::UnknownFormat,
+        Self::BrokenWorkbook,
+        Self::Macros,
+        Self::TooMuchPacked,
+        Self::TooCostly,
+    ];
+
+    /// For programs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Empty => "required",
+            Self::NoRows => "no_rows",
+            Self::Encoding => "invalid_encoding",
+            Self::TooLarge => "too_large",
+            Self::TooManyColumns => "too_many_columns",
+            Self::TooManyRows => "too_many_rows",
+            Self::RowTooLong => "row_too_long",
+            Self::UnclosedQuote => "unclosed_quote",
+            Self::UnknownFormat => "unknown_format",
+            Self::BrokenWorkbook => "broken_workbook",
+            Self::Macros => "has_macros",
+            Self::TooMuchPacked => "too_much_packed",
+            Self::TooCostly => "too_costly",
+        }
+    }
+
+    /// The one of that code.
+    pub(super) fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.code() == code)
+    }
+
+    fn message(self) -> String {
+        match self {
+            Self::Empty => "is empty".to_owned(),
+            Self::NoRows => "has no row after its header".to_owned(),
+            Self::Encoding => "is not UTF-8: save it as CSV UTF-8".to_owned(),
+            Self::TooLarge => format!("is larger than {LARGEST} bytes, or is so as CSV"),
+            Self::TooManyColumns => format!("has more than {MOST_COLUMNS} columns"),
+            Self::TooManyRows => format!("has more than {MOST_ROWS} rows"),
+            Self::RowTooLong => format!("has a row of more than {LONGEST_ROW} bytes"),
+            Self::UnclosedQuote => {
+                "ends within quotes: a quote that was opened has no end".to_owned()
+            }
+            Self::UnknownFormat => {
+                "is an older workbook, or has a password: save it as .xlsx without one".to_owned()
+            }
+            Self::BrokenWorkbook => {
+                "is no workbook that can be read: save it as .xlsx, or as CSV UTF-8".to_owned()
+            }
+            Self::Macros => "has macros: save it as .xlsx".to_owned(),
+            Self::TooMuchPacked => {
+                "is much larger unpacked than it is, or has too many parts".to_owned()
+            }
+            Self::TooCostly => {
+                "takes more memory or time to read than there is: save it as CSV UTF-8".to_owned()
+            }
+        }
+    }
 }
 
 impl From<Flaw> for Invalid {
     fn from(flaw: Flaw) -> Self {
-        let (code, message) = match flaw {
-            Flaw::Empty => ("required", "is empty".to_owned()),
-            Flaw::NoRows => ("no_rows", "has no row after its header".to_owned()),
-            Flaw::Encoding => ("invalid_encoding", "is not UTF-8: save it as CSV UTF-8".to_owned()),
-            Flaw::TooManyColumns => {
-                ("too_many_columns", format!("has more than {MOST_COLUMNS} columns"))
-            }
-            Flaw::TooManyRows => ("too_many_rows", format!("has more than {MOST_ROWS} rows")),
-            Flaw::RowTooLong => {
-                ("row_too_long", format!("has a row of more than {LONGEST_ROW} bytes"))
-            }
-            Flaw::UnclosedQuote => {
-                ("unclosed_quote", "ends within quotes: a quote that was opened has no end".into())
-            }
-            Flaw::Workbook => ("not_csv", "is not CSV; workbooks are not read".to_owned()),
-        };
-        Self::default().field("file", code, message)
+        Self::default().field("file", flaw.code(), flaw.message())
+    }
+}
+
+impl From<Flaw> for Error {
+    fn from(flaw: Flaw) -> Self {
+        Invalid::from(flaw).into()
     }
 }
 
@@ -194,9 +266,6 @@ impl Scan {
             return Ok(());
         }
         if self.rows.is_none() {
-            if piece.starts_with(b"PK\x03\x04") {
-                return Err(Flaw::Workbook);
-            }
             let delimiter = delimiter(piece);
             self.rows = Some((Rows::from(delimiter, 0), delimiter));
             // The mark at the beginning belongs to no field.
@@ -320,12 +389,19 @@ mod tests {
     }
 
     #[test]
+    fn a_flaw_is_known_by_its_code() {
+        for flaw in Flaw::ALL {
+            assert_eq!(Flaw::of_code(flaw.code()), Some(flaw));
+        }
+        assert_eq!(Flaw::of_code("fine"), None);
+    }
+
+    #[test]
     fn a_hostile_file_is_refused_before_it_costs_anything() {
         assert_eq!(scan(&[]), Err(Flaw::Empty));
         assert_eq!(scan(&[b"\n\n"]), Err(Flaw::Empty));
         assert_eq!(scan(&[b"a,b\n"]), Err(Flaw::NoRows));
         assert_eq!(scan(&[b"a\n\xff\xfe\n"]), Err(Flaw::Encoding));
-        assert_eq!(scan(&[b"PK\x03\x04rest"]), Err(Flaw::Workbook));
         assert_eq!(scan(&["a,".repeat(1_000_000).as_bytes()]), Err(Flaw::TooManyColumns));
         let rows = "x\n".repeat(usize::try_from(MOST_ROWS).unwrap() + 2);
         assert_eq!(scan(&[rows.as_bytes()]), Err(Flaw::TooManyRows));

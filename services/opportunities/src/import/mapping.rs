@@ -5,19 +5,48 @@ use std::collections::BTreeMap;
 use rpc::Invalid;
 
 use super::model::Kind;
-use crate::sheet::cell::unguard;
-use crate::sheet::column::{Column, Entry, named, propose};
+use crate::custom_field::model::{CustomField, CustomFields, Type};
+use crate::sheet::cell::{is_error, unguard};
+use crate::sheet::column::{Column, Entry, Write, named, propose};
+use crate::sheet::own;
+
+/// What a column is.
+#[derive(Clone, Debug)]
+enum Field {
+    /// A field of every opportunity.
+    Column(&'static Column, Write),
+    /// The organisation's own field of that key, and what it holds; one that is gone holds nothing.
+    Own(String, Option<Type>),
+}
+
+impl Field {
+    fn of_own(field: &CustomField) -> Self {
+        Self::Own(field.key.clone(), Some(field.kind))
+    }
+
+    /// The one of that name that can be brought in with rows of a kind.
+    fn named(name: &str, kind: Kind) -> Option<Self> {
+        named(name, kind).and_then(|column| Some(Self::Column(column, column.write?)))
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Column(column, _) => column.name.to_owned(),
+            Self::Own(key, _) => own::header(key),
+        }
+    }
+}
 
 /// The field that each column is, by place; none of what is left out.
 #[derive(Clone, Debug, Default)]
-pub struct Mapping(Vec<Option<&'static Column>>);
+pub struct Mapping(Vec<Option<Field>>);
 
 impl Mapping {
     /// As it was asked for, by header, or as it is proposed where nothing was. Every row needs a name and a customer, or an `external_id` by which it is known.
     pub fn of(
         headers: &[String],
         asked: &BTreeMap<String, String>,
-        kind: Kind,
+        (kind, own): (Kind, &CustomFields),
     ) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         let headers: Vec<_> = headers.iter().map(|header| header.trim().to_owned()).collect();
@@ -27,12 +56,13 @@ impl Mapping {
                 invalid.add("file", "duplicate_header", message);
             }
         }
-        let columns = if asked.is_empty() {
-            propose(&headers, kind)
+        let mapping = Self(if asked.is_empty() {
+            proposed(&headers, kind, own)
         } else {
-            read(&mut invalid, &headers, asked, kind)
-        };
-        let has = |name: &str| columns.iter().flatten().any(|column| column.name == name);
+            read(&mut invalid, &headers, asked, (kind, own))
+        });
+        let fields = mapping.fields();
+        let has = |name: &str| fields.iter().any(|field| field == name);
         if has("owner_id") && has("owner_email") {
             invalid.add("mapping", "ambiguous", "owner_id cannot be given beside owner_email");
         }
@@ -42,17 +72,21 @@ impl Mapping {
                 invalid.add("mapping", "required", message);
             }
         }
-        if invalid.is_empty() { Ok(Self(columns)) } else { Err(invalid) }
+        if invalid.is_empty() { Ok(mapping) } else { Err(invalid) }
     }
 
-    /// As it was kept.
-    pub fn of_fields(fields: &[String], kind: Kind) -> Self {
-        Self(fields.iter().map(|field| named(field, kind)).collect())
+    /// As it was kept, with the organisation's own fields as they are now.
+    pub fn of_fields(fields: &[String], kind: Kind, own: &CustomFields) -> Self {
+        let field = |name: &String| match own::key(name) {
+            Some(key) => Some(Field::Own(key.to_owned(), own.get(key).map(|it| it.kind))),
+            None => Field::named(name, kind),
+        };
+        Self(fields.iter().map(field).collect())
     }
 
     /// To be kept: the name of each field, empty where a column is left out.
     pub fn fields(&self) -> Vec<String> {
-        self.0.iter().map(|it| it.map_or(String::new(), |it| it.name.to_owned())).collect()
+        self.0.iter().map(|it| it.as_ref().map_or(String::new(), Field::name)).collect()
     }
 
     /// What a row says.
@@ -61,35 +95,57 @@ impl Mapping {
         if cells.iter().skip(self.0.len()).any(|cell| !cell.is_empty()) {
             invalid.add("", "too_many_cells", "the row has more cells than the header");
         }
-        for (column, cell) in self.0.iter().zip(cells) {
-            let Some(write) = column.and_then(|column| column.write) else { continue };
-            if !cell.trim().is_empty() {
-                write(&mut entry, &mut invalid, unguard(cell));
+        for (field, cell) in self.0.iter().zip(cells) {
+            let Some(field) = field.as_ref().filter(|_| !cell.trim().is_empty()) else { continue };
+            if is_error(cell) {
+                let message = "is a formula without a value";
+                invalid.add(field.name(), "formula_error", message);
+                continue;
+            }
+            let text = unguard(cell);
+            match field {
+                Field::Column(_, write) => write(&mut entry, &mut invalid, text),
+                Field::Own(key, kind) => own::write(&mut entry, &mut invalid, key, *kind, text),
             }
         }
         if invalid.is_empty() { Ok(entry) } else { Err(invalid) }
     }
 }
 
+/// Those that the headers say: fields that every opportunity has first, then the organisation's own.
+fn proposed(headers: &[String], kind: Kind, own: &CustomFields) -> Vec<Option<Field>> {
+    let mut taken = Vec::new();
+    let columns = propose(headers, kind).into_iter().zip(headers).map(|(column, header)| {
+        if let Some(column) = column {
+            return Some(Field::Column(column, column.write?));
+        }
+        let field = own::meant(header, own).filter(|it| !taken.contains(&it.key))?;
+        taken.push(field.key.clone());
+        Some(Field::of_own(field))
+    });
+    columns.collect()
+}
+
 fn read(
     invalid: &mut Invalid,
     headers: &[String],
     asked: &BTreeMap<String, String>,
-    kind: Kind,
-) -> Vec<Option<&'static Column>> {
-    let mut columns: Vec<Option<&'static Column>> = vec![None; headers.len()];
-    for (header, field) in asked {
-        let column = named(field, kind);
+    (kind, own): (Kind, &CustomFields),
+) -> Vec<Option<Field>> {
+    let mut columns: Vec<Option<Field>> = vec![None; headers.len()];
+    for (header, name) in asked {
+        let field = match own::key(name) {
+            Some(key) => own.get(key).map(Field::of_own),
+            None => Field::named(name, kind),
+        };
         let at = format!("mapping.{}", short(header));
-        match (headers.iter().position(|it| it == header.trim()), column) {
+        match (headers.iter().position(|it| it == header.trim()), field) {
             (None, _) => invalid.add(at, "unknown_column", "the file has no such column"),
             (_, None) => invalid.add(at, "unknown_field", "is no field that can be brought in"),
-            (Some(_), Some(column))
-                if columns.iter().flatten().any(|it| it.name == column.name) =>
-            {
+            (Some(_), Some(_)) if columns.iter().flatten().any(|it| it.name() == *name) => {
                 invalid.add(at, "duplicate_field", "another column is this field");
             }
-            (Some(index), Some(column)) => columns[index] = Some(column),
+            (Some(index), Some(field)) => columns[index] = Some(field),
         }
     }
     columns
@@ -108,12 +164,29 @@ mod tests {
         texts.iter().map(|it| (*it).to_owned()).collect()
     }
 
+    fn own() -> CustomFields {
+        let field = |key: &str, name: &str, kind| CustomField {
+            key: key.to_owned(),
+            name: name.to_owned(),
+            kind,
+            choices: Vec::new(),
+            is_deleted: key == "gone",
+        };
+        let items = vec![
+            field("seats", "席次", Type::Number),
+            field("renewal", "Renewal", Type::Date),
+            field("gone", "Gone", Type::Text),
+        ];
+        CustomFields { items, version: 1 }
+    }
+
     fn asked(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(header, field)| ((*header).to_owned(), (*field).to_owned())).collect()
     }
 
     fn codes(headers: &[&str], pairs: &[(&str, &str)]) -> Vec<String> {
-        let refused = Mapping::of(&texts(headers), &asked(pairs), Kind::Sales).unwrap_err();
+        let refused =
+            Mapping::of(&texts(headers), &asked(pairs), (Kind::Sales, &own())).unwrap_err();
         let rpc::Error::Invalid(fields) = refused.into() else { panic!("not about fields") };
         fields.into_iter().map(|it| format!("{} {}", it.field, it.code)).collect()
     }
@@ -121,12 +194,48 @@ mod tests {
     #[test]
     fn columns_are_what_was_asked_for_or_what_their_headers_say() {
         let headers = texts(&["商機名稱", "客戶", "Colour"]);
-        let mapping = Mapping::of(&headers, &BTreeMap::new(), Kind::Sales).unwrap();
+        let mapping = Mapping::of(&headers, &BTreeMap::new(), (Kind::Sales, &own())).unwrap();
         assert_eq!(mapping.fields(), ["opportunity_name", "customer_name", ""]);
         let pairs = [("Colour", "customer_name"), ("客戶", "opportunity_name")];
-        let mapping = Mapping::of(&headers, &asked(&pairs), Kind::Sales).unwrap();
+        let mapping = Mapping::of(&headers, &asked(&pairs), (Kind::Sales, &own())).unwrap();
         assert_eq!(mapping.fields(), ["", "opportunity_name", "customer_name"]);
-        assert_eq!(Mapping::of_fields(&mapping.fields(), Kind::Sales).fields(), mapping.fields());
+        assert_eq!(
+            Mapping::of_fields(&mapping.fields(), Kind::Sales, &own()).fields(),
+            mapping.fields()
+        );
+    }
+
+    #[test]
+    fn own_fields_are_known_by_key_and_by_name_and_hold_what_they_hold() {
+        let headers = texts(&[
+            "external_id",
+            "custom_fields.seats",
+            "席次",
+            "renewal",
+            "Gone",
+            "custom_fields.gone",
+        ]);
+        let mapping = Mapping::of(&headers, &BTreeMap::new(), (Kind::Sales, &own())).unwrap();
+        let expected = ["external_id", "custom_fields.seats", "", "custom_fields.renewal", "", ""];
+        assert_eq!(mapping.fields(), expected);
+        let entry = mapping.entry(&texts(&["a", "1,234.5", "", "2026/1/5"])).unwrap();
+        let said = crate::custom_field::model::json(
+            &entry
+                .wish
+                .custom_fields
+                .into_iter()
+                .filter_map(|(key, it)| Some((key, it?)))
+                .collect(),
+        );
+        assert_eq!(said.as_deref(), Some(r#"{"renewal":"2026-01-05","seats":1234.5}"#));
+        assert!(mapping.entry(&texts(&["a", "many"])).is_err());
+        let pairs =
+            [("a", "external_id"), ("b", "custom_fields.gone"), ("c", "custom_fields.seats")];
+        assert_eq!(codes(&["a", "b", "c"], &pairs), ["mapping.b unknown_field"]);
+        // One that was deleted since is the fault of each row that names it.
+        let kept =
+            Mapping::of_fields(&texts(&["external_id", "custom_fields.gone"]), Kind::Sales, &own());
+        assert!(kept.entry(&texts(&["a", "x"])).unwrap().wish.custom_fields.contains_key("gone"));
     }
 
     #[test]
@@ -148,11 +257,14 @@ mod tests {
     #[test]
     fn an_empty_cell_says_nothing_and_a_guarded_one_what_it_was() {
         let fields = texts(&["opportunity_name", "", "notes", "amount"]);
-        let mapping = Mapping::of_fields(&fields, Kind::Sales);
+        let mapping = Mapping::of_fields(&fields, Kind::Sales, &own());
         let entry = mapping.entry(&texts(&["'=1+1", "x", "", "12"])).unwrap();
         assert_eq!((&*entry.wish.opportunity_name, entry.wish.notes), ("=1+1", None));
         assert!(mapping.entry(&texts(&["a", "", "", "", ""])).is_ok());
         assert!(mapping.entry(&texts(&["a", "", "", "", "b"])).is_err());
         assert!(mapping.entry(&texts(&["a", "", "", "twelve"])).is_err());
+        // A formula without a value is not passed over, nor taken for a text; a text is one.
+        assert!(mapping.entry(&texts(&["#N/A", "", "", "1"])).is_err());
+        assert!(mapping.entry(&texts(&["a", "#N/A", "'#N/A", "1"])).is_ok());
     }
 }

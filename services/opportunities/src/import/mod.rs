@@ -1,28 +1,28 @@
 //! Bringing opportunities in from files: what comes is kept, and worked off by itself, a few hundred rows at a time.
 
 pub mod file;
+mod kept;
 pub mod mapping;
 pub mod model;
 mod store;
 mod undo;
 pub mod work;
+pub mod workbook;
 
 use std::collections::BTreeMap;
 
 use auth::{Caller, Role};
 use idempotency::{Once, Outcome};
-use rpc::{Error, Invalid};
+use rpc::Error;
 use sha2::{Digest as _, Sha256};
 
 use crate::State;
 use crate::meta::Meta;
 use crate::opportunity::denied;
-use file::Scan;
+use kept::Kept;
 use mapping::Mapping;
 use model::{Import, Kind, Phase, Row, RowStatus, Status};
 
-/// The largest file.
-pub const LARGEST: u64 = 50 * 1024 * 1024;
 /// How large the pieces are in which a file is kept.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -58,11 +58,7 @@ pub struct Receiving {
     by: i64,
     is_admin: bool,
     meta: Meta,
-    id: Option<i64>,
-    pieces: i32,
-    waiting: Vec<u8>,
-    bytes: u64,
-    scan: Scan,
+    file: Kept,
     hash: Sha256,
 }
 
@@ -70,58 +66,21 @@ impl Receiving {
     /// Nothing has come yet.
     pub fn begin(state: &State, caller: &Caller, meta: Meta) -> Result<Self, Error> {
         may_import(caller)?;
-        Ok(Self {
-            state: state.clone(),
-            by: caller.user_id,
-            is_admin: caller.role == Role::Admin,
-            meta,
-            id: None,
-            pieces: 0,
-            waiting: Vec::new(),
-            bytes: 0,
-            scan: Scan::default(),
-            hash: Sha256::new(),
-        })
+        let by = caller.user_id;
+        let is_admin = caller.role == Role::Admin;
+        let file = Kept::begin(state.writes.clone(), by, meta.clone());
+        Ok(Self { state: state.clone(), by, is_admin, meta, file, hash: Sha256::new() })
     }
 
-    /// The next bytes. They are looked at as they come, so that a file that cannot be read is refused before all of it is here.
+    /// The next bytes.
     pub async fn more(&mut self, data: &[u8]) -> Result<(), Error> {
         self.hash.update(data);
-        self.bytes += u64::try_from(data.len()).unwrap_or_default();
-        if self.bytes > LARGEST {
-            let message = format!("is larger than {LARGEST} bytes");
-            return Err(Error::invalid("file", "too_large", message));
-        }
-        self.waiting.extend_from_slice(data);
-        while self.waiting.len() >= PIECE_BYTES {
-            let rest = self.waiting.split_off(PIECE_BYTES);
-            let piece = std::mem::replace(&mut self.waiting, rest);
-            self.keep(&piece).await?;
-        }
-        Ok(())
+        self.file.more(data).await
     }
 
     /// A hash of all that has come.
     pub fn hash(&self) -> Vec<u8> {
         self.hash.clone().finalize().to_vec()
-    }
-
-    async fn keep(&mut self, piece: &[u8]) -> Result<(), Error> {
-        self.scan.piece(piece).map_err(Invalid::from)?;
-        let id = if let Some(id) = self.id {
-            id
-        } else {
-            let new = store::New {
-                requested_by: self.by,
-                request_id: &self.meta.request_id,
-                traceparent: &self.meta.traceparent,
-                at: self.meta.recorded_at,
-            };
-            *self.id.insert(store::begin(&self.state.writes, &new).await?)
-        };
-        store::add_piece(&self.state.writes, id, self.pieces, piece).await?;
-        self.pieces += 1;
-        Ok(())
     }
 
     /// That was all: from now on it is worked off.
@@ -133,13 +92,15 @@ impl Receiving {
         if options.kind == Kind::History && !self.is_admin {
             return Err(denied("ADMIN_ONLY", "only an admin may bring history"));
         }
-        let last = std::mem::take(&mut self.waiting);
-        if !last.is_empty() {
-            self.keep(&last).await?;
-        }
-        let scanned = self.scan.end().map_err(Invalid::from)?;
-        let mapping = Mapping::of(&scanned.headers, &options.mapping, options.kind)?;
-        let id = self.id.ok_or_else(|| Error::internal("a file that was not kept"))?;
+        self.file.end().await?;
+        let file = if self.file.is_workbook() {
+            self.state.workbooks.unpack(self.file).await?
+        } else {
+            self.file
+        };
+        let kept::Table { id, pieces, scanned } = file.table()?;
+        let own = self.state.custom_fields.get()?;
+        let mapping = Mapping::of(&scanned.headers, &options.mapping, (options.kind, &own))?;
         let phase = match options {
             Options { dry_run: false, all_or_nothing: false, .. } => Phase::Write,
             _ => Phase::Check,
@@ -149,7 +110,7 @@ impl Receiving {
             let mut tx = pool.begin().await?;
             let once = once.as_ref();
             if let Some(answer) = idempotency::answered(&mut tx, by, CREATE, once, at).await? {
-                store::discard(&mut tx, id).await?;
+                store::discard(&mut tx, id, None).await?;
                 tx.commit().await?;
                 return Ok(Outcome::Replay(answer));
             }
@@ -163,8 +124,11 @@ impl Receiving {
                 fields: &mapping.fields(),
                 total_rows: scanned.rows,
                 next_byte: i64::try_from(scanned.first_at).unwrap_or_default(),
+                pieces,
             };
-            store::queue(&mut tx, id, &ready, at).await?;
+            if !store::queue(&mut tx, id, &ready, at).await? {
+                return Err(kept::gone());
+            }
             let begun = Begun { id, status: Status::Queued };
             idempotency::keep(&mut tx, by, CREATE, once, &begun).await?;
             tx.commit().await?;

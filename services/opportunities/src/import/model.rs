@@ -181,6 +181,11 @@ impl Import {
     pub fn taken_back(self) -> Self {
         Self { phase: Phase::Undo, last_row: 1, attempts: 0, undone_by: None, ..self }
     }
+
+    /// Whether nothing more becomes of it by itself.
+    pub fn is_over(&self) -> bool {
+        matches!(self.status, Status::Done | Status::Failed | Status::Undone)
+    }
 }
 
 /// What became of a row.

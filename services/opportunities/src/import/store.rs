@@ -27,22 +27,25 @@ pub(super) async fn begin(pool: &PgPool, new: &New<'_>) -> sqlx::Result<i64> {
     .await
 }
 
-/// Keeps a piece of the file.
+/// Keeps a piece of a file that is coming; false where the file is not waited for any more.
 pub(super) async fn add_piece(
     pool: &PgPool,
     import_id: i64,
     ordinal: i32,
     data: &[u8],
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "insert into import_pieces (import_id, ordinal, data) values ($1, $2, $3)",
+    at: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let kept = sqlx::query!(
+        "with coming as (update imports set updated_at = greatest(updated_at, $4) where id = $1 and status = 'receiving' returning id)
+         insert into import_pieces (import_id, ordinal, data) select id, $2, $3 from coming",
         import_id,
         ordinal,
-        data
+        data,
+        at
     )
     .execute(pool)
     .await?;
-    Ok(())
+    Ok(kept.rows_affected() == 1)
 }
 
 /// A piece of the file, if there is one.
@@ -60,6 +63,11 @@ pub(super) async fn piece(
     .await
 }
 
+/// Of how many pieces the file is, where that was written down.
+pub(super) async fn pieces(pool: &PgPool, import_id: i64) -> sqlx::Result<Option<i32>> {
+    sqlx::query_scalar!("select pieces from imports where id = $1", import_id).fetch_one(pool).await
+}
+
 /// How a file is to be read that has come.
 pub(super) struct Ready<'a> {
     pub(super) phase: Phase,
@@ -71,20 +79,21 @@ pub(super) struct Ready<'a> {
     pub(super) fields: &'a [String],
     pub(super) total_rows: i32,
     pub(super) next_byte: i64,
+    pub(super) pieces: i32,
 }
 
-/// It waits from now on to be worked off.
+/// It waits from now on to be worked off; false where its file is not there any more.
 pub(super) async fn queue(
     tx: &mut PgConnection,
     id: i64,
     it: &Ready<'_>,
     at: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
+) -> sqlx::Result<bool> {
+    let queued = sqlx::query!(
         "update imports
          set status = 'queued', phase = $2, dry_run = $3, all_or_nothing = $4, delimiter = $5, headers = $6, fields = $7, total_rows = $8, next_byte = $9, updated_at = $10,
-             kind = $11
-         where id = $1",
+             kind = $11, pieces = $12
+         where id = $1 and status = 'receiving'",
         id,
         it.phase.as_str(),
         it.dry_run,
@@ -95,19 +104,32 @@ pub(super) async fn queue(
         it.total_rows,
         it.next_byte,
         at,
-        it.kind.as_str()
+        it.kind.as_str(),
+        it.pieces
     )
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(queued.rows_affected() == 1)
 }
 
-/// Forgets what was never received to its end, or was received before.
-pub(super) async fn discard(tx: &mut PgConnection, id: i64) -> sqlx::Result<()> {
-    forget_pieces(&mut *tx, id).await?;
-    sqlx::query!("delete from imports where id = $1 and status = 'receiving'", id)
-        .execute(tx)
-        .await?;
+/// Forgets what is still being received, or of which nothing came since an instant.
+pub(super) async fn discard(
+    tx: &mut PgConnection,
+    id: i64,
+    silent_since: Option<DateTime<Utc>>,
+) -> sqlx::Result<()> {
+    // Held from here on: no piece comes, and it is not queued.
+    let held = sqlx::query_scalar!(
+        "select id from imports
+         where id = $1 and status = 'receiving' and ($2::timestamptz is null or updated_at < $2)
+         for update",
+        id,
+        silent_since
+    );
+    if held.fetch_optional(&mut *tx).await?.is_some() {
+        forget_pieces(&mut *tx, id).await?;
+        sqlx::query!("delete from imports where id = $1", id).execute(tx).await?;
+    }
     Ok(())
 }
 

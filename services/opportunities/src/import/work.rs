@@ -63,11 +63,11 @@ pub(crate) async fn run(state: State, shutdown: CancellationToken) -> anyhow::Re
     Ok(())
 }
 
-/// Forgets files that never came to their end.
-async fn forget(state: &State, before: DateTime<Utc>) -> sqlx::Result<()> {
+/// Forgets files that never came to their end, and of which nothing has come since an instant.
+pub async fn forget(state: &State, before: DateTime<Utc>) -> sqlx::Result<()> {
     for id in store::abandoned(&state.reads, before).await? {
         let mut tx = state.writes.begin().await?;
-        store::discard(&mut tx, id).await?;
+        store::discard(&mut tx, id, Some(before)).await?;
         tx.commit().await?;
     }
     Ok(())
@@ -114,7 +114,7 @@ async fn keep(tx: &mut PgConnection, import: &Import) -> sqlx::Result<()> {
         // Nothing came of what is good.
         store::clear_good(&mut *tx, id).await?;
     }
-    if matches!(status, Status::Done | Status::Failed | Status::Undone) {
+    if import.is_over() {
         store::forget_pieces(tx, id).await?;
         info!(import = id, status = status.as_str(), "an import was worked off");
     }
@@ -247,7 +247,7 @@ async fn plan(
     records: &[Record],
     meta: &Meta,
 ) -> Result<(Vec<Plan>, Vec<Option<String>>), Error> {
-    let mapping = Mapping::of_fields(&import.fields, import.kind);
+    let mapping = Mapping::of_fields(&import.fields, import.kind, &*state.custom_fields.get()?);
     let entries: Vec<_> = records.iter().map(|it| mapping.entry(&it.cells).and_then(fit)).collect();
     let external = |entry: &Result<Entry, Invalid>| {
         entry.as_ref().ok().and_then(|entry| entry.wish.external_id.clone())
@@ -338,9 +338,17 @@ async fn records(
     let mut ordinal = i32::try_from(from / piece_bytes).unwrap_or(i32::MAX);
     let mut begin = usize::try_from(from % piece_bytes).unwrap_or_default();
     loop {
-        let piece = store::piece(&state.reads, import.id, ordinal).await?;
-        let piece = piece.unwrap_or_default();
-        // Empty past the end, which is what ends the last row.
+        let piece = match store::piece(&state.reads, import.id, ordinal).await? {
+            Some(piece) => piece,
+            None if store::pieces(&state.reads, import.id)
+                .await?
+                .is_some_and(|it| ordinal < it) =>
+            {
+                return Err(Error::internal("a piece of the file is missing"));
+            }
+            // Past the end, which is what ends the last row.
+            None => Vec::new(),
+        };
         let rest = piece.get(begin..).unwrap_or_default();
         if rest.is_empty() && !piece.is_empty() {
             (ordinal, begin) = (ordinal + 1, 0);

@@ -16,6 +16,8 @@ pub enum Cell {
     Integer(i64),
     /// An amount.
     Amount(Money),
+    /// Any other number, as its digits.
+    Number(String),
     /// A day.
     Day(NaiveDate),
     /// An instant.
@@ -32,6 +34,7 @@ impl Cell {
             Self::Text(text) => guard(text),
             Self::Integer(number) => number.to_string().into(),
             Self::Amount(amount) => amount.to_string().into(),
+            Self::Number(digits) => Cow::Borrowed(digits),
             Self::Day(day) => day.to_string().into(),
             Self::Instant(at) => at.to_rfc3339_opts(SecondsFormat::AutoSi, true).into(),
             Self::Flag(true) => Cow::Borrowed("true"),
@@ -82,9 +85,30 @@ impl From<&[String]> for Cell {
     }
 }
 
-/// A text that a program which opens the file would compute with, or one that would be read back as such a text.
+/// What a spreadsheet shows for a formula that has no value.
+const ERRORS: [&str; 11] = [
+    "#DIV/0!",
+    "#N/A",
+    "#NAME?",
+    "#NULL!",
+    "#NUM!",
+    "#REF!",
+    "#VALUE!",
+    "#DATA!",
+    "#GETTING_DATA",
+    "#SPILL!",
+    "#CALC!",
+];
+
+/// Whether a text is what a spreadsheet shows for a formula that has no value.
+pub fn is_error(text: &str) -> bool {
+    ERRORS.contains(&text.trim())
+}
+
+/// A text that a program which opens the file would compute with, or one that would be read back as such a text, or as that of a formula without a value.
 fn looks_like_a_formula(text: &str) -> bool {
-    text.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r'])
+    let text = text.trim_start_matches('\'');
+    text.starts_with(['=', '+', '-', '@', '\t', '\r']) || is_error(text)
 }
 
 /// A text as it stands in a file: one that looks like a formula after an apostrophe.
@@ -164,6 +188,8 @@ mod tests {
             ("'=1", "''=1"),
             ("'quoted'", "'quoted'"),
             ("a=1", "a=1"),
+            ("#N/A", "'#N/A"),
+            ("#1", "#1"),
             ("", ""),
         ] {
             assert_eq!(guard(text), guarded);

@@ -1,6 +1,6 @@
 //! The columns of a sheet of opportunities: how each is called, what stands in it, and what it says of one that is brought in.
 //!
-//! Whoever adds a field to opportunities that files have adds it to [`COLUMNS`], and to [`Entry::edit`] where it can be brought in.
+//! Whoever adds a field to opportunities that files have adds it to [`COLUMNS`], and to [`Entry::edit`] where it can be brought in. The organisation's own fields are in [`own`].
 
 use chrono::{DateTime, NaiveDate, Utc};
 use money::{Money, ParseError};
@@ -9,11 +9,14 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::cell::{Cell, split};
 use super::past::{PAST, When};
+use super::{lines, own};
+use crate::custom_field::model::{CustomFields, Type};
 use crate::directory::model::Settings;
 use crate::import::model::Kind;
 use crate::opportunity::Detail;
 use crate::opportunity::draft::Wish;
 use crate::opportunity::edit::EditWish;
+use crate::opportunity::line_item;
 use crate::opportunity::model::day;
 use crate::pipeline::model::Pipelines;
 use crate::text::fold;
@@ -35,7 +38,7 @@ pub struct Column {
 pub type Write = fn(&mut Entry, &mut Invalid, &str);
 
 /// Every column, in order.
-pub static COLUMNS: [Column; 37] = [
+pub static COLUMNS: [Column; 40] = [
     told("id", |it| it.detail.opportunity.id.into()),
     both(
         "opportunity_name",
@@ -135,6 +138,11 @@ pub static COLUMNS: [Column; 37] = [
             entry.actual_close_date = date(invalid, "actual_close_date", text);
         },
     ),
+    told("closed_amount", |it| it.detail.opportunity.closed_amount.into()),
+    told("closed_rate", |it| {
+        let rate = it.detail.opportunity.closed_rate;
+        rate.map_or(Cell::Empty, |rate| Cell::Number(rate.to_string()))
+    }),
     both(
         "lost_reason",
         &["loss reason", "失敗原因", "丟單原因"],
@@ -159,6 +167,12 @@ pub static COLUMNS: [Column; 37] = [
         &["product", "產品", "商品", "品項"],
         |it| (&*it.detail.opportunity.products).into(),
         |entry, _, text| entry.wish.products = split(text),
+    ),
+    both(
+        "line_items",
+        &["line items", "品項明細", "明細"],
+        |it| (&line_item::json(&it.detail.opportunity.line_items)).into(),
+        |entry, invalid, text| entry.wish.line_items = lines::read(invalid, text),
     ),
     both(
         "notes",
@@ -262,14 +276,28 @@ impl<'a> Line<'a> {
     }
 
     /// Its cells, one for each column that is taken out.
-    pub fn cells(&self) -> impl Iterator<Item = Cell> {
-        COLUMNS.iter().filter_map(|column| column.read).map(|read| read(self))
+    pub fn cells(&self, own: &Own) -> impl Iterator<Item = Cell> {
+        let values = &self.detail.opportunity.custom_fields;
+        let own = own.0.iter().map(|(key, kind)| own::cell(values, key, *kind));
+        COLUMNS.iter().filter_map(|column| column.read).map(|read| read(self)).chain(own)
+    }
+}
+
+/// The organisation's own fields that a file has, after all others: those that there were when it was begun.
+pub struct Own(Vec<(String, Type)>);
+
+impl Own {
+    /// Those that there are.
+    pub fn of(fields: &CustomFields) -> Self {
+        Self(fields.living().map(|it| (it.key.clone(), it.kind)).collect())
     }
 }
 
 /// The headers of what is taken out.
-pub fn headers() -> impl Iterator<Item = &'static str> {
-    COLUMNS.iter().filter(|column| column.read.is_some()).map(|column| column.name)
+pub fn headers(own: &Own) -> Vec<String> {
+    let columns = COLUMNS.iter().filter(|column| column.read.is_some());
+    let own = own.0.iter().map(|(key, _)| own::header(key));
+    columns.map(|column| column.name.to_owned()).chain(own).collect()
 }
 
 /// The column of a field that can be brought in with rows of a kind.
@@ -313,7 +341,7 @@ pub fn propose(headers: &[String], kind: Kind) -> Vec<Option<&'static Column>> {
 }
 
 /// A header as it is compared: without case and width, and with spaces for what stands between words.
-fn loose(header: &str) -> String {
+pub(super) fn loose(header: &str) -> String {
     fold(&header.replace(['_', '-'], " "))
 }
 
@@ -343,6 +371,7 @@ impl Entry {
         }
         let wish = &self.wish;
         let name = Some(wish.opportunity_name.clone()).filter(|name| !name.is_empty());
+        let (lines, own) = (&wish.line_items, &wish.custom_fields);
         EditWish {
             customer_name: some(wish.customer_name.as_ref()),
             customer_id: some(wish.customer_id.as_ref()),
@@ -364,15 +393,15 @@ impl Entry {
             source: some(wish.source.as_ref()),
             tags: names(&wish.tags),
             waiting_until: some(wish.waiting_until.as_ref()),
-            line_items: None,
-            custom_fields: None,
+            line_items: (!lines.is_empty()).then(|| Some(lines.clone())),
+            custom_fields: (!own.is_empty()).then(|| Some(own.clone())),
             move_notes: None,
         }
     }
 }
 
 /// A number as people write it: of any width, with commas between thousands.
-fn plain(text: &str) -> Option<String> {
+pub(super) fn plain(text: &str) -> Option<String> {
     let text: String = text.nfkc().collect();
     let text = text.trim();
     let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
@@ -409,7 +438,7 @@ fn percent(invalid: &mut Invalid, field: &str, text: &str) -> Option<i32> {
 }
 
 /// A day: year, month and day, as numbers with `-`, `/` or `.` between them.
-fn date(invalid: &mut Invalid, field: &str, text: &str) -> Option<NaiveDate> {
+pub(super) fn date(invalid: &mut Invalid, field: &str, text: &str) -> Option<NaiveDate> {
     let text: String = text.nfkc().collect();
     let text = text.trim();
     // A time of day after it is of no account where it is midnight: so spreadsheets write days.

@@ -72,7 +72,7 @@ pub(crate) async fn count(world: &World, table: &'static str) -> i64 {
 }
 
 /// All of them, by their ids in another system.
-async fn opportunities(world: &World) -> Vec<Opportunity> {
+pub(crate) async fn opportunities(world: &World) -> Vec<Opportunity> {
     let ids: Vec<i64> = sqlx::query_scalar("select id from opportunities order by external_id")
         .fetch_all(&world.state.reads)
         .await
@@ -428,7 +428,7 @@ async fn a_hostile_file_is_refused_and_leaves_nothing() {
         (b"opportunity_name,customer_name\n".to_vec(), "no_rows"),
         (b"opportunity_name,customer_name\n\xff,x\n".to_vec(), "invalid_encoding"),
         ("a,".repeat(1_000_000).into_bytes(), "too_many_columns"),
-        (b"PK\x03\x04".to_vec(), "not_csv"),
+        (b"PK\x03\x04".to_vec(), "broken_workbook"),
         (b"customer_name,customer_name\nx,y\n".to_vec(), "duplicate_header"),
         (b"colour\nred\n".to_vec(), "required"),
         (endless, "row_too_long"),

@@ -14,6 +14,7 @@ use opportunities::customer;
 use opportunities::customer::merge::{self, Merged, Unmerged};
 use opportunities::customer::model::{Customer, Draft, Edit};
 use opportunities::identity::Identity;
+use opportunities::import::workbook::Workbooks;
 use opportunities::meta::Meta;
 use opportunities::opportunity::draft::Wish;
 use opportunities::opportunity::edit::EditWish;
@@ -58,7 +59,8 @@ impl World {
         }));
         let channel = rpc::client::connect_lazy(identity_url, &rpc::Tls::default()).unwrap();
         let identity = Identity::new(channel, Arc::new(token));
-        let state = State::new(pool.clone(), pool, identity);
+        let workbooks = Workbooks::by(env!("CARGO_BIN_EXE_opportunities"));
+        let state = State { workbooks, ..State::new(pool.clone(), pool, identity) };
         let world = Self { state, database };
         world.tell(&[event(1, person(ADMIN, "admin", None))]).await;
         world.set_visibility(visibility, 1).await;

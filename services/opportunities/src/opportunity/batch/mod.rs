@@ -206,7 +206,10 @@ pub(crate) async fn plan(
     meta: &Meta,
 ) -> Result<Vec<Plan>, Error> {
     let entries: Vec<_> = rows.iter().flatten().collect();
-    if entries.iter().any(|entry| entry.wish.amount.is_some()) {
+    // Lines come to an amount.
+    let has_amount =
+        |entry: &&Entry| entry.wish.amount.is_some() || !entry.wish.line_items.is_empty();
+    if entries.iter().any(has_amount) {
         state.settings_for_amounts().await?;
     }
     let known = Known::of(state, who, &entries, meta).await?;
