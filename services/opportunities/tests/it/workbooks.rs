@@ -176,7 +176,7 @@ fn sales() -> Vec<Wish> {
             products: vec![text.trim().to_owned(), "B; C".to_owned()],
             notes: Some(format!(" {text}\n")),
             source: Some(text.to_owned()),
-            external_id: Some(format!("{number}{text}")),
+            external_id: Some(format!("{number}{}", text.replace(['\r', '\n'], " "))),
             tags: vec![text.trim().to_owned()],
             lost_reason: (number % 3 == 2).then(|| text.to_owned()),
             line_items: match number % 2 {
