@@ -1,7 +1,7 @@
 //! Whom to believe: each voice is heard as it would have spoken at several instants of the past. The best of them is believed, unless one that looks at nothing of a deal did not do
 //! clearly worse.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::history::{DAY, History, Seconds, days};
 use crate::learned::{Learned, Voice, ended, open_at};
@@ -55,7 +55,7 @@ pub fn choose(history: &History, ladder: &[f64], now: Seconds, seed: u64) -> Cho
         return none(Voice::Constant);
     }
     // By voice, what each deal's end cost it.
-    let mut costs: HashMap<Voice, HashMap<usize, (f64, f64)>> = HashMap::new();
+    let mut costs: BTreeMap<Voice, BTreeMap<usize, (f64, f64)>> = BTreeMap::new();
     let mut count = 0;
     for at in folds(history, now) {
         let learned = Learned::learn(history, ladder, at, LOOKS, seed);
@@ -84,7 +84,7 @@ pub fn choose(history: &History, ladder: &[f64], now: Seconds, seed: u64) -> Cho
 }
 
 /// How each did, from the simplest on; of those that could speak every time.
-fn trials(costs: &HashMap<Voice, HashMap<usize, (f64, f64)>>, count: usize) -> Vec<Trial> {
+fn trials(costs: &BTreeMap<Voice, BTreeMap<usize, (f64, f64)>>, count: usize) -> Vec<Trial> {
     let total = |voice: &Voice| costs[voice].values().map(|it| it.0).sum::<f64>();
     let seen = |voice: &Voice| costs[voice].values().map(|it| it.1).sum::<f64>();
     let whole: Vec<Voice> = costs.keys().copied().filter(|it| seen(it) as usize == count).collect();

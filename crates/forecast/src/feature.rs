@@ -9,6 +9,10 @@ use crate::sample::Snapshot;
 const ENOUGH: usize = 20;
 /// The most categories of a column that count by themselves.
 const MOST_CATEGORIES: usize = 80;
+/// The most stages that count by themselves, those that are rare being one.
+const MOST_STAGES: usize = 30;
+/// The least that each column gets of the levels that there may be.
+const LEAST_LEVELS: usize = 4;
 /// How much more often a column may be blank of ended deals than of open ones, or the other way round, before it is taken for something that is filled in at the end.
 const MOST_BLANK: f64 = 0.25;
 /// How many open and ended deals have to be there to say so.
@@ -48,8 +52,8 @@ pub enum Level {
     One(u32),
     /// A category that is rare.
     Other,
-    /// In a stage (none is the first), from the first until before the second.
-    StageBetween(usize, f64, f64),
+    /// In its stage from the first until before the second.
+    InStageBetween(f64, f64),
 }
 
 /// A feature as it is cut.
@@ -64,10 +68,10 @@ struct Group {
 
 #[derive(Clone, Debug)]
 enum Cut {
-    /// Levels are as the stages are numbered, the first being none.
-    Stage,
-    /// Where the levels of each stage begin.
-    ByStage(Vec<(usize, Vec<f64>)>),
+    /// Which level each stage is, the first being none.
+    Stage(Vec<usize>),
+    /// And where the levels of each of those begin.
+    ByStage(Vec<usize>, Vec<(usize, Vec<f64>)>),
     /// A number, at these; level nought is missing.
     Number(Vec<f64>),
     /// Which level each category is.
@@ -82,9 +86,9 @@ pub struct Design {
 }
 
 impl Design {
-    /// Cut by what was seen.
+    /// Cut by what was seen, into about `most` levels. Columns share what the other features leave of them; where that is not enough for all, the last ones are not looked at.
     #[must_use]
-    pub fn learn(history: &History, snapshots: &[Snapshot], now: Seconds) -> Self {
+    pub fn learn(history: &History, snapshots: &[Snapshot], now: Seconds, most: usize) -> Self {
         let mut design = Self { groups: Vec::new(), size: 0 };
         let looks: Vec<Look<'_>> =
             snapshots.iter().filter_map(|it| Look::of(&history.deals[it.deal], it.at)).collect();
@@ -114,7 +118,8 @@ impl Design {
         let ended: Vec<&Deal> =
             history.deals.iter().filter(|deal| deal.end(now).is_some()).collect();
         for (index, column) in history.columns.iter().enumerate() {
-            if tells_the_end(index, &open, &ended) {
+            let share = most.saturating_sub(design.size) / (history.columns.len() - index);
+            if share < LEAST_LEVELS || tells_the_end(index, &open, &ended) {
                 continue;
             }
             if column.categories.is_empty() {
@@ -125,7 +130,7 @@ impl Design {
                 let numbers = cuts(numbers.collect(), &[0.2, 0.4, 0.6, 0.8, 0.95]);
                 design.number(Feature::Column(index), numbers);
             } else {
-                design.categories(index, &ended);
+                design.categories(index, &ended, share - 2);
             }
         }
         design
@@ -146,25 +151,33 @@ impl Design {
     }
 
     fn stages(&mut self, history: &History, looks: &[Look<'_>]) {
-        let mut levels = vec![Level::Missing];
-        levels.extend((0..history.stages.len()).map(|it| Level::One(place(it))));
-        let count = levels.len();
-        self.add(Feature::Stage, levels, Cut::Stage);
+        let group_of = groups(history.stages.len() + 1, looks);
+        let count = group_of.iter().max().map_or(0, |most| most + 1);
+        let mut levels = vec![Level::Other; count];
+        for (stage, group) in group_of.iter().enumerate().rev() {
+            let is_shared = group_of.iter().filter(|it| *it == group).count() > 1;
+            levels[*group] = match stage.checked_sub(1) {
+                _ if is_shared => Level::Other,
+                None => Level::Missing,
+                Some(stage) => Level::One(place(stage)),
+            };
+        }
+        self.add(Feature::Stage, levels, Cut::Stage(group_of.clone()));
         let mut levels = Vec::new();
         let mut by_stage = Vec::new();
-        for stage in 0..count {
-            let times = looks.iter().filter(|it| it.stage() == stage).map(Look::in_stage);
+        for group in 0..count {
+            let times = looks.iter().filter(|it| group_of[it.stage()] == group).map(Look::in_stage);
             let cuts = cuts(times.collect(), &[0.25, 0.5, 0.75, 0.92]);
             let first = levels.len();
             let ends = cuts.iter().copied().chain([f64::INFINITY]);
             let begins = [0.0].into_iter().chain(cuts.iter().copied());
-            levels.extend(begins.zip(ends).map(|(one, end)| Level::StageBetween(stage, one, end)));
+            levels.extend(begins.zip(ends).map(|(one, end)| Level::InStageBetween(one, end)));
             by_stage.push((first, cuts));
         }
-        self.add(Feature::TimeInStage, levels, Cut::ByStage(by_stage));
+        self.add(Feature::TimeInStage, levels, Cut::ByStage(group_of, by_stage));
     }
 
-    fn categories(&mut self, index: usize, ended: &[&Deal]) {
+    fn categories(&mut self, index: usize, ended: &[&Deal], most: usize) {
         let mut counts: HashMap<u32, usize> = HashMap::new();
         for deal in ended {
             if let Some(Value::Category(category)) = deal.values.get(index) {
@@ -174,7 +187,7 @@ impl Design {
         let mut known: Vec<(u32, usize)> =
             counts.into_iter().filter(|(_, count)| *count >= ENOUGH).collect();
         known.sort_unstable_by_key(|(category, count)| (usize::MAX - count, *category));
-        known.truncate(MOST_CATEGORIES);
+        known.truncate(most.min(MOST_CATEGORIES));
         if known.is_empty() {
             return;
         }
@@ -227,13 +240,13 @@ impl Design {
         })
     }
 
-    /// Which of its stage's stretches of time a deal is in, over all stages, and which stage (none is the first).
+    /// Which stage a deal is in, stages that are rare being one, and in which of its stretches of time, over all stages.
     #[must_use]
     pub fn cell(&self, look: &Look<'_>) -> (usize, usize) {
-        (look.stage(), self.groups[1].level(look))
+        (self.groups[0].level(look), self.groups[1].level(look))
     }
 
-    /// How many stages there are, none being one, and how many stretches of time over all of them.
+    /// How many stages there are, none being one and those that are rare another, and how many stretches of time over all of them.
     #[must_use]
     pub fn cells(&self) -> (usize, usize) {
         (self.groups[0].levels.len(), self.groups[1].levels.len())
@@ -243,9 +256,9 @@ impl Design {
 impl Group {
     fn level(&self, look: &Look<'_>) -> usize {
         let value = match (&self.cut, self.feature) {
-            (Cut::Stage, _) => return look.stage(),
-            (Cut::ByStage(by_stage), _) => {
-                let Some((first, cuts)) = by_stage.get(look.stage()) else { return 0 };
+            (Cut::Stage(group_of), _) => return group_of[look.stage()],
+            (Cut::ByStage(group_of, by_stage), _) => {
+                let (first, cuts) = &by_stage[group_of[look.stage()]];
                 return first + bin(cuts, look.in_stage());
             }
             (_, Feature::Column(index)) => look.deal.values.get(index).copied(),
@@ -318,6 +331,23 @@ fn month_of_quarter(at: Seconds) -> u8 {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * of_year + 2) / 153;
     u8::try_from((month + 2) % 3).unwrap_or_default()
+}
+
+/// Which of the stages that count by themselves each is; those in which deals were seen least are one.
+fn groups(count: usize, looks: &[Look<'_>]) -> Vec<usize> {
+    if count <= MOST_STAGES {
+        return (0..count).collect();
+    }
+    let mut seen: Vec<(usize, usize)> = (0..count).map(|stage| (0, stage)).collect();
+    for look in looks {
+        seen[look.stage()].0 += 1;
+    }
+    seen.sort_unstable_by_key(|(seen, stage)| (usize::MAX - seen, *stage));
+    let mut group_of = vec![MOST_STAGES - 1; count];
+    for (group, (_, stage)) in seen.iter().take(MOST_STAGES - 1).enumerate() {
+        group_of[*stage] = group;
+    }
+    group_of
 }
 
 /// Whether what a column says depends on whether the deal has ended, so that it says nothing of those that have not.

@@ -13,6 +13,10 @@ use crate::table::{Depth, Table};
 
 /// How many deals what the stages are said to promise counts for.
 const LADDER_DEALS: f64 = 20.0;
+/// Into how many levels all features are cut, and where fewer looks are learned from.
+const LEVELS: (usize, usize) = (800, 400);
+/// From how many looks on it is the former.
+const MANY_LOOKS: usize = 40_000;
 /// How many deals of each outcome the features need.
 const ENOUGH_OF_EACH: usize = 25;
 
@@ -78,7 +82,8 @@ impl Learned {
     pub fn learn(history: &History, ladder: &[f64], now: Seconds, most: usize, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let snapshots = sample(history, now, most, &mut rng);
-        let design = Design::learn(history, &snapshots, now);
+        let levels = if most >= MANY_LOOKS { LEVELS.0 } else { LEVELS.1 };
+        let design = Design::learn(history, &snapshots, now, levels);
         let ends = snapshots.iter().filter_map(|it| match it.fate {
             Fate::Won(days) | Fate::Lost(days) => Some(days),
             Fate::Open(_) => None,

@@ -153,3 +153,32 @@ fn where_losses_are_not_written_down_what_stands_for_long_is_not_counted_on() {
     assert!(measure::percentage_error(&ours.revenue) < 0.35);
     assert!(measure::calibration_error(&ours.in_window) < 0.1);
 }
+
+#[test]
+fn a_history_of_hundreds_of_stages_and_columns_is_learned_from_all_the_same() {
+    let mut rng = StdRng::seed_from_u64(3);
+    let (stages, columns) = (300_u16, 300);
+    let deal = |it: i64| {
+        let made = it / 3;
+        let mut moves = vec![Move {
+            to: Place::Stage(u16::try_from(it % i64::from(stages)).unwrap()),
+            at: day(made),
+        }];
+        if it < 700 {
+            let to = if rng.random_bool(0.4) { Place::Won } else { Place::Lost };
+            moves.push(Move { to, at: day(made + 10) });
+        }
+        let values = (0..columns).map(|_| Value::Category(rng.random_range(0..30))).collect();
+        Deal { created_at: day(made), amount: Some(1.0), moves, values, ..Deal::default() }
+    };
+    let deals = (0..730).map(deal).collect();
+    let names = |what: &str, count: u16| (0..count).map(|it| format!("{what} {it}")).collect();
+    let column = |name: String| Column { name, categories: names("category", 30) };
+    let columns: Vec<String> = names("column", columns);
+    let columns = columns.into_iter().map(column).collect();
+    let history = History { stages: names("stage", stages), columns, deals };
+    let window = Window { from: day(244), to: day(260) };
+    let told = answer(&history, &even_ladder(usize::from(stages)), day(244), window, 1);
+    assert_eq!(told.deals.len(), 30);
+    assert!(told.deals.iter().all(|it| it.win_probability.is_finite()));
+}
