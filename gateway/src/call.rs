@@ -274,6 +274,7 @@ impl Call {
     /// Files that are brought in.
     pub fn imports(&self) -> ImportServiceClient<Channel> {
         ImportServiceClient::new(self.guest.app.opportunities.clone())
+            .max_decoding_message_size(PAGE_BYTES)
     }
 
     /// Reports.

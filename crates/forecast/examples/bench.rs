@@ -97,7 +97,7 @@ fn speed(count: usize, seed: u64) {
     let learned = Learned::learn(&history, &ladder, now, 60_000, 1);
     let learning = begun.elapsed();
     let begun = Instant::now();
-    let told = answer(&history, &ladder, now, Window { from: now, to: now + day(90) }, 1);
+    let told = answer(history.clone(), &ladder, now, Window { from: now, to: now + day(90) }, 1);
     println!(
         "{} deals, {} won, {} lost, {} open: learned once in {:.1} s, everything in {:.1} s (whom to believe, {} replayed windows, the simulation); memory went from {before} to {} MiB at most",
         history.deals.len(),

@@ -1,6 +1,7 @@
 //! A forecast as it is given: the chances of every open deal, and what a window of time will bring.
 
 use crate::choose::{Choice, choose};
+use crate::column;
 use crate::history::{History, Seconds, days};
 use crate::learned::{Learned, open_at};
 use crate::revenue::{Revenue, Window, revenue};
@@ -34,7 +35,13 @@ pub struct Chances {
 
 /// Forecasts from what is known as of an instant: nothing later may be in the history. The same history and seed give the same answer.
 #[must_use]
-pub fn answer(
+pub fn answer(history: History, ladder: &[f64], now: Seconds, window: Window, seed: u64) -> Answer {
+    of_chosen(&column::choose(history, now), ladder, now, window, seed)
+}
+
+/// The same from a history whose columns were chosen.
+#[must_use]
+pub(crate) fn of_chosen(
     history: &History,
     ladder: &[f64],
     now: Seconds,

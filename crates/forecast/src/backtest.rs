@@ -1,6 +1,7 @@
 //! How the forecast would have done: made again at instants of the past from what was known then, beside forecasts that anybody could make.
 
-use crate::answer::{answer, even_ladder};
+use crate::answer::{even_ladder, of_chosen};
+use crate::column;
 use crate::history::{History, Place, Seconds, days};
 use crate::learned::{Voice, ended, open_at};
 use crate::measure::Told;
@@ -44,6 +45,7 @@ pub struct Backtest {
 /// Makes the forecast again of each window, which begins when it is made. What became of deals is known as of `now`.
 #[must_use]
 pub fn backtest(history: &History, windows: &[Window], now: Seconds, seed: u64) -> Backtest {
+    let history = &column::choose(history.clone(), now);
     let names = ["forecast", "constant", "stage rate", "stage-weighted", "last period"];
     let mut records = names.map(|name| Record { name, ..Record::default() });
     let ladder = even_ladder(history.stages.len());
@@ -51,7 +53,7 @@ pub fn backtest(history: &History, windows: &[Window], now: Seconds, seed: u64) 
     for window in windows {
         let at = window.from;
         let then = history.as_of(at);
-        let answer = answer(&then, &ladder, at, *window, seed);
+        let answer = of_chosen(&then, &ladder, at, *window, seed);
         let actual = won_in(history, *window, now);
         let simple = Simple::learn(&then, at);
         let mut weighted = 0.0;

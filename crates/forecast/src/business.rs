@@ -99,6 +99,12 @@ impl Coming {
         self.count * self.chance * values
     }
 
+    /// How many are to be expected to be won.
+    #[must_use]
+    pub fn expected(&self) -> f64 {
+        self.count * self.chance
+    }
+
     /// What might come: as many as a negative binomial says, each for what one of the past was won for.
     pub fn draw(&self, rng: &mut StdRng) -> f64 {
         let mean = self.count * self.chance;
@@ -136,7 +142,10 @@ fn dispersion(ages: impl Iterator<Item = f64>, span: f64) -> f64 {
 
 /// The share that has been won after so many days, the others having been lost or not having ended yet (Aalen and Johansen's estimator).
 fn incidence(mut lives: Vec<(f64, Option<bool>)>) -> Vec<(f64, f64)> {
-    lives.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+    // What is not known any longer was there until then.
+    lives.sort_unstable_by(|one, other| {
+        one.0.total_cmp(&other.0).then(one.1.is_none().cmp(&other.1.is_none()))
+    });
     let (mut left, mut open, mut won) = (lives.len() as f64, 1.0, 0.0);
     let mut found: Vec<(f64, f64)> = Vec::new();
     for (days, fate) in lives {

@@ -11,13 +11,6 @@ const ENOUGH: usize = 20;
 const MOST_CATEGORIES: usize = 80;
 /// The most stages that count by themselves, those that are rare being one.
 const MOST_STAGES: usize = 30;
-/// The least that each column gets of the levels that there may be.
-const LEAST_LEVELS: usize = 4;
-/// How much more often a column may be blank of ended deals than of open ones, or the other way round, before it is taken for something that is filled in at the end.
-const MOST_BLANK: f64 = 0.25;
-/// How many open and ended deals have to be there to say so.
-const ENOUGH_TO_TELL: usize = 30;
-
 /// A feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Feature {
@@ -86,7 +79,7 @@ pub struct Design {
 }
 
 impl Design {
-    /// Cut by what was seen, into about `most` levels. Columns share what the other features leave of them; where that is not enough for all, the last ones are not looked at.
+    /// Cut by what was seen, into about `most` levels. Columns share what the other features leave of them.
     #[must_use]
     pub fn learn(history: &History, snapshots: &[Snapshot], now: Seconds, most: usize) -> Self {
         let mut design = Self { groups: Vec::new(), size: 0 };
@@ -99,9 +92,11 @@ impl Design {
         });
         let ages = cuts(ended.collect(), &[0.1, 0.25, 0.5, 0.75, 0.9, 0.97]);
         design.number(Feature::Age, ages);
-        let amounts = looks.iter().filter_map(|it| it.deal.amount).collect();
-        let octiles = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 0.96];
-        design.number(Feature::Amount, cuts(amounts, &octiles));
+        if !history.ignores_amount {
+            let amounts = looks.iter().filter_map(|it| it.deal.amount).collect();
+            let octiles = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 0.96];
+            design.number(Feature::Amount, cuts(amounts, &octiles));
+        }
         if history.deals.iter().any(|deal| !deal.activities.is_empty()) {
             let last = looks.iter().filter_map(Look::last_activity).collect();
             design.number(Feature::LastActivity, cuts(last, &[0.2, 0.4, 0.6, 0.8, 0.95]));
@@ -113,15 +108,10 @@ impl Design {
             design.number(Feature::Moves, cuts(moves, &[0.25, 0.5, 0.75, 0.9]));
         }
         design.number(Feature::MonthOfQuarter, vec![1.0, 2.0]);
-        let open: Vec<&Deal> =
-            history.deals.iter().filter(|deal| deal.standing(now).is_some()).collect();
         let ended: Vec<&Deal> =
             history.deals.iter().filter(|deal| deal.end(now).is_some()).collect();
         for (index, column) in history.columns.iter().enumerate() {
             let share = most.saturating_sub(design.size) / (history.columns.len() - index);
-            if share < LEAST_LEVELS || tells_the_end(index, &open, &ended) {
-                continue;
-            }
             if column.categories.is_empty() {
                 let numbers = looks.iter().filter_map(|it| match it.deal.values.get(index)? {
                     Value::Number(number) => Some(*number),
@@ -130,7 +120,7 @@ impl Design {
                 let numbers = cuts(numbers.collect(), &[0.2, 0.4, 0.6, 0.8, 0.95]);
                 design.number(Feature::Column(index), numbers);
             } else {
-                design.categories(index, &ended, share - 2);
+                design.categories(index, &ended, share.max(4) - 2);
             }
         }
         design
@@ -348,19 +338,6 @@ fn groups(count: usize, looks: &[Look<'_>]) -> Vec<usize> {
         group_of[*stage] = group;
     }
     group_of
-}
-
-/// Whether what a column says depends on whether the deal has ended, so that it says nothing of those that have not.
-fn tells_the_end(index: usize, open: &[&Deal], ended: &[&Deal]) -> bool {
-    if open.len() < ENOUGH_TO_TELL || ended.len() < ENOUGH_TO_TELL {
-        return false;
-    }
-    let blank = |deals: &[&Deal]| {
-        let is_blank =
-            |deal: &&&Deal| matches!(deal.values.get(index), None | Some(Value::Missing));
-        deals.iter().filter(is_blank).count() as f64 / deals.len() as f64
-    };
-    (blank(open) - blank(ended)).abs() > MOST_BLANK
 }
 
 /// Numbers at which so many parts of them lie below, each once.

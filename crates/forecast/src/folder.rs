@@ -13,6 +13,9 @@ use crate::history::{Column, Deal, History, Move, Place, Seconds, Value};
 /// How many different numbers a column has to have to be one of numbers.
 const NUMBERS: usize = 12;
 
+/// Amounts are less.
+const LARGEST: f64 = 1e15;
+
 /// What the stages are called.
 #[derive(Clone, Debug)]
 pub struct Names {
@@ -71,6 +74,12 @@ pub fn instant(text: &str) -> Result<Seconds> {
     Ok(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp())
 }
 
+/// The same for the end of something: a day is its last second.
+pub fn end(text: &str) -> Result<Seconds> {
+    let is_day = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").is_ok();
+    Ok(instant(text)? + if is_day { 86_399 } else { 0 })
+}
+
 /// A file, row by row, with the places of its columns.
 struct Sheet {
     name: String,
@@ -120,15 +129,11 @@ fn until(text: &str, as_of: Option<Seconds>) -> Result<Seconds> {
 /// An amount, if there is one.
 fn amount(text: &str) -> Result<Option<f64>> {
     let text = text.trim();
-    if text.is_empty() {
+    if is_nothing(text) {
         return Ok(None);
     }
     let amount: f64 = text.parse().map_err(|_| anyhow!("{text:?} is no amount"))?;
-    // What other programs write for nothing.
-    if amount.is_nan() {
-        return Ok(None);
-    }
-    ensure!(amount.is_finite() && amount >= 0.0, "{text:?} is no amount");
+    ensure!((0.0..LARGEST).contains(&amount), "{text:?} is no amount");
     Ok(Some(amount))
 }
 
@@ -143,24 +148,25 @@ fn deals(path: &Path, as_of: Option<Seconds>) -> Result<(Vec<String>, History)> 
     let names: Vec<String> = others.iter().map(|it| sheet.headers[*it].clone()).collect();
     let mut ids = Vec::new();
     let mut deals = Vec::new();
-    let mut said: Vec<Vec<String>> = vec![Vec::new(); others.len()];
+    let mut said: Vec<Said> = others.iter().map(|_| Said::default()).collect();
     sheet.rows(|record| {
         let deal = Deal {
             created_at: until(cell(record, created), as_of)?,
             amount: amount(cell(record, worth))?,
             won_value: won_value.map_or(Ok(None), |it| amount(cell(record, it)))?,
+            values: Vec::with_capacity(others.len()),
             ..Deal::default()
         };
         ids.push(cell(record, id).to_owned());
         deals.push(deal);
         for (said, column) in said.iter_mut().zip(&others) {
-            said.push(cell(record, *column).trim().to_owned());
+            said.push(cell(record, *column))?;
         }
         Ok(())
     })?;
     let mut columns = Vec::new();
     for (name, said) in names.into_iter().zip(said) {
-        let (column, values) = read_column(name, &said);
+        let (column, values) = said.column(name);
         columns.push(column);
         for (deal, value) in deals.iter_mut().zip(values) {
             deal.values.push(value);
@@ -174,36 +180,68 @@ fn deals(path: &Path, as_of: Option<Seconds>) -> Result<(Vec<String>, History)> 
     Ok((ids, History { columns, deals, ..History::default() }))
 }
 
-/// Numbers where all that is said are numbers and there are many; categories otherwise.
-fn read_column(name: String, said: &[String]) -> (Column, Vec<Value>) {
-    let mut numbers: Vec<f64> = Vec::new();
-    let are_numbers = said.iter().filter(|it| !it.is_empty()).all(|it| {
-        let number = it.parse::<f64>().ok().filter(|it| it.is_finite());
-        numbers.extend(number);
-        number.is_some()
-    });
-    numbers.sort_unstable_by(f64::total_cmp);
-    numbers.dedup();
-    if are_numbers && numbers.len() >= NUMBERS {
-        let value = |it: &String| it.parse().map_or(Value::Missing, Value::Number);
-        return (Column { name, categories: Vec::new() }, said.iter().map(value).collect());
-    }
-    let mut categories: Vec<String> = Vec::new();
-    let mut places: HashMap<&str, u32> = HashMap::new();
-    let mut values = Vec::with_capacity(said.len());
-    for it in said {
-        if it.is_empty() {
-            values.push(Value::Missing);
-            continue;
+/// What a column says, row by row: each text once.
+#[derive(Default)]
+struct Said {
+    places: HashMap<Box<str>, u32>,
+    texts: Vec<Box<str>>,
+    rows: Vec<Option<u32>>,
+}
+
+impl Said {
+    fn push(&mut self, text: &str) -> Result<()> {
+        let text = text.trim();
+        if is_nothing(text) {
+            self.rows.push(None);
+            return Ok(());
         }
-        let next = u32::try_from(categories.len()).unwrap_or(u32::MAX);
-        let category = *places.entry(it).or_insert_with(|| {
-            categories.push(it.clone());
-            next
-        });
-        values.push(Value::Category(category));
+        let place = if let Some(place) = self.places.get(text) {
+            *place
+        } else {
+            let place = u32::try_from(self.texts.len()).context("too many rows")?;
+            self.texts.push(text.into());
+            self.places.insert(text.into(), place);
+            place
+        };
+        self.rows.push(Some(place));
+        Ok(())
     }
-    (Column { name, categories }, values)
+
+    /// Numbers where all that is said are numbers, there are many, and they count something; categories otherwise.
+    fn column(self, name: String) -> (Column, Vec<Value>) {
+        let number = |text: &str| text.parse::<f64>().ok().filter(|it| it.is_finite());
+        let numbers: Option<Vec<f64>> = self.texts.iter().map(|text| number(text)).collect();
+        let rows = self.rows.iter().flatten().count();
+        let numbers = numbers.filter(|it| it.len() >= NUMBERS && !are_names(&name, it, rows));
+        let Some(numbers) = numbers else {
+            let value = |it: &Option<u32>| it.map_or(Value::Missing, Value::Category);
+            let values = self.rows.iter().map(value).collect();
+            let categories = self.texts.into_iter().map(Into::into).collect();
+            return (Column { name, categories }, values);
+        };
+        let value =
+            |it: &Option<u32>| it.map_or(Value::Missing, |it| Value::Number(numbers[it as usize]));
+        (Column { name, categories: Vec::new() }, self.rows.iter().map(value).collect())
+    }
+}
+
+/// What programs write where nothing is known.
+fn is_nothing(text: &str) -> bool {
+    ["", "nan", "null", "none", "n/a", "na", "nat", "<na>"]
+        .iter()
+        .any(|nothing| text.eq_ignore_ascii_case(nothing))
+}
+
+/// Whether numbers are names of something: whole, and said again and again, or called so.
+fn are_names(name: &str, numbers: &[f64], rows: usize) -> bool {
+    const MOST: usize = 200;
+    const OFTEN: usize = 20;
+    let name = name.to_ascii_lowercase();
+    let is_called_so = name == "id" || name.ends_with("_id") || name.ends_with(" id");
+    let are_whole = numbers.iter().all(|it| it.fract() == 0.0);
+    let are_said_often = numbers.len() <= MOST && rows / numbers.len() >= OFTEN;
+    let owners = ["owner", "source", "product", "type", "account"];
+    are_whole && (is_called_so || (are_said_often && owners.contains(&name.as_str())))
 }
 
 fn moves(
@@ -221,10 +259,10 @@ fn moves(
     sheet.rows(|record| {
         let deal = *places.get(cell(record, id)).context("no such opportunity")?;
         let at = until(cell(record, entered), as_of)?;
-        let name = cell(record, stage);
-        let to = if name == names.won {
+        let name = cell(record, stage).trim();
+        let to = if name.eq_ignore_ascii_case(&names.won) {
             Place::Won
-        } else if name == names.lost {
+        } else if name.eq_ignore_ascii_case(&names.lost) {
             Place::Lost
         } else if let Some(number) = numbers.get(name) {
             Place::Stage(*number)
@@ -323,14 +361,34 @@ mod tests {
     }
 
     #[test]
-    fn a_column_of_many_numbers_is_one_of_numbers_and_few_are_categories() {
-        let said = |texts: &[&str]| texts.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
-        let (column, values) = read_column("x".into(), &said(&["1", "2", "", "1"]));
+    fn a_column_of_many_numbers_is_one_of_numbers_and_few_or_names_are_categories() {
+        let read = |name: &str, texts: &mut dyn Iterator<Item = String>| {
+            let mut said = Said::default();
+            for text in texts {
+                said.push(&text).unwrap();
+            }
+            said.column(name.to_owned())
+        };
+        let few = ["1", "2", "", "1"].map(str::to_owned);
+        let (column, values) = read("x", &mut few.into_iter());
         assert_eq!(column.categories, ["1", "2"]);
         assert_eq!(values[2..], [Value::Missing, Value::Category(0)]);
-        let many: Vec<String> = (0..20).map(|it| it.to_string()).collect();
-        let (column, values) = read_column("x".into(), &many);
+        let mut many = (0..20).map(|it| it.to_string()).chain(["NaN".to_owned()]);
+        let (column, values) = read("seats", &mut many);
         assert!(column.categories.is_empty());
         assert_eq!(values[3], Value::Number(3.0));
+        assert_eq!(values[20], Value::Missing);
+        let (column, _) = read("owner_id", &mut (0..20).map(|it| it.to_string()));
+        assert_eq!(column.categories.len(), 20);
+        let (column, _) = read("owner", &mut (0..400).map(|it| (it % 20).to_string()));
+        assert_eq!(column.categories.len(), 20);
+    }
+
+    #[test]
+    fn the_end_of_a_day_is_its_last_second() {
+        assert_eq!(end("1970-01-01").unwrap(), 86_399);
+        assert_eq!(end("1970-01-01 10:00:00").unwrap(), 36_000);
+        assert!(amount("1e300").is_err() && amount("-1").is_err());
+        assert_eq!(amount(" NaN ").unwrap(), None);
     }
 }

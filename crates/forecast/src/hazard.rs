@@ -52,7 +52,8 @@ impl Hazards {
         let (mut won, mut lost) = (Rows::new(design.width() + 2), Rows::new(design.width() + 2));
         let mut levels: Vec<u16> = Vec::with_capacity(design.width() + 2);
         let last = intervals.len() - 1;
-        for snapshot in snapshots {
+        let every = every(design.width(), snapshots.len());
+        for snapshot in snapshots.iter().step_by(every) {
             let Some(look) = Look::of(&history.deals[snapshot.deal], snapshot.at) else { continue };
             levels.clear();
             levels.extend(design.levels(&look));
@@ -71,7 +72,7 @@ impl Hazards {
                 }
             }
         }
-        let penalty = PENALTY * per_deal(snapshots);
+        let penalty = PENALTY * (per_deal(snapshots) / every as f64).max(1.0);
         let mut penalties = vec![penalty; size];
         penalties[first..first + intervals.len()].fill(NO_PENALTY);
         let won = fit(&won, &penalties);
@@ -163,6 +164,14 @@ impl Hazards {
         });
         Outlook::of(hazards, end_rate)
     }
+}
+
+/// Every how many looks one is taken: what a row costs grows with the square of its features.
+fn every(width: usize, looks: usize) -> usize {
+    const WIDTH: usize = 18;
+    const ENOUGH: usize = 8_000;
+    let most = looks * WIDTH * WIDTH / (width * width).max(1);
+    looks.div_ceil(most.max(ENOUGH)).max(1)
 }
 
 /// Two opinions of the same deal as one: half way between them in log-odds.

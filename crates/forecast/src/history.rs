@@ -21,6 +21,8 @@ pub struct History {
     pub columns: Vec<Column>,
     /// The deals.
     pub deals: Vec<Deal>,
+    /// Whether what deals are worth says nothing of how they end, because it is filled in when they do.
+    pub ignores_amount: bool,
 }
 
 impl History {
@@ -41,7 +43,8 @@ impl History {
             }
         });
         let deals = deals.collect();
-        Self { stages: self.stages.clone(), columns: self.columns.clone(), deals }
+        let (stages, columns) = (self.stages.clone(), self.columns.clone());
+        Self { stages, columns, deals, ignores_amount: self.ignores_amount }
     }
 }
 

@@ -190,6 +190,7 @@ fn shares(history: &History, ladder: &[f64], now: Seconds) -> Vec<(f64, f64, f64
     let middle = ladder.iter().sum::<f64>() / ladder.len().max(1) as f64;
     let middle = if ladder.is_empty() { 0.5 } else { middle };
     let said = [middle].into_iter().chain(ladder.iter().copied());
+    let said = said.chain(std::iter::repeat(middle)).take(history.stages.len() + 1);
     let mut shares: Vec<_> = said.map(|said| (0.0, 0.0, said)).collect();
     let mut was_in = vec![false; shares.len()];
     for deal in &history.deals {

@@ -1,7 +1,7 @@
 //! What will be won: learned from a history of deals and nothing else, with no clock, no database and no wire.
 //!
 //! In reading order: [`history`] (what is known of deals), [`folder`] (read from files), [`sample`] (what is learned from), [`feature`] (what is looked at of a deal), [`outlook`]
-//! (what may become of one), [`table`] and [`hazard`] (two ways to say so; [`logistic`] fits the second), [`learned`] (all that was learned), [`reason`] (why chances are what they are), [`choose`] (whom to believe),
+//! (what may become of one), [`table`] and [`hazard`] (two ways to say so; [`logistic`] fits the second), [`learned`] (all that was learned), [`reason`] (why chances are what they are), [`choose`] (whom to believe), [`column`] (what of deals is looked at),
 //! [`business`] (deals that are not made yet), [`revenue`] (what a window of time will bring), [`answer`] (a forecast), [`backtest`] and [`measure`] (how good it is), [`made_up`] (histories to test it on).
 
 #![expect(
@@ -15,6 +15,7 @@ pub mod answer;
 pub mod backtest;
 pub mod business;
 pub mod choose;
+pub mod column;
 pub mod feature;
 pub mod folder;
 pub mod hazard;

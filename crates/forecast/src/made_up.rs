@@ -43,7 +43,7 @@ pub fn make_up(kind: Kind, count: usize, days: usize, seed: u64) -> History {
     let world = World::new(kind, &mut rng);
     let a_day = count as f64 / days as f64;
     let mut history =
-        History { stages: world.stages(), columns: world.columns(), deals: Vec::new() };
+        History { stages: world.stages(), columns: world.columns(), ..History::default() };
     for day in 0..days {
         let mean = a_day * gamma(&mut rng, 12.0, 1.0 / 12.0);
         let made = Poisson::new(mean.max(1e-9)).map_or(0.0, |it| it.sample(&mut rng)) as usize;

@@ -13,6 +13,9 @@ use crate::learned::{Learned, Voice, ended, open_at};
 const NORMAL_90: f64 = 1.281_551_565_5;
 /// How wrong a forecast is taken to be before any was tried: the standard deviation of its logarithm.
 const PRIOR_ERROR: f64 = 0.15;
+/// The same while there were fewer than so many tries.
+const UNTRIED_ERROR: f64 = 0.5;
+const FEW_REPLAYS: usize = 2;
 /// And how many tries that counts for.
 const PRIOR_COUNT: f64 = 3.0;
 /// How wrong a way to forecast is taken to be before it was tried, for how many tries.
@@ -126,10 +129,11 @@ pub fn revenue(
         let told = combine([Some(it.bottom_up), Some(it.last), it.year_ago]);
         (told - log(it.actual)).powi(2)
     });
-    // They overlap by half, so that two say no more than one and a half would.
-    let count = replays.len() as f64 / 2.0_f64.min(replays.len().max(1) as f64);
+    // They overlap by half.
+    let count = replays.len() as f64 / 2.0;
     let mean = errors.sum::<f64>() / replays.len().max(1) as f64;
-    let prior = PRIOR_ERROR.max(bottom_up.spread).powi(2);
+    let prior = if replays.len() < FEW_REPLAYS { UNTRIED_ERROR } else { PRIOR_ERROR };
+    let prior = prior.max(bottom_up.spread).powi(2);
     let sigma = ((PRIOR_COUNT * prior + count * mean) / (PRIOR_COUNT + count)).sqrt();
     let middle = if ways.into_iter().flatten().all(|it| it <= 0.0) { 0.0 } else { middle.exp() };
     let far = (NORMAL_90 * sigma).exp();
@@ -161,7 +165,8 @@ pub fn bottom_up(
     }
     let coming = Business::learn(history, now).within(window.from, window.to);
     let mut rng = StdRng::seed_from_u64(seed ^ 0x5EED);
-    let draws = (DRAWS.1 / open.len().max(1)).clamp(DRAWS.0 / 10, DRAWS.0);
+    let drawn = open.len() + coming.expected() as usize;
+    let draws = (DRAWS.1 / drawn.max(1)).clamp(DRAWS.0 / 100, DRAWS.0);
     let mut drawn: Vec<f64> = (0..draws)
         .map(|_| {
             let won = open.iter().filter(|(chance, _)| rng.random::<f32>() < *chance);

@@ -9,6 +9,8 @@ use crate::history::{DAY, History, Seconds, days};
 const LOOK_BACK: f64 = 548.0;
 /// And in lives of a deal.
 const LOOK_BACK_LIVES: f64 = 6.0;
+/// How often a deal is looked at, at most.
+const MOST_LOOKS: Seconds = 1_000;
 /// Days between two looks, at most.
 const STEP: f64 = 14.0;
 
@@ -73,8 +75,9 @@ pub fn median_life(history: &History, now: Seconds) -> Option<f64> {
 pub fn sample(history: &History, now: Seconds, most: usize, rng: &mut StdRng) -> Vec<Snapshot> {
     let life = median_life(history, now).unwrap_or(STEP).max(0.01);
     let step = ((life / 3.0).min(STEP) * DAY) as Seconds;
-    let step = step.max(1);
     let back = (LOOK_BACK.max(LOOK_BACK_LIVES * life) * DAY) as Seconds;
+    // Where most deals end at once, the others are not looked at without end.
+    let step = step.max(back / MOST_LOOKS).max(1);
     let looks = back / step;
     // The looks at which each deal was there and had not ended for good, by the first and the last of them.
     let spans: Vec<(usize, Seconds, Seconds)> = history

@@ -86,9 +86,31 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<()> {
 pub fn migrate<'a>(url: &'a Secret, migrator: &'a Migrator) -> Work<'a> {
     Box::pin(async move {
         let mut connection = connect(url, "migrate").await?;
-        migrator.run_direct(None, &mut connection, false).await.context("migrate the schema")?;
+        take_turn(&mut connection).await.context("wait for another that migrates the schema")?;
+        let own = Migrator {
+            migrations: migrator.migrations.clone(),
+            ignore_missing: migrator.ignore_missing,
+            locking: false,
+            no_tx: migrator.no_tx,
+            table_name: migrator.table_name.clone(),
+            create_schemas: migrator.create_schemas.clone(),
+        };
+        own.run_direct(None, &mut connection, false).await.context("migrate the schema")?;
         connection.close().await.context("close the connection")
     })
+}
+
+/// Waits until nobody else migrates this schema, for ten minutes at most, and keeps others from it until the connection ends. The lock that the migrator would take is one for all
+/// schemas of a database, so that a long migration of one service would fail those of the others.
+async fn take_turn(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    for statement in [
+        "set lock_timeout = '10min'",
+        "select pg_advisory_lock(hashtext('migrate'), hashtext(coalesce(current_schema(), '')))",
+        "set lock_timeout = '5s'",
+    ] {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// Whether the schema has every migration that this build knows. A newer schema is fine: migrations are compatible with the version

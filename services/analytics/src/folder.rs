@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime};
 use forecast::answer::{answer, even_ladder};
 use forecast::backtest::{Record, backtest, fit};
-use forecast::folder::{Folder, Names, instant, read};
+use forecast::folder::{Folder, Names, end, read};
 use forecast::history::{History, Seconds};
 use forecast::measure;
 use forecast::revenue::Window;
@@ -17,12 +17,12 @@ use crate::config::{BacktestArguments, Every, FolderArguments, ForecastArguments
 
 /// Learns from a folder what was known at an instant, and writes down what that foretells: `win.csv` with every open deal, `revenue.csv` with the window.
 pub fn forecast(arguments: &ForecastArguments) -> Result<()> {
-    let (as_of, until) = (instant(&arguments.as_of)?, instant(&arguments.until)?);
+    let (as_of, until) = (end(&arguments.as_of)?, end(&arguments.until)?);
     ensure!(until > as_of, "--until is not later than --as-of");
     let Folder { ids, history } = open(&arguments.folder, Some(as_of))?;
     let ladder = even_ladder(history.stages.len());
     let window = Window { from: as_of, to: until };
-    let told = answer(&history, &ladder, as_of, window, arguments.folder.seed);
+    let told = answer(history, &ladder, as_of, window, arguments.folder.seed);
     let mut win = "cutoff,opportunity_id,win_probability,win_probability_horizon\n".to_owned();
     for deal in &told.deals {
         let id = quoted(&ids[deal.deal]);
@@ -188,6 +188,7 @@ fn say(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use forecast::folder::instant;
     use forecast::history::{Place, Value};
     use forecast::made_up::{Kind, make_up};
 

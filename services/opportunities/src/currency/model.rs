@@ -42,9 +42,16 @@ impl ExchangeRate {
 }
 
 /// The first day from which a rate may be valid: none that is written down before is meant.
-const EARLIEST: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap();
+const EARLIEST: NaiveDate = day(1970, 1, 1);
 /// The last one.
-const LATEST: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).unwrap();
+const LATEST: NaiveDate = day(9999, 12, 31);
+
+const fn day(year: i32, month: u32, day: u32) -> NaiveDate {
+    match NaiveDate::from_ymd_opt(year, month, day) {
+        Some(day) => day,
+        None => NaiveDate::MIN,
+    }
+}
 
 /// A wish that can be: whatever is wrong with it is told at once.
 pub(super) fn check(wish: &Wish, default_currency: &str) -> Result<(NaiveDate, Rate), Invalid> {

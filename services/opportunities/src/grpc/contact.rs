@@ -1,6 +1,6 @@
 //! ContactService.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use idempotency::Once;
 use prost::Message as _;
 use proto::opportunities::v1 as pb;
@@ -14,17 +14,11 @@ use crate::contact::erase::{self, Answer, Erased};
 use crate::contact::model::{Contact, Draft, Edit};
 use crate::contact::{self, Place};
 use crate::cursor::{Cursor, wrong_cursor};
-use crate::opportunity::BEGINNING;
+use crate::opportunity::{BEGINNING, END_OF_TIME};
 use crate::page::limit;
 
 /// Serves contacts.
 pub struct Contacts(pub State);
-
-/// After every contact, and still an instant that the database knows: the year 10000.
-const END_OF_TIME: DateTime<Utc> = match DateTime::from_timestamp(253_402_300_800, 0) {
-    Some(at) => at,
-    None => DateTime::UNIX_EPOCH,
-};
 
 #[tonic::async_trait]
 impl ContactService for Contacts {

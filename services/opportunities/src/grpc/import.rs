@@ -12,7 +12,7 @@ use proto::opportunities::v1 as pb;
 use proto::opportunities::v1::import_service_server::ImportService;
 use rpc::{Error, Invalid};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -180,8 +180,10 @@ impl Watching {
             let is_over = now.is_over();
             let told = (now.status, now.counts, now.updated_at);
             let message = pb::WatchImportResponse { import: Some(shown(now, Vec::new(), None)) };
-            if self.tell.send(Ok(message)).await.is_err() || is_over {
-                return Ok(());
+            // Whoever takes nothing for so long is not waited for any longer.
+            match timeout_at(ends_at, self.tell.send(Ok(message))).await {
+                Ok(Ok(())) if !is_over => {}
+                _ => return Ok(()),
             }
             now = loop {
                 tokio::select! {

@@ -10,6 +10,9 @@ use crate::sheet::cell::{is_error, unguard};
 use crate::sheet::column::{Column, Entry, Write, named, propose};
 use crate::sheet::own;
 
+/// The longest header.
+const LONGEST_HEADER: usize = 1_000;
+
 /// What a column is.
 #[derive(Clone, Debug)]
 enum Field {
@@ -51,6 +54,10 @@ impl Mapping {
         let mut invalid = Invalid::default();
         let headers: Vec<_> = headers.iter().map(|header| header.trim().to_owned()).collect();
         for (index, header) in headers.iter().enumerate() {
+            if header.chars().count() > LONGEST_HEADER {
+                let message = format!("has a header of more than {LONGEST_HEADER} characters");
+                invalid.add("file", "header_too_long", message);
+            }
             if !header.is_empty() && headers[..index].contains(header) {
                 let message = format!("has two columns of the name {}", short(header));
                 invalid.add("file", "duplicate_header", message);
@@ -115,15 +122,20 @@ impl Mapping {
 /// Those that the headers say: fields that every opportunity has first, then the organisation's own.
 fn proposed(headers: &[String], kind: Kind, own: &CustomFields) -> Vec<Option<Field>> {
     let mut taken = Vec::new();
-    let columns = propose(headers, kind).into_iter().zip(headers).map(|(column, header)| {
-        if let Some(column) = column {
-            return Some(Field::Column(column, column.write?));
+    let columns = propose(headers, kind).into_iter();
+    let mut columns: Vec<_> = columns
+        .map(|column| column.and_then(|column| Some(Field::Column(column, column.write?))))
+        .collect();
+    // A header that is a field's own comes before one that is called like it.
+    for meant in [own::keyed, own::called] {
+        for (column, header) in columns.iter_mut().zip(headers).filter(|(it, _)| it.is_none()) {
+            if let Some(field) = meant(header, own).filter(|it| !taken.contains(&it.key)) {
+                taken.push(field.key.clone());
+                *column = Some(Field::of_own(field));
+            }
         }
-        let field = own::meant(header, own).filter(|it| !taken.contains(&it.key))?;
-        taken.push(field.key.clone());
-        Some(Field::of_own(field))
-    });
-    columns.collect()
+    }
+    columns
 }
 
 fn read(
@@ -144,6 +156,9 @@ fn read(
             (_, None) => invalid.add(at, "unknown_field", "is no field that can be brought in"),
             (Some(_), Some(_)) if columns.iter().flatten().any(|it| it.name() == *name) => {
                 invalid.add(at, "duplicate_field", "another column is this field");
+            }
+            (Some(index), Some(_)) if columns[index].is_some() => {
+                invalid.add(at, "duplicate_column", "the column is another field already");
             }
             (Some(index), Some(field)) => columns[index] = Some(field),
         }
@@ -176,6 +191,7 @@ mod tests {
             field("seats", "席次", Type::Number),
             field("renewal", "Renewal", Type::Date),
             field("gone", "Gone", Type::Text),
+            field("state", "Status", Type::Text),
         ];
         CustomFields { items, version: 1 }
     }
@@ -229,6 +245,14 @@ mod tests {
         );
         assert_eq!(said.as_deref(), Some(r#"{"renewal":"2026-01-05","seats":1234.5}"#));
         assert!(mapping.entry(&texts(&["a", "many"])).is_err());
+        // What every file has is not the field of that name, and the field's own header comes first.
+        let headers =
+            texts(&["external_id", "status", "席次", "custom_fields.state", "custom_fields.seats"]);
+        let mapping = Mapping::of(&headers, &BTreeMap::new(), (Kind::Sales, &own())).unwrap();
+        let expected = ["external_id", "", "", "custom_fields.state", "custom_fields.seats"];
+        assert_eq!(mapping.fields(), expected);
+        let long = texts(&["external_id", &"x".repeat(1_001)]);
+        assert!(Mapping::of(&long, &BTreeMap::new(), (Kind::Sales, &own())).is_err());
         let pairs =
             [("a", "external_id"), ("b", "custom_fields.gone"), ("c", "custom_fields.seats")];
         assert_eq!(codes(&["a", "b", "c"], &pairs), ["mapping.b unknown_field"]);

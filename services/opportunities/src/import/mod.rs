@@ -10,6 +10,7 @@ pub mod work;
 pub mod workbook;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use auth::{Caller, Role};
 use idempotency::{Once, Outcome};
@@ -22,6 +23,11 @@ use crate::opportunity::denied;
 use kept::Kept;
 use mapping::Mapping;
 use model::{Import, Kind, Phase, Row, RowStatus, Status};
+
+/// How many imports of a caller may wait to be done.
+const MOST_WAITING: i64 = 20;
+/// When one of them may be done.
+const SOON: Duration = Duration::from_secs(30);
 
 /// How large the pieces are in which a file is kept.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -100,7 +106,7 @@ impl Receiving {
         };
         let kept::Table { id, pieces, scanned } = file.table()?;
         let own = self.state.custom_fields.get()?;
-        let mapping = Mapping::of(&scanned.headers, &options.mapping, (options.kind, &own))?;
+        let mapping = Mapping::of(&scanned.headers, &options.mapping, (options.kind, &own));
         let phase = match options {
             Options { dry_run: false, all_or_nothing: false, .. } => Phase::Write,
             _ => Phase::Check,
@@ -113,6 +119,18 @@ impl Receiving {
                 store::discard(&mut tx, id, None).await?;
                 tx.commit().await?;
                 return Ok(Outcome::Replay(answer));
+            }
+            let mapping = match mapping {
+                Ok(mapping) => mapping,
+                Err(invalid) => {
+                    store::discard(&mut tx, id, None).await?;
+                    tx.commit().await?;
+                    return Err(invalid.into());
+                }
+            };
+            if store::waiting(&mut tx, by).await? >= MOST_WAITING {
+                let message = format!("{MOST_WAITING} imports of this caller are not done yet");
+                return Err(Error::exhausted("TOO_MANY_IMPORTS", message).retry_after(SOON));
             }
             let ready = store::Ready {
                 phase,
@@ -168,7 +186,8 @@ pub async fn rows(
 ) -> Result<(Vec<Row>, bool), Error> {
     let statuses = RowStatus::ALL.into_iter().filter(|it| status.is_none_or(|only| only == *it));
     let statuses: Vec<_> = statuses.map(|it| it.as_str().to_owned()).collect();
-    let mut rows = store::rows(&state.reads, import.id, after, &statuses).await?;
+    let most = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let mut rows = store::rows(&state.reads, import.id, after, &statuses, most).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     Ok((rows, more))
@@ -193,9 +212,13 @@ pub async fn undo(
         }
         let found = store::lock(&mut tx, id).await?;
         let found = found.filter(|it| is_seen(it, &caller)).ok_or_else(|| not_found(id))?;
-        let import = take_back(found, by, &meta)?;
-        store::save(&mut tx, &import).await?;
-        let begun = Begun { id, status: import.status };
+        let mut status = found.status;
+        // What is taken back already is left to who does it.
+        if let Some(import) = take_back(found, by, &meta)? {
+            store::save(&mut tx, &import).await?;
+            status = import.status;
+        }
+        let begun = Begun { id, status };
         idempotency::keep(&mut tx, by, &operation, once, &begun).await?;
         tx.commit().await?;
         Ok(Outcome::New(begun))
@@ -203,27 +226,29 @@ pub async fn undo(
     .await
 }
 
-/// The import as one that somebody takes back.
-fn take_back(import: Import, by: i64, meta: &Meta) -> Result<Import, Error> {
+/// The import as one that somebody takes back; nothing where it is taken back already.
+fn take_back(import: Import, by: i64, meta: &Meta) -> Result<Option<Import>, Error> {
     let counts = import.counts;
     let rest = counts.created + counts.updated - counts.undone - counts.kept;
     match (import.status, import.phase) {
-        (Status::Undone, _) | (Status::Queued | Status::Running, Phase::Undo) => Ok(import),
+        (Status::Undone, _) | (Status::Queued | Status::Running, Phase::Undo) => Ok(None),
         (Status::Receiving | Status::Queued | Status::Running, _) => {
             Err(Error::conflict("IMPORT_RUNNING", "the import is not done yet"))
         }
         // What it wrote, or the rest where taking it back was stopped in the middle.
-        (Status::Done | Status::Failed, Phase::Write | Phase::Undo) if rest > 0 => Ok(Import {
-            status: Status::Queued,
-            phase: Phase::Undo,
-            last_row: 1,
-            attempts: 0,
-            undone_by: Some(by),
-            undo_request_id: meta.request_id.clone(),
-            undo_traceparent: meta.traceparent.clone(),
-            updated_at: meta.recorded_at,
-            ..import
-        }),
+        (Status::Done | Status::Failed, Phase::Write | Phase::Undo) if rest > 0 => {
+            Ok(Some(Import {
+                status: Status::Queued,
+                phase: Phase::Undo,
+                last_row: 1,
+                attempts: 0,
+                undone_by: Some(by),
+                undo_request_id: meta.request_id.clone(),
+                undo_traceparent: meta.traceparent.clone(),
+                updated_at: meta.recorded_at,
+                ..import
+            }))
+        }
         (Status::Done | Status::Failed, _) => {
             Err(Error::conflict("NOTHING_TO_UNDO", "the import has changed nothing"))
         }

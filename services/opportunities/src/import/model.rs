@@ -254,13 +254,18 @@ pub fn opportunity_of(error: &Error) -> Option<i64> {
 
 /// Every fault that an error tells of.
 pub fn faults(error: &Error) -> Vec<Fault> {
+    /// How many are kept of a row, and how much of the words of each: a row of half a megabyte is not kept again in them.
+    const MOST: usize = 50;
+    const LONGEST: usize = 300;
+    let short = |text: &str| text.chars().take(LONGEST).collect();
     match error {
         Error::Invalid(fields) => fields
             .iter()
+            .take(MOST)
             .map(|it| Fault {
-                field: it.field.clone(),
+                field: short(&it.field),
                 code: it.code.to_string(),
-                message: it.message.clone(),
+                message: short(&it.message),
             })
             .collect(),
         error => {

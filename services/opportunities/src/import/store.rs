@@ -375,14 +375,16 @@ pub(super) async fn rows(
     import_id: i64,
     after: i32,
     statuses: &[String],
+    most: i64,
 ) -> sqlx::Result<Vec<Row>> {
     let rows = sqlx::query!(
         "select row, status, opportunity_id, external_id, version, errors from import_rows
          where import_id = $1 and row > $2 and status = any($3)
-         order by row limit 201",
+         order by row limit $4",
         import_id,
         after,
-        statuses
+        statuses,
+        most
     )
     .fetch_all(db)
     .await?;
@@ -399,6 +401,16 @@ pub(super) async fn rows(
         })
     });
     read.collect()
+}
+
+/// How many imports of somebody wait to be done, or are taken back.
+pub(super) async fn waiting(tx: &mut PgConnection, by: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from imports where requested_by = $1 and status in ('queued', 'running')"#,
+        by
+    )
+    .fetch_one(tx)
+    .await
 }
 
 /// Rows are something else now, and this is why.

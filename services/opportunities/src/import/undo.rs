@@ -11,6 +11,9 @@ use crate::meta::Meta;
 use crate::opportunity::batch::Who;
 use crate::opportunity::takeback::{self, By, Kept, Written};
 
+/// How many rows are taken back at once.
+const AT_ONCE: i64 = 201;
+
 /// Who takes an import back: whoever asked for it, with what they may do at present, or this service where the import could not be ended. Nothing where who asked may do nothing any more.
 pub(super) async fn by(
     state: &State,
@@ -78,7 +81,7 @@ pub(super) async fn give_up(tx: &mut PgConnection, mut import: Import) -> Result
 /// The next rows that wrote something, with what they wrote.
 async fn written(tx: &mut PgConnection, import: &Import) -> Result<Vec<(i32, Written)>, Error> {
     let written = [RowStatus::Created, RowStatus::Updated].map(|it| it.as_str().to_owned());
-    let rows = store::rows(&mut *tx, import.id, import.last_row, &written).await?;
+    let rows = store::rows(&mut *tx, import.id, import.last_row, &written, AT_ONCE).await?;
     let records = rows.iter().filter_map(|it| {
         let is_new = it.outcome.status == RowStatus::Created;
         Some((it.row, Written { id: it.outcome.opportunity_id?, version: it.version?, is_new }))

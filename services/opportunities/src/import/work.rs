@@ -136,7 +136,9 @@ async fn again(
     if store::hold(&mut tx, id, until).await?
         && let Some(mut import) = store::lock(&mut tx, id).await?
     {
-        import.attempts += i32::from(!is_passing);
+        // Fewer may pass where many do not, but for what passes none is given up.
+        let most = if is_passing { MOST_ATTEMPTS - 1 } else { i32::MAX };
+        import.attempts = (import.attempts + 1).min(most.max(import.attempts));
         import.updated_at = now;
         if import.attempts >= 2 * MOST_ATTEMPTS {
             // Not even to give up a row is possible.

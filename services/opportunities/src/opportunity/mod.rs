@@ -94,6 +94,12 @@ pub(crate) const BEGINNING: DateTime<Utc> = match DateTime::from_timestamp(-62_1
     None => DateTime::UNIX_EPOCH,
 };
 
+/// After anything that is written down: the first second of the year 10000.
+pub(crate) const END_OF_TIME: DateTime<Utc> = match DateTime::from_timestamp(253_402_300_800, 0) {
+    Some(at) => at,
+    None => DateTime::<Utc>::MAX_UTC,
+};
+
 /// The reason of a conflict over an `external_id`.
 pub(crate) const EXTERNAL_ID_TAKEN: &str = "EXTERNAL_ID_TAKEN";
 
@@ -131,6 +137,10 @@ async fn attempt(
 ) -> Result<Outcome<Detail>, Error> {
     let pipelines = state.pipelines.get()?;
     let (mut settings, custom_fields) = (state.settings.get()?, state.custom_fields.get()?);
+    let owner_id = wish.owner_id.unwrap_or(caller.user_id);
+    if caller.role == auth::Role::Rep && owner_id != caller.user_id {
+        return Err(denied("OWNER_NOT_SELF", "a rep creates for themselves only"));
+    }
     let read = Draft::read(wish, &pipelines, &custom_fields, &settings.default_currency);
     let (mut draft, mut invalid) = match read {
         Ok(read) => read,
@@ -141,10 +151,6 @@ async fn attempt(
             return Err(invalid.into());
         }
     };
-    let owner_id = draft.owner_id.unwrap_or(caller.user_id);
-    if caller.role == auth::Role::Rep && owner_id != caller.user_id {
-        return Err(denied("OWNER_NOT_SELF", "a rep creates for themselves only"));
-    }
     let sight = access::sight(&state.reads, caller, settings.visibility).await?;
     let (customer_id, folded) = match &draft.customer {
         CustomerWish::Id(id) => (Some(*id), None),

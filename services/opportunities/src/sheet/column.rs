@@ -405,6 +405,7 @@ pub(super) fn plain(text: &str) -> Option<String> {
     let text: String = text.nfkc().collect();
     let text = text.trim();
     let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
+    let whole = whole.trim_start_matches(['-', '+']);
     let mut groups = whole.split(',');
     let first = groups.next().unwrap_or_default();
     let is_grouped = groups.all(|group| group.len() == 3) && (first.len() <= 3 || first == whole);

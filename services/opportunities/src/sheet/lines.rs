@@ -5,7 +5,7 @@ use rpc::Invalid;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::opportunity::line_item::LineWish;
+use crate::opportunity::line_item::{self, LineWish};
 
 /// The field.
 const FIELD: &str = "line_items";
@@ -30,6 +30,11 @@ pub fn read(invalid: &mut Invalid, text: &str) -> Vec<LineWish> {
         invalid.add(FIELD, "wrong_type", message);
         return Vec::new();
     };
+    if lines.len() > line_item::MOST {
+        // What else is wrong with so many is not told one by one.
+        invalid.add(FIELD, "too_many", format!("has more than {} entries", line_item::MOST));
+        return Vec::new();
+    }
     let lines = lines.into_iter().enumerate().map(|(index, line)| {
         let number = |invalid: &mut Invalid, name: &str, raw: Option<&RawValue>| {
             let number = Number::parse(raw?.get()).ok();
@@ -71,6 +76,11 @@ mod tests {
             assert!(read(&mut invalid, text).is_empty(), "{text}");
             assert!(!invalid.is_empty(), "{text}");
         }
+        let mut invalid = Invalid::default();
+        let many = format!("[{}]", vec![r#"{"name":"","quantity":""}"#; 101].join(","));
+        read(&mut invalid, &many);
+        let Err(rpc::Error::Invalid(fields)) = invalid.into_result() else { panic!("no fault") };
+        assert_eq!((fields.len(), &*fields[0].code), (1, "too_many"));
         let mut invalid = Invalid::default();
         read(&mut invalid, r#"[{"name":"A","quantity":"1","unit_price":1.005}]"#);
         let rpc::Error::Invalid(fields) = invalid.into() else { panic!("not about fields") };

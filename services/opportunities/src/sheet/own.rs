@@ -5,7 +5,7 @@ use money::Number;
 use rpc::Invalid;
 
 use super::cell::Cell;
-use super::column::{Entry, date, loose, plain};
+use super::column::{COLUMNS, Entry, date, loose, plain};
 use crate::custom_field::model::{CustomField, CustomFields, Type, Value, Values};
 
 /// How the header of such a column begins.
@@ -21,12 +21,19 @@ pub fn key(header: &str) -> Option<&str> {
     header.strip_prefix(BEGINS)
 }
 
-/// The field that a header means: by its key, or by what it is called.
-pub fn meant<'a>(header: &str, fields: &'a CustomFields) -> Option<&'a CustomField> {
+/// The field whose own header it is.
+pub fn keyed<'a>(header: &str, fields: &'a CustomFields) -> Option<&'a CustomField> {
     let header = loose(header);
-    let is_key = |it: &&CustomField| loose(&self::header(&it.key)) == header;
-    let is_name = |it: &&CustomField| loose(&it.name) == header || loose(&it.key) == header;
-    fields.living().find(is_key).or_else(|| fields.living().find(is_name))
+    fields.living().find(|it| loose(&self::header(&it.key)) == header)
+}
+
+/// The field that is called so; what a file has of every opportunity is called so first.
+pub fn called<'a>(header: &str, fields: &'a CustomFields) -> Option<&'a CustomField> {
+    let header = loose(header);
+    if COLUMNS.iter().any(|column| loose(column.name) == header) {
+        return None;
+    }
+    fields.living().find(|it| loose(&it.name) == header || loose(&it.key) == header)
 }
 
 /// What an opportunity says in a field, as a cell.

@@ -41,7 +41,7 @@ async fn a_past_comes_in_as_if_it_had_been_written_down_then() {
         };
         currency::set(&world.state, &admin(), wish, meta(ADMIN)).await.unwrap();
     }
-    let story = "lead@2025-01-03T09:00:00+08:00; qualification@2025-02-01; 成交@2025-03-05 10:30";
+    let story = "lead@2025-01-03T09:00:00+08:00; qualification@2025-02-01; 成交@2025-03-05 10:30; won@2025-03-06";
     let rows = format!(
         "A,X,a,100,USD,won,2,,,{story},\r\nB,X,b,5,,lost,1,2025-05-04,2025-04-01,,Price\r\nC,X,c,5,,proposal,1,,2025-06-01 08:00,negotiation@2025-07-01;proposal@2025-08-01,\r\n"
     );

@@ -75,7 +75,7 @@ async fn lose(state: &State, world: &World, reason: &str) -> [Lost; 4] {
         external_id: Some(format!("{reason} {}", made().await)),
         ..wish()
     };
-    let upserted = opportunity::upsert(state, &by, (new, asked()), meta(AMY)).await;
+    let upserted = Box::pin(opportunity::upsert(state, &by, (new, asked()), meta(AMY))).await;
     let upserted = upserted.map(|(detail, _)| detail);
     [moved, changed, bulk, upserted].map(|it| it.map(|detail| detail.opportunity))
 }

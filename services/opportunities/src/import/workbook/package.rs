@@ -18,7 +18,7 @@ const ALWAYS_UNPACKED: u64 = 64 * 1024 * 1024;
 /// The part that says what the others are, and how long it may be.
 const TYPES: (&str, u64) = ("[Content_Types].xml", 1024 * 1024);
 
-/// Whether a workbook may be opened. No size that it tells is believed: each part that a reader reads is unpacked and counted.
+/// Whether a workbook may be opened. No size that it tells is believed: every part but pictures is unpacked and counted.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Flaw> {
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| flaw(&error))?;
     if zip.len() > MOST_PARTS {
@@ -42,7 +42,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Flaw> {
                 return Err(Flaw::Macros);
             }
             has_types = true;
-        } else if [".xml", ".rels"].iter().any(|end| name.ends_with(end)) {
+        } else if !name.starts_with("xl/media/") {
+            // Whatever its name: the relations say what is read.
             let unpacked = io::copy(&mut part.take(room + 1), &mut io::sink());
             let unpacked = unpacked.map_err(|_| Flaw::BrokenWorkbook)?;
             room = room.checked_sub(unpacked).ok_or(Flaw::TooMuchPacked)?;

@@ -76,15 +76,18 @@ fn way<'a>(
         let at = instant(&mut invalid, "stage_history", *when, zone, now);
         let stage = pipeline.find(called);
         if stage.is_none() {
-            let message = format!("there is no stage {called} in the pipeline");
+            let message = format!("there is no stage {} in the pipeline", short(called));
             invalid.add("stage_history", "unknown_stage", message);
         }
         let Some((stage, at)) = stage.zip(at) else { continue };
         if way.last().is_some_and(|(_, before)| *before > at) {
-            let message = format!("{called} comes before what stands before it");
+            let message = format!("{} comes before what stands before it", short(called));
             invalid.add("stage_history", "not_in_order", message);
         }
-        way.push((stage, at));
+        // To where it is already nothing went.
+        if way.last().is_none_or(|(last, _): &(&Stage, _)| last.key != stage.key) {
+            way.push((stage, at));
+        }
     }
     invalid.clone().into_result()?;
     match (way.first().map(|it| it.1), begun) {
@@ -93,7 +96,11 @@ fn way<'a>(
         }
         // Until it came into the first stage that is told it stood where all begin.
         (Some(first), Some(begun)) if first > begun => {
-            way.splice(0..0, pipeline.first().map(|stage| (stage, begun)));
+            let first = pipeline.first().map(|stage| (stage, begun));
+            if way.first().map(|it| &it.0.key) == first.map(|it| &it.0.key) {
+                way.remove(0);
+            }
+            way.splice(0..0, first);
         }
         (Some(_), _) => {}
         (None, Some(begun)) => {
@@ -108,6 +115,10 @@ fn way<'a>(
     }
     invalid.into_result()?;
     Ok(way)
+}
+
+fn short(name: &str) -> String {
+    name.chars().take(100).collect()
 }
 
 /// Of one whose stages are not told: an open one has stood in its stage from the beginning, a closed one where all begin until the day it closed.

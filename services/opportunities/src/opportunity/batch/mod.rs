@@ -166,7 +166,9 @@ impl Known {
             .filter_map(|detail| Some((detail.opportunity.external_id.clone()?, detail)));
         let by_external_id: HashMap<_, _> = by_external_id.collect();
         let present = by_external_id.values().map(|it| &*it.opportunity.currency);
+        // The others are the fault of their rows.
         let named = entries().filter_map(|it| it.wish.currency.as_deref());
+        let named = named.filter(|code| currency::code::is_known(code));
         let own = &state.settings.get()?.default_currency;
         let exchange = currency::exchange(&state.reads, own, present.chain(named)).await?;
         let emails: BTreeSet<_> =

@@ -9,6 +9,7 @@ use super::Ask;
 use super::store::{self, Place, Range, Row};
 use crate::access::model::Sight;
 use crate::cursor::Cursor;
+use crate::opportunity::{BEGINNING, END_OF_TIME};
 
 /// How many rows are looked through before the index of words is asked.
 const WALK: u16 = 500;
@@ -37,15 +38,14 @@ impl Reader<'_> {
         let ends = [&first, &last].map(|it| it.detail.opportunity.created_at);
         let cursor = Cursor::new("", last.key, last.detail.opportunity.id);
         let mut rest = Range { place: Place::After(&cursor), ..range };
-        if ask.sort.key.name == "created_at" {
-            if let Some(until) = reach(ends, rows.len(), limit) {
-                let near = Range { until: Some((until, ends[1])), ..rest };
-                rows.extend(self.all(near, limit - rows.len()).await?);
-                if rows.len() == limit {
-                    return Ok(rows);
-                }
-                rest.place = Place::Past(until);
+        let near = (ask.sort.key.name == "created_at").then(|| reach(ends, rows.len(), limit));
+        if let Some(until) = near.flatten() {
+            let near = Range { until: Some((until, ends[1])), ..rest };
+            rows.extend(self.all(near, limit - rows.len()).await?);
+            if rows.len() == limit {
+                return Ok(rows);
             }
+            rest.place = Place::Past(until);
         }
         rows.extend(self.all(rest, limit - rows.len()).await?);
         Ok(rows)
@@ -68,7 +68,9 @@ fn reach([first, last]: [DateTime<Utc>; 2], found: usize, limit: usize) -> Optio
     }
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "an estimate")]
     let further = (microseconds as f64 * walks).round() as i64;
-    last.checked_add_signed(chrono::TimeDelta::microseconds(further))
+    let at = last.checked_add_signed(chrono::TimeDelta::microseconds(further))?;
+    // Beyond all calendars there is nothing, and PostgreSQL knows of fewer years.
+    (BEGINNING..END_OF_TIME).contains(&at).then_some(at)
 }
 
 #[cfg(test)]
@@ -85,5 +87,8 @@ mod tests {
         assert_eq!(reach([first, hours(-1)], 9, 50), Some(hours(-1) - TimeDelta::minutes(492)));
         assert_eq!(reach([first, hours(1)], 9, 50), Some(hours(1) + TimeDelta::minutes(492)));
         assert_eq!(reach([first, first], 9, 50), None);
+        let century = TimeDelta::days(36_525);
+        assert_eq!(reach([first, first - century], 0, 200), None);
+        assert_eq!(reach([first, first + century], 0, 200), None);
     }
 }

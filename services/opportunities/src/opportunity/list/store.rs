@@ -96,16 +96,18 @@ pub(super) async fn walk(
     range: Range<'_>,
     (walk, limit): (i64, usize),
 ) -> Result<Walked, Error> {
-    let order = order(ask.sort, range.is_keyed);
+    let (order, column) = (order(ask.sort, range.is_keyed), ask.sort.key.column);
     let mut sql = QueryBuilder::<Postgres>::new(format!(
-        "select {COLUMNS}, {}::text, o.place, o.is_found from (select o.*, row_number() over (order by {order}) as place, ",
-        ask.sort.key.column
+        "select {COLUMNS}, {column}::text, w.place, w.is_found from (select o.id, row_number() over (order by {order}) as place, ",
     ));
     search::store::has(&mut sql, query);
-    sql.push(" as is_found from (select * from opportunities o where o.deleted_at is null");
+    // All of a row is read only where it is shown.
+    sql.push(format!(
+        " as is_found from (select o.id, {column} from opportunities o where o.deleted_at is null"
+    ));
     within(&mut sql, sight, ask, range);
     sql.push(format!(
-        " order by {order} limit {walk}) o) o{JOINS} where o.is_found or o.place in (1, {walk}) order by o.place limit {}",
+        " order by {order} limit {walk}) o) w join opportunities o on o.id = w.id{JOINS} where w.is_found or w.place in (1, {walk}) order by w.place limit {}",
         limit + 1
     ));
     let rows = fetch(pool, sql, range.place).await?;
