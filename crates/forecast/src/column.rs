@@ -149,8 +149,8 @@ mod tests {
     /// Three hundred deals, of which the last fifty are open; what the columns say of each.
     fn history(columns: usize, said: impl Fn(usize, Option<bool>) -> Vec<Value>) -> History {
         let deal = |it: usize| {
-            let made = it as Seconds * DAY as Seconds;
-            let end = (it < 250).then_some(it % 4 == 0);
+            let made = Seconds::try_from(it).unwrap() * DAY as Seconds;
+            let end = (it < 250).then_some(it.is_multiple_of(4));
             let to = |is_won| if is_won { Place::Won } else { Place::Lost };
             let moves = end.map(|is_won| Move { to: to(is_won), at: made + DAY as Seconds });
             Deal {
@@ -179,7 +179,7 @@ mod tests {
             let if_some = |is: bool| if is { category(1) } else { Value::Missing };
             vec![
                 // Blank of some, whatever became of them.
-                if_some(it % 3 == 0),
+                if_some(it.is_multiple_of(3)),
                 // Why it was lost, of the lost; what it was won for, of the won.
                 if_some(end == Some(false)),
                 if_some(end == Some(true)),

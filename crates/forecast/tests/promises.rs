@@ -86,13 +86,13 @@ fn the_reasons_are_what_is_behind_the_chances() {
     // A history in which the source decides nearly everything.
     let mut rng = StdRng::seed_from_u64(9);
     let made = (0..1_500).map(|it| {
-        let source = it % 3;
-        let is_won = rng.random_bool([0.1, 0.5, 0.9][source as usize]);
+        let source = u32::try_from(it % 3).unwrap();
+        let is_won = rng.random_bool([0.1, 0.5, 0.9][usize::try_from(source).unwrap()]);
         let end = if it < 1_400 { Some(it / 4 + 20) } else { None };
         let to = |place, at: i64| Move { to: place, at: day(at) };
         let mut moves = vec![to(Place::Stage(0), it / 4)];
         moves.extend(end.map(|end| to(if is_won { Place::Won } else { Place::Lost }, end)));
-        let values = vec![Value::Category(source as u32)];
+        let values = vec![Value::Category(source)];
         Deal { created_at: day(it / 4), amount: Some(100.0), moves, values, ..Deal::default() }
     });
     let categories = ["ads", "fair", "friends"].map(str::to_owned).to_vec();
