@@ -2,8 +2,8 @@
 
 use crate::answer::{even_ladder, of_chosen};
 use crate::column;
-use crate::history::{History, Place, Seconds, days};
-use crate::learned::{Voice, ended, open_at};
+use crate::history::{History, Seconds};
+use crate::learned::{Voice, ended, open_at, shares};
 use crate::measure::Told;
 use crate::revenue::{Window, won_in};
 
@@ -101,6 +101,7 @@ pub fn fit(history: &History, windows: &[Window], now: Seconds) -> Vec<Window> {
 /// Shares won of the deals that have ended: of all, and of those that were ever in each stage.
 struct Simple {
     constant: f64,
+    /// By stage, none being the first.
     stages: Vec<f64>,
 }
 
@@ -108,31 +109,12 @@ impl Simple {
     fn learn(history: &History, now: Seconds) -> Self {
         let (won, lost) = ended(history, now);
         let constant = won as f64 / (won + lost).max(1) as f64;
-        let mut counts = vec![(0.0, 0.0); history.stages.len()];
-        for deal in &history.deals {
-            let Some(end) = deal.end(now) else { continue };
-            let mut was_in = vec![false; counts.len()];
-            for it in &deal.moves {
-                if let Place::Stage(stage) = it.to {
-                    was_in[usize::from(stage)] = true;
-                }
-            }
-            for (count, _) in counts.iter_mut().zip(was_in).filter(|(_, was_in)| *was_in) {
-                count.0 += f64::from(u8::from(end.is_won));
-                count.1 += 1.0;
-            }
-        }
-        let rate = |(won, ended): (f64, f64)| (won + constant) / (ended + 1.0);
-        Self { constant, stages: counts.into_iter().map(rate).collect() }
+        let rate = |(ended, won, _): (f64, f64, f64)| (won + constant) / (ended + 1.0);
+        let stages = shares(history, &[], now).into_iter().map(rate).collect();
+        Self { constant, stages }
     }
 
     fn of(&self, stage: Option<u16>) -> f64 {
-        stage.map_or(self.constant, |stage| self.stages[usize::from(stage)])
+        stage.map_or(self.constant, |stage| self.stages[usize::from(stage) + 1])
     }
-}
-
-/// Days of a window, for people.
-#[must_use]
-pub fn length(window: Window) -> f64 {
-    days(window.from, window.to)
 }

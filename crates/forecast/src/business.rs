@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Gamma, Poisson};
 
-use crate::history::{DAY, History, Seconds, days};
+use crate::history::{History, Seconds, days};
 use crate::sample::median_life;
 
 /// For how many days back it is counted how many come, at least and at most.
@@ -163,18 +163,12 @@ fn incidence(mut lives: Vec<(f64, Option<bool>)>) -> Vec<(f64, f64)> {
     found
 }
 
-/// So many days as seconds.
-#[must_use]
-pub fn seconds(days: f64) -> Seconds {
-    (days * DAY) as Seconds
-}
-
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::history::{Deal, Move, Place};
+    use crate::history::{DAY, Deal, Move, Place};
 
     #[test]
     fn what_has_not_ended_counts_for_as_long_as_it_was_seen() {

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::{DAY, History, Seconds, days};
+use crate::history::{DAY, History, Seconds};
 use crate::learned::{Learned, Voice, ended, open_at};
+use crate::sample::lives;
 
 /// At how many instants of the past they are heard.
 const FOLDS: usize = 5;
@@ -109,13 +110,8 @@ fn trials(costs: &BTreeMap<Voice, BTreeMap<usize, (f64, f64)>>, count: usize) ->
 
 /// Instants of the past at which enough was known and after which most of what was open has ended.
 fn folds(history: &History, now: Seconds) -> Vec<Seconds> {
-    let mut lives: Vec<f64> = Vec::new();
-    let mut first = now;
-    for deal in history.deals.iter().filter(|it| it.created_at <= now) {
-        first = first.min(deal.created_at);
-        lives.extend(deal.end(now).map(|end| days(deal.created_at, end.at)));
-    }
-    lives.sort_unstable_by(f64::total_cmp);
+    let first = history.deals.iter().map(|it| it.created_at).min().unwrap_or(now);
+    let lives = lives(history, now);
     let Some(long) = lives.get(lives.len() * 3 / 4).copied() else { return Vec::new() };
     let mut found = Vec::new();
     for fold in 0..FOLDS {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::history::{Deal, History, Seconds, Standing, Value, days};
-use crate::sample::Snapshot;
+use crate::sample::{Snapshot, lives};
 
 /// How many deals a category needs to count by itself.
 const ENOUGH: usize = 20;
@@ -83,14 +83,9 @@ impl Design {
     #[must_use]
     pub fn learn(history: &History, snapshots: &[Snapshot], now: Seconds, most: usize) -> Self {
         let mut design = Self { groups: Vec::new(), size: 0 };
-        let looks: Vec<Look<'_>> =
-            snapshots.iter().filter_map(|it| Look::of(&history.deals[it.deal], it.at)).collect();
+        let looks: Vec<Look<'_>> = looks(history, snapshots).map(|(_, look)| look).collect();
         design.stages(history, &looks);
-        let ended = history.deals.iter().filter_map(|deal| {
-            let end = deal.end(now)?;
-            Some(days(deal.created_at, end.at))
-        });
-        let ages = cuts(ended.collect(), &[0.1, 0.25, 0.5, 0.75, 0.9, 0.97]);
+        let ages = cuts(lives(history, now), &[0.1, 0.25, 0.5, 0.75, 0.9, 0.97]);
         design.number(Feature::Age, ages);
         if !history.ignores_amount {
             let amounts = looks.iter().filter_map(|it| it.deal.amount).collect();
@@ -273,6 +268,15 @@ pub struct Look<'a> {
     pub at: Seconds,
     /// Where it stood.
     pub standing: Standing,
+}
+
+/// Deals as they are looked at in snapshots.
+pub(crate) fn looks<'a>(
+    history: &'a History,
+    snapshots: impl IntoIterator<Item = &'a Snapshot>,
+) -> impl Iterator<Item = (&'a Snapshot, Look<'a>)> {
+    let look = |it: &'a Snapshot| Some((it, Look::of(&history.deals[it.deal], it.at)?));
+    snapshots.into_iter().filter_map(look)
 }
 
 impl<'a> Look<'a> {

@@ -1,7 +1,7 @@
 //! The chances of a deal by everything that is known of it: for every stretch of time after a look, log-odds to be won and to be lost in it against staying open, which add up over its
 //! features (a discrete-time competing-risks model; the two causes are fitted one by one against staying open, after Begg and Gray, Biometrika 71 (1984) 11 to 18).
 
-use crate::feature::{Design, Look};
+use crate::feature::{Design, Look, looks};
 use crate::history::History;
 use crate::logistic::{Rows, fit, logit, sigmoid};
 use crate::outlook::{Intervals, Outlook};
@@ -53,8 +53,7 @@ impl Hazards {
         let mut levels: Vec<u16> = Vec::with_capacity(design.width() + 2);
         let last = intervals.len() - 1;
         let every = every(design.width(), snapshots.len());
-        for snapshot in snapshots.iter().step_by(every) {
-            let Some(look) = Look::of(&history.deals[snapshot.deal], snapshot.at) else { continue };
+        for (snapshot, look) in looks(history, snapshots.iter().step_by(every)) {
             levels.clear();
             levels.extend(design.levels(&look));
             let (stage, _) = design.cell(&look);
@@ -87,8 +86,7 @@ impl Hazards {
         let width = design.width();
         let mut sums = vec![(0.0, 0.0); self.stages * width];
         let mut counts = vec![0.0; self.stages];
-        for snapshot in snapshots {
-            let Some(look) = Look::of(&history.deals[snapshot.deal], snapshot.at) else { continue };
+        for (_, look) in looks(history, snapshots) {
             let (stage, _) = design.cell(&look);
             counts[stage] += 1.0;
             let sums = &mut sums[stage * width..(stage + 1) * width];

@@ -185,8 +185,8 @@ pub fn ended(history: &History, now: Seconds) -> (usize, usize) {
     ended
 }
 
-/// Of the deals that ended, how many were ever in each stage and how many of those were won.
-fn shares(history: &History, ladder: &[f64], now: Seconds) -> Vec<(f64, f64, f64)> {
+/// Of the deals that ended, how many were ever in each stage (none is the first), how many of those were won, and what the stage is said to promise.
+pub(crate) fn shares(history: &History, ladder: &[f64], now: Seconds) -> Vec<(f64, f64, f64)> {
     let middle = ladder.iter().sum::<f64>() / ladder.len().max(1) as f64;
     let middle = if ladder.is_empty() { 0.5 } else { middle };
     let said = [middle].into_iter().chain(ladder.iter().copied());

@@ -1,6 +1,6 @@
 //! Why a deal's chances are what they are: what of it makes them better or worse than is usual in its stage, and how many deals say so.
 
-use crate::feature::{Design, Feature, Level, Look};
+use crate::feature::{Design, Feature, Level, looks};
 use crate::history::History;
 use crate::sample::Snapshot;
 
@@ -23,8 +23,8 @@ pub(crate) fn evidence(history: &History, snapshots: &[Snapshot], design: &Desig
     let mut found = vec![0; design.size()];
     // Looks at the same deal follow each other.
     let mut last = vec![usize::MAX; design.size()];
-    for snapshot in snapshots.iter().filter(|it| it.fate.is_won().is_some()) {
-        let Some(look) = Look::of(&history.deals[snapshot.deal], snapshot.at) else { continue };
+    let ended = snapshots.iter().filter(|it| it.fate.is_won().is_some());
+    for (snapshot, look) in looks(history, ended) {
         for level in design.levels(&look).map(usize::from) {
             if last[level] != snapshot.deal {
                 last[level] = snapshot.deal;

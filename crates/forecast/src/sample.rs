@@ -58,15 +58,22 @@ pub fn fate(history: &History, deal: usize, at: Seconds, now: Seconds) -> Fate {
     }
 }
 
-/// How long deals that have ended by an instant lived, in days: the median. None while none has.
+/// How long deals that have ended by an instant lived, in days, the shortest first.
 #[must_use]
-pub fn median_life(history: &History, now: Seconds) -> Option<f64> {
+pub(crate) fn lives(history: &History, now: Seconds) -> Vec<f64> {
     let ended = history.deals.iter().filter_map(|deal| {
         let end = deal.end(now)?;
         Some(days(deal.created_at, end.at))
     });
     let mut lives: Vec<f64> = ended.collect();
     lives.sort_unstable_by(f64::total_cmp);
+    lives
+}
+
+/// The median of that. None while none has.
+#[must_use]
+pub fn median_life(history: &History, now: Seconds) -> Option<f64> {
+    let lives = lives(history, now);
     lives.get(lives.len() / 2).copied()
 }
 

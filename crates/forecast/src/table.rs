@@ -1,6 +1,6 @@
 //! What became of deals like this one: counted by stage and by time in it, each cell shrunk to its stage, and each stage to all.
 
-use crate::feature::{Design, Look};
+use crate::feature::{Design, Look, looks};
 use crate::history::History;
 use crate::outlook::{Intervals, Outlook};
 use crate::sample::{Fate, Snapshot};
@@ -87,8 +87,7 @@ impl Table {
         let mut stage_of = vec![0; cells];
         // A deal that is seen often says no more than one that is seen once.
         let per_deal = per_deal(snapshots);
-        for snapshot in snapshots {
-            let Some(look) = Look::of(&history.deals[snapshot.deal], snapshot.at) else { continue };
+        for (snapshot, look) in looks(history, snapshots) {
             let (stage, cell) = design.cell(&look);
             stage_of[cell] = stage;
             let (Fate::Won(days) | Fate::Lost(days) | Fate::Open(days)) = snapshot.fate;

@@ -28,6 +28,11 @@ impl Places {
         Self(Arc::new(Room { what, each, all, taken: Mutex::default() }))
     }
 
+    /// For streams: 20 for one caller, 2,000 in all.
+    pub fn for_streams() -> Self {
+        Self::new("streams", 20, 2_000)
+    }
+
     /// One for that caller. Exhausted where they have all of theirs, unavailable where all are taken.
     pub fn take(&self, user_id: i64) -> Result<Seat, Error> {
         let Room { what, each, all, taken } = &*self.0;

@@ -13,12 +13,11 @@ use proto::opportunities::v1::import_service_server::ImportService;
 use rpc::{Error, Invalid};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::opportunity::{read_cursor, write_cursor};
-use super::{asking, caller_and_meta};
+use super::{asking, caller_and_meta, tell};
 use crate::State;
 use crate::access::Asking;
 use crate::cursor::wrong_cursor;
@@ -31,10 +30,6 @@ use crate::places::{Places, Seat};
 const LOOK: Duration = Duration::from_millis(500);
 /// How long a stream lasts.
 const LASTS: Duration = Duration::from_mins(30);
-/// How many streams one caller may have at a time in this process.
-const STREAMS_EACH: usize = 20;
-/// How many there may be in all.
-const STREAMS: usize = 2_000;
 /// How many files may come from one caller at a time to this process.
 const FILES_EACH: usize = 4;
 /// How many in all.
@@ -52,7 +47,7 @@ pub struct Imports {
 impl Imports {
     /// Streams end with the token of their caller, as the verifier says, and at the shutdown.
     pub fn new(state: State, verifier: Arc<Verifier>, shutdown: CancellationToken) -> Self {
-        let streams = Places::new("streams", STREAMS_EACH, STREAMS);
+        let streams = Places::for_streams();
         let files = Places::new("files", FILES_EACH, FILES);
         Self { state, verifier, shutdown, streams, files }
     }
@@ -135,20 +130,11 @@ impl ImportService for Imports {
         // Whoever may not see it is told so at once.
         let first = import::get(&self.state, &caller, id).await?;
         let seat = self.streams.take(caller.user_id)?;
-        let (tell, told) = mpsc::channel(1);
-        let watching =
-            Watching { state: self.state.clone(), asking, tell: tell.clone(), _seat: seat };
-        let shutdown = self.shutdown.clone();
-        tokio::spawn(async move {
-            let end = match shutdown.run_until_cancelled(watching.run(first)).await {
-                Some(Ok(())) => return,
-                Some(Err(error)) => error,
-                None => Error::unavailable(anyhow::anyhow!("the server stops")),
-            };
-            // Whoever is not there any more does not hear it.
-            _ = tell.send(Err(end.into())).await;
+        let state = self.state.clone();
+        let told = tell(self.shutdown.clone(), |tell| {
+            Watching { state, asking, tell, _seat: seat }.run(first)
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(told))))
+        Ok(Response::new(Box::pin(told)))
     }
 
     async fn undo_import(

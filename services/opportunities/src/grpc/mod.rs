@@ -35,7 +35,10 @@ use std::sync::Arc;
 use auth::{Caller, Verifier};
 use events::{Actor, Origin};
 use rpc::Error;
-use tonic::Request;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Status};
 
 use crate::access::Asking;
 use crate::meta::Meta;
@@ -47,6 +50,29 @@ fn asking<T>(request: &Request<T>, verifier: &Arc<Verifier>) -> Result<Asking, E
         let (verifier, token) = (Arc::clone(&verifier), token.clone());
         Box::pin(async move { verifier.verify(&token, process::now()).await })
     }))
+}
+
+/// What a task tells, one message ahead of who listens, until it ends or the server stops; why it ended comes last.
+fn tell<T, F>(
+    shutdown: CancellationToken,
+    run: impl FnOnce(mpsc::Sender<Result<T, Status>>) -> F,
+) -> ReceiverStream<Result<T, Status>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    let (tell, told) = mpsc::channel(1);
+    let running = run(tell.clone());
+    tokio::spawn(async move {
+        let end = match shutdown.run_until_cancelled(running).await {
+            Some(Ok(())) => return,
+            Some(Err(error)) => error,
+            None => Error::unavailable(anyhow::anyhow!("the server stops")),
+        };
+        // Whoever is not there any more does not hear it.
+        _ = tell.send(Err(end.into())).await;
+    });
+    ReceiverStream::new(told)
 }
 
 /// Who calls, and what the change log is to keep of the request.

@@ -12,12 +12,11 @@ use proto::opportunities::v1::sync_item::Record;
 use proto::opportunities::v1::sync_service_server::SyncService;
 use rpc::{Error, Invalid};
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::answer::{self, View};
-use super::{activity, asking, contact, customer};
+use super::{activity, asking, contact, customer, tell};
 use crate::State;
 use crate::access::Asking;
 use crate::page::limit;
@@ -29,10 +28,6 @@ use crate::sync::{self, Item, Page};
 const LOOK: Duration = Duration::from_millis(200);
 /// After how many looks without a change it says that it is there, and where it is.
 const QUIET_LOOKS: u32 = 75;
-/// How many streams one caller may have at a time in this process.
-const STREAMS_EACH: usize = 20;
-/// How many there may be in all.
-const STREAMS: usize = 2_000;
 
 /// Serves what changed.
 pub struct Sync {
@@ -45,7 +40,7 @@ pub struct Sync {
 impl Sync {
     /// Streams end with the token of their caller, as the verifier says, and at the shutdown.
     pub fn new(state: State, verifier: Arc<Verifier>, shutdown: CancellationToken) -> Self {
-        let streams = Places::new("streams", STREAMS_EACH, STREAMS);
+        let streams = Places::for_streams();
         Self { state, verifier, shutdown, streams }
     }
 }
@@ -78,20 +73,11 @@ impl SyncService for Sync {
         let seat = self.streams.take(caller.user_id)?;
         // Whoever may not ask at all, or from there, is told so at once.
         let first = sync::page(&self.state, &caller, since, limit, process::now()).await?;
-        let (tell, told) = mpsc::channel(1);
-        let stream = Streaming { state: self.state.clone(), asking, limit, tell, _seat: seat };
-        let shutdown = self.shutdown.clone();
-        tokio::spawn(async move {
-            let tell = stream.tell.clone();
-            let end = match shutdown.run_until_cancelled(stream.run(first)).await {
-                Some(Ok(())) => return,
-                Some(Err(error)) => error,
-                None => Error::unavailable(anyhow::anyhow!("the server stops")),
-            };
-            // Whoever is not there any more does not hear it.
-            _ = tell.send(Err(end.into())).await;
+        let state = self.state.clone();
+        let told = tell(self.shutdown.clone(), |tell| {
+            Streaming { state, asking, limit, tell, _seat: seat }.run(first)
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(told))))
+        Ok(Response::new(Box::pin(told)))
     }
 }
 

@@ -137,7 +137,7 @@ async fn again(
         && let Some(mut import) = store::lock(&mut tx, id).await?
     {
         // Fewer may pass where many do not, but for what passes none is given up.
-        let most = if is_passing { MOST_ATTEMPTS - 1 } else { i32::MAX };
+        let most = if is_passing { MOST_ATTEMPTS / 2 } else { i32::MAX };
         import.attempts = (import.attempts + 1).min(most.max(import.attempts));
         import.updated_at = now;
         if import.attempts >= 2 * MOST_ATTEMPTS {

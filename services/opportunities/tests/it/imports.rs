@@ -88,6 +88,24 @@ pub(crate) fn admin() -> Caller {
     caller(ADMIN, Role::Admin, None)
 }
 
+/// What there is in one place is in the other, but for ids and times, which are given anew.
+pub(crate) async fn came_as_they_were(from: &World, to: &World) {
+    let (from, to) = (opportunities(from).await, opportunities(to).await);
+    assert_eq!(from.len(), to.len());
+    for (one, other) in from.into_iter().zip(to) {
+        let as_there = Opportunity {
+            id: other.id,
+            customer_id: other.customer_id,
+            contact_id: other.contact_id,
+            created_at: other.created_at,
+            updated_at: other.updated_at,
+            stage_entered_at: other.stage_entered_at,
+            ..one
+        };
+        assert_eq!(as_there, other);
+    }
+}
+
 #[tokio::test]
 async fn good_rows_are_written_by_the_rules_of_one_and_bad_ones_say_why() {
     let world = World::create("everyone").await;
@@ -390,19 +408,7 @@ async fn what_was_taken_out_comes_in_as_it_was() {
     let text = String::from_utf8(first.clone()).unwrap();
     let (found, rows) = all(&to, &admin(), &text, Options::default()).await;
     assert_eq!(found.counts.created, 7, "{rows:?}");
-    for (one, other) in opportunities(&from).await.into_iter().zip(opportunities(&to).await) {
-        // Ids and times are given anew.
-        let as_there = Opportunity {
-            id: other.id,
-            customer_id: other.customer_id,
-            contact_id: other.contact_id,
-            created_at: other.created_at,
-            updated_at: other.updated_at,
-            stage_entered_at: other.stage_entered_at,
-            ..one
-        };
-        assert_eq!(as_there, other);
-    }
+    came_as_they_were(&from, &to).await;
     let contacts = "select name || email from contacts order by 1";
     let contacts = async |world: &World| -> Vec<String> {
         sqlx::query_scalar(contacts).fetch_all(&world.state.reads).await.unwrap()

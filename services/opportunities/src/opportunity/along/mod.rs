@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 use super::event;
 use super::model::Opportunity;
 use super::search::{self, Indexed};
+use super::several;
 use crate::customer::model::Customer;
 use crate::meta::Meta;
 
@@ -89,7 +90,7 @@ pub(crate) async fn move_back(
     let mut stayed = Vec::new();
     for chunk in went.chunks(store::CHUNK) {
         let ids: Vec<_> = chunk.iter().map(|it| it.id).collect();
-        let now = store::lock(tx, &ids).await?;
+        let now = several::lock(tx, &ids).await?;
         let now: BTreeMap<_, _> = now.into_iter().map(|it| (it.id, it)).collect();
         let versions: Vec<_> = chunk
             .iter()

@@ -31,20 +31,6 @@ pub(super) async fn find(
     rows.iter().map(|row| Ok(detail(row)?.opportunity)).collect()
 }
 
-/// Those of these ids, which nobody else changes until this transaction ends.
-pub(super) async fn lock(tx: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec<Opportunity>> {
-    let sql = format!(
-        "select {COLUMNS} from opportunities o
-         left join contacts c on c.id = o.contact_id
-         left join people p on p.user_id = o.owner_id
-         where o.id = any($1)
-         order by o.id
-         for update of o"
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(ids).fetch_all(tx).await?;
-    rows.iter().map(|row| Ok(detail(row)?.opportunity)).collect()
-}
-
 /// Writes customer and contact, version and time of change.
 pub(super) async fn update(
     tx: &mut PgConnection,
