@@ -176,6 +176,8 @@ fn connect_options(url: &Secret, service: &'static str) -> anyhow::Result<PgConn
         ("statement_timeout", "30s"),
         ("idle_in_transaction_session_timeout", "10s"),
         ("lock_timeout", "5s"),
+        // Compiling a statement that looks dear takes longer than most that look so.
+        ("jit", "off"),
     ]))
 }
 

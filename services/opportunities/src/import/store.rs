@@ -315,7 +315,9 @@ pub(super) async fn external_ids(
     external_ids: &[String],
 ) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
-        r#"select external_id as "external_id!" from import_rows where import_id = $1 and external_id = any($2)"#,
+        // Each by itself: what PostgreSQL knows of an import that has just begun would have it read all of its rows.
+        r#"select e.external_id as "external_id!" from unnest($2::text[]) as e (external_id)
+           cross join lateral (select from import_rows r where r.import_id = $1 and r.external_id = e.external_id limit 1) r"#,
         import_id,
         external_ids
     )

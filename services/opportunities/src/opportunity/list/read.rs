@@ -1,7 +1,7 @@
-//! Reading a range of a list. Where words are looked for it begins with the first rows, whatever is in them: frequent words are found there. What is found there also tells how far the
-//! rows of a page may reach, so that rare words are looked up among those rows alone, and among all only where that was not enough.
+//! Reading a range of a list. Where words are looked for it begins with the first rows, whatever is in them: frequent words are found there. What is found there also tells how many rows a
+//! page is likely to take: if they are few they are looked through as well. If not, the index of words is asked, at first for the days in which they were likely made.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rpc::Error;
 use sqlx::PgPool;
 
@@ -11,10 +11,12 @@ use crate::access::model::Sight;
 use crate::cursor::Cursor;
 use crate::opportunity::{BEGINNING, END_OF_TIME};
 
-/// How many rows are looked through before the index of words is asked.
-const WALK: u16 = 500;
+/// How many rows are looked through before anything is known.
+const WALK: usize = 512;
+/// How many are at most, where the index tells days, and where it does not.
+const FURTHEST: [usize; 2] = [2_048, 8_192];
 /// How many times as many rows as are likely to hold a page are looked up.
-const MARGIN: f64 = 2.0;
+const MARGIN: usize = 2;
 
 /// Reads a list.
 pub(super) struct Reader<'a> {
@@ -27,27 +29,41 @@ impl Reader<'_> {
     /// The first rows of a range.
     pub(super) async fn rows(&self, range: Range<'_>, limit: usize) -> Result<Vec<Row>, Error> {
         let Some(query) = &self.ask.filter.query else { return self.all(range, limit).await };
-        let (pool, sight, ask) = (self.pool, self.sight, self.ask);
-        let walked = store::walk(pool, sight, ask, query, range, (i64::from(WALK), limit)).await?;
-        let mut rows = walked.found;
-        rows.truncate(limit);
-        let Some((first, last)) = walked.ends else { return Ok(rows) };
-        if rows.len() == limit {
-            return Ok(rows);
-        }
-        let ends = [&first, &last].map(|it| it.detail.opportunity.created_at);
-        let cursor = Cursor::new("", last.key, last.detail.opportunity.id);
-        let mut rest = Range { place: Place::After(&cursor), ..range };
-        let near = (ask.sort.key.name == "created_at").then(|| reach(ends, rows.len(), limit));
-        if let Some(until) = near.flatten() {
-            let near = Range { until: Some((until, ends[1])), ..rest };
+        let is_by_day = self.ask.sort.key.name == "created_at";
+        let furthest = FURTHEST[usize::from(!is_by_day)];
+        let (mut rows, mut looked, mut walk) = (Vec::new(), 0, WALK);
+        let (mut newest, mut cursor) = (None, None);
+        let last = loop {
+            let place = cursor.as_ref().map_or(range.place, Place::After);
+            let (range, missing) = (Range { place, ..range }, limit - rows.len());
+            let walked =
+                store::walk(self.pool, self.sight, self.ask, query, range, (walk, missing)).await?;
+            rows.extend(walked.found.into_iter().take(missing));
+            let Some((first, last)) = walked.ends else { return Ok(rows) };
+            if rows.len() == limit {
+                return Ok(rows);
+            }
+            let made = last.detail.opportunity.created_at;
+            newest = newest.or(Some(first.detail.opportunity.created_at));
+            cursor = Some(Cursor::new("", last.key, last.detail.opportunity.id));
+            looked += walk;
+            // Whole powers of two, so that there are few statements.
+            walk = likely(looked, rows.len(), limit).next_power_of_two();
+            if looked + walk > furthest {
+                break made;
+            }
+        };
+        let mut place = cursor.as_ref().map_or(range.place, Place::After);
+        let near = newest.filter(|_| is_by_day).and_then(|it| reach([it, last], rows.len(), limit));
+        if let Some(until) = near {
+            let near = Range { place, until: Some((until, last)), ..range };
             rows.extend(self.all(near, limit - rows.len()).await?);
             if rows.len() == limit {
                 return Ok(rows);
             }
-            rest.place = Place::Past(until);
+            place = Place::Past(until);
         }
-        rows.extend(self.all(rest, limit - rows.len()).await?);
+        rows.extend(self.all(Range { place, ..range }, limit - rows.len()).await?);
         Ok(rows)
     }
 
@@ -56,27 +72,25 @@ impl Reader<'_> {
     }
 }
 
+/// How many rows are likely to complete a page, from how many were looked through and how many of them were found.
+fn likely(looked: usize, found: usize, limit: usize) -> usize {
+    looked * MARGIN * (limit - found) / (found + 1)
+}
+
 /// Until when rows are likely to have been made that complete a page, from when the first and the last were that were looked through and how many of them were found; none where that
 /// cannot be told.
 fn reach([first, last]: [DateTime<Utc>; 2], found: usize, limit: usize) -> Option<DateTime<Utc>> {
-    let missing = f64::from(u32::try_from(limit - found).ok()?);
-    let found = f64::from(u32::try_from(found).ok()?);
-    let walks = MARGIN * missing / (found + 1.0);
-    let microseconds = (last - first).num_microseconds()?;
-    if microseconds == 0 {
-        return None;
-    }
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "an estimate")]
-    let further = (microseconds as f64 * walks).round() as i64;
-    let at = last.checked_add_signed(chrono::TimeDelta::microseconds(further))?;
+    // In milliseconds, as a page of a hundred thousand years has more microseconds than can be counted.
+    let span = usize::try_from((last - first).num_milliseconds().unsigned_abs()).ok()?;
+    let further = i64::try_from(likely(span, found, limit)).ok().filter(|it| *it > 0)?;
+    let further = TimeDelta::try_milliseconds(if last < first { -further } else { further })?;
+    let at = last.checked_add_signed(further)?;
     // Beyond all calendars there is nothing, and PostgreSQL knows of fewer years.
     (BEGINNING..END_OF_TIME).contains(&at).then_some(at)
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
 
     #[test]

@@ -60,7 +60,7 @@ pub(super) async fn rows(
     range: Range<'_>,
     limit: usize,
 ) -> Result<Vec<Row>, Error> {
-    let order = order(ask.sort, range.is_keyed);
+    let order = order(ask.sort);
     let mut sql = QueryBuilder::<Postgres>::new(format!(
         "select {COLUMNS}, {}::text from (select * from opportunities o where o.deleted_at is null",
         ask.sort.key.column
@@ -68,7 +68,7 @@ pub(super) async fn rows(
     within(&mut sql, sight, ask, range);
     match (&ask.filter.query, range.until) {
         (None, _) => {}
-        (Some(query), None) => search::store::narrow(&mut sql, query),
+        (Some(query), None) => search::store::narrow_first(&mut sql, query),
         (Some(query), Some((until, from))) => {
             search::store::narrow_within(&mut sql, query, (until.min(from), until.max(from)));
         }
@@ -94,9 +94,9 @@ pub(super) async fn walk(
     ask: &Ask<'_>,
     query: &Query,
     range: Range<'_>,
-    (walk, limit): (i64, usize),
+    (walk, limit): (usize, usize),
 ) -> Result<Walked, Error> {
-    let (order, column) = (order(ask.sort, range.is_keyed), ask.sort.key.column);
+    let (order, column) = (order(ask.sort), ask.sort.key.column);
     let mut sql = QueryBuilder::<Postgres>::new(format!(
         "select {COLUMNS}, {column}::text, w.place, w.is_found from (select o.id, row_number() over (order by {order}) as place, ",
     ));
@@ -114,7 +114,7 @@ pub(super) async fn walk(
     let (mut found, mut ends) = (Vec::new(), Vec::new());
     for it in &rows {
         let place: i64 = sqlx::Row::try_get(it, WIDTH + 1)?;
-        if place == 1 || place == walk {
+        if place == 1 || usize::try_from(place).is_ok_and(|place| place == walk) {
             ends.push(row(it)?);
         }
         if sqlx::Row::try_get(it, WIDTH + 2)? {
@@ -125,12 +125,11 @@ pub(super) async fn walk(
     Ok(Walked { found, ends })
 }
 
-/// The order of a range.
-fn order(Sort { key, descending }: Sort, is_keyed: bool) -> String {
+/// The order of a range; where all have no key it says that too, as an index has them in this order.
+fn order(Sort { key, descending }: Sort) -> String {
     let direction = if descending { "desc" } else { "asc" };
     // Text is compared by code point: the columns are collate "C".
-    let by_key = if is_keyed { format!("{} {direction}, ", key.column) } else { String::new() };
-    format!("{by_key}o.id {direction}")
+    format!("{} {direction}, o.id {direction}", key.column)
 }
 
 /// What is in a range, by all of the filter but its words.
