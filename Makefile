@@ -10,7 +10,7 @@ PRODUCT := $(addprefix -p ,local identity opportunities analytics notifier gatew
 CARGO_TEST := $(if $(shell command -v cargo-nextest),cargo nextest run --workspace,cargo test --workspace --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run test test-api test-paths lint fmt fmt-check clippy buf deny build prepare prepare-check bench bench-forecast seed clean-data
+.PHONY: help tools run test test-api test-paths lint fmt fmt-check clippy buf deny build prepare prepare-check bench bench-forecast bench-large seed clean-data
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 22
@@ -64,6 +64,10 @@ prepare-check: build
 bench: tools ## measure; results go to bench/RESULTS.md (ARGS=)
 	cargo build --release --bins $(PRODUCT) -p bench
 	$(TARGET)/release/local with-servers --durable -- $(TARGET)/release/bench $(ARGS)
+
+bench-large: tools ## measure with a million opportunities, and imports and exports; prints a part of bench/RESULTS.md (ARGS=)
+	cargo build --release --bins $(PRODUCT)
+	python3 bench/large.py $(ARGS)
 
 bench-forecast: tools ## how good the forecast is on histories whose truth is known
 	cargo run --release --quiet --package forecast --example bench

@@ -159,6 +159,8 @@ pub async fn place(
         from page join change on change.change_id = page.change_id
         order by page.position",
     )
+    // Planned for the outbox as it is: a plan that was made while it was empty, and kept, would read all of it for each change.
+    .persistent(false)
     .bind(from)
     .bind(fresh)
     .bind(limit)

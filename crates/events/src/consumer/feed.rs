@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use futures::stream::ReadyChunks;
-use sqlx::PgConnection;
+use sqlx::{Executor as _, PgConnection};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, error, warn};
 
@@ -47,6 +47,8 @@ where
     A: for<'a> Fn(&'a mut PgConnection, &'a [Event]) -> Applying<'a> + Send + Sync,
 {
     let connection = &mut connection;
+    // It works for days on tables that grow: a plan that was made while one was nearly empty, and kept, would read all of it for each event.
+    connection.execute("set plan_cache_mode = force_custom_plan").await?;
     let (name, source) = (&*consumer.name, &*consumer.source);
     inbox::begin(connection, name, source, process::now()).await?;
     aside::try_again(connection, consumer, apply, process::now()).await?;
