@@ -7,6 +7,7 @@ use auth::{Caller, Via};
 use axum::extract::FromRequestParts;
 use http::HeaderValue;
 use http::request::Parts;
+use proto::analytics::v1::advanced_report_service_client::AdvancedReportServiceClient;
 use proto::analytics::v1::forecast_service_client::ForecastServiceClient;
 use proto::analytics::v1::report_service_client::ReportServiceClient;
 use proto::audit::v1::AuditSource;
@@ -280,6 +281,12 @@ impl Call {
     /// Reports.
     pub fn reports(&self) -> ReportServiceClient<Channel> {
         ReportServiceClient::new(self.guest.app.analytics.clone())
+    }
+
+    /// Advanced reports, and the opportunities behind numbers.
+    pub fn advanced_reports(&self) -> AdvancedReportServiceClient<Channel> {
+        AdvancedReportServiceClient::new(self.guest.app.analytics.clone())
+            .max_decoding_message_size(PAGE_BYTES)
     }
 
     /// Forecasts.

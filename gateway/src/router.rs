@@ -122,6 +122,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::reports::get_conversion_rate))
         .routes(routes!(rest::reports::get_sales_trend))
         .routes(routes!(rest::reports::get_sales_performance))
+        .merge(advanced_reports())
         // every owner
         .routes(routes!(rest::audit::list_audit_entries))
         // notifier
@@ -136,6 +137,16 @@ fn files() -> OpenApiRouter<App> {
         .routes(routes!(rest::imports::get_import))
         .routes(routes!(rest::imports::watch_import))
         .routes(routes!(rest::imports::undo_import))
+}
+
+/// Reports beyond those of every day, and the opportunities behind the numbers of all.
+fn advanced_reports() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(rest::advanced_reports::get_loss_reasons))
+        .routes(routes!(rest::advanced_reports::get_sales_velocity))
+        .routes(routes!(rest::advanced_reports::get_stage_duration))
+        .routes(routes!(rest::advanced_reports::get_cohorts))
+        .routes(routes!(rest::advanced_reports::list_report_opportunities))
 }
 
 /// The lists that administrators manage.

@@ -145,6 +145,8 @@ async fn unknown_fields_and_parameters_are_errors(world: &World) {
         "/reports/conversion-rate".to_owned(),
         "/reports/sales-trend".to_owned(),
         "/reports/sales-performance".to_owned(),
+        "/reports/velocity".to_owned(),
+        "/reports/cohorts/opportunities".to_owned(),
         "/notifications".to_owned(),
         "/users".to_owned(),
         "/teams".to_owned(),
@@ -156,6 +158,13 @@ async fn unknown_fields_and_parameters_are_errors(world: &World) {
         ("/forecast?period=week&year=1&month=13", &["month", "period", "year"][..]),
         ("/reports/sales-trend?period=hourly&year=x", &["year"]),
         ("/reports/conversion-rate?start_date=x&end_date=2025-02-30", &["end_date", "start_date"]),
+        ("/reports/cohorts?period=daily&months=0&format=pdf", &["format"]),
+        ("/reports/cohorts?period=daily&months=0", &["months", "period"]),
+        (
+            "/reports/velocity/opportunities?term=open&stage=lead&limit=0&until=2025-01-01",
+            &["limit", "stage", "term", "until"],
+        ),
+        ("/reports/stage-duration/opportunities", &["stage"]),
         ("/pipeline/overview?after=1&pipeline_id=99", &["after", "pipeline_id"]),
     ] {
         let refused = world.admin.get(path).await;

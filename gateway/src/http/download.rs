@@ -60,6 +60,13 @@ impl Download {
     }
 }
 
+impl Download {
+    /// Of a file that is there as a whole.
+    pub fn whole(kind: Kind, file: String) -> Self {
+        Self { kind, body: Body::from(file) }
+    }
+}
+
 impl IntoResponse for Download {
     fn into_response(self) -> Response {
         let mut response = Response::new(self.body);

@@ -1,7 +1,7 @@
 //! How requests of the REST API are read and answers are written, the same on every route and as the documentation says.
 //!
 //! Handlers take [`Path`], [`Query`] (or [`NoQuery`]), [`IfMatch`] and [`Json`] or [`Patch`], and return an [`Answer`] of [`Json`], [`Resource`], [`Created`],
-//! [`Made`], [`Accepted`] or [`NoContent`], in [`Unkept`] where it holds a secret. The router is wrapped in [`finish`], which gives every answer its request id and every failure its
+//! [`Made`], [`Accepted`] or [`NoContent`], a [`Table`] for a report, in [`Unkept`] where it holds a secret. The router is wrapped in [`finish`], which gives every answer its request id and every failure its
 //! problem document, and that in [`tell_browsers`].
 
 mod address;
@@ -17,6 +17,7 @@ mod form;
 mod path;
 mod problem;
 mod query;
+mod table;
 
 pub use address::{TrustedProxies, client_address};
 pub use answer::{
@@ -32,6 +33,7 @@ pub use form::Fields;
 pub use path::Path;
 pub use problem::{FieldError, Problem, ProblemDocument};
 pub use query::{NoQuery, Query};
+pub use table::Table;
 
 #[cfg(test)]
 mod tests {

@@ -3,11 +3,11 @@
 use proto::analytics::v1::{
     GetConversionRateRequest, GetConversionRateResponse, GetPipelineOverviewRequest,
     GetPipelineOverviewResponse, GetSalesPerformanceRequest, GetSalesPerformanceResponse,
-    GetSalesTrendRequest, GetSalesTrendResponse,
+    GetSalesTrendRequest, GetSalesTrendResponse, SalesPerformance, StageConversion, TrendPeriod,
 };
 
 use crate::call::Call;
-use crate::http::{Answer, Json, Query};
+use crate::http::{Answer, Json, Query, Table};
 
 /// The funnel as it stands
 ///
@@ -40,11 +40,12 @@ pub async fn get_pipeline_overview(
 pub async fn get_conversion_rate(
     call: Call,
     Query(request): Query<GetConversionRateRequest>,
-) -> Answer<Json<GetConversionRateResponse>> {
+) -> Answer<Table<GetConversionRateResponse>> {
+    let format = request.format();
     let answer = call.read(call.reports(), request, |mut it, request| async move {
         it.get_conversion_rate(request).await
     });
-    Ok(Json(answer.await?))
+    Table::of_rows::<StageConversion>(answer.await?, format, "conversion-rate.csv")
 }
 
 /// The trend of a year
@@ -54,11 +55,12 @@ pub async fn get_conversion_rate(
 pub async fn get_sales_trend(
     call: Call,
     Query(request): Query<GetSalesTrendRequest>,
-) -> Answer<Json<GetSalesTrendResponse>> {
+) -> Answer<Table<GetSalesTrendResponse>> {
+    let format = request.format();
     let answer = call.read(call.reports(), request, |mut it, request| async move {
         it.get_sales_trend(request).await
     });
-    Ok(Json(answer.await?))
+    Table::of_rows::<TrendPeriod>(answer.await?, format, "sales-trend.csv")
 }
 
 /// The performance of each salesperson
@@ -73,9 +75,10 @@ pub async fn get_sales_trend(
 pub async fn get_sales_performance(
     call: Call,
     Query(request): Query<GetSalesPerformanceRequest>,
-) -> Answer<Json<GetSalesPerformanceResponse>> {
+) -> Answer<Table<GetSalesPerformanceResponse>> {
+    let format = request.format();
     let answer = call.read(call.reports(), request, |mut it, request| async move {
         it.get_sales_performance(request).await
     });
-    Ok(Json(answer.await?))
+    Table::of_rows::<SalesPerformance>(answer.await?, format, "sales-performance.csv")
 }

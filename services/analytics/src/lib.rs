@@ -2,7 +2,7 @@
 //!
 //! Writing, in reading order: [`deal`] (what is known of an opportunity), [`valuation`] (what it is worth), [`rollup`] (what it adds to which sums), [`projection`] (from events
 //! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`rebuild`], [`verify`] and [`reconcile`] (against the owners, by [`digest`] first).
-//! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`visibility`] (who sees what), [`report`], [`forecast`], [`grpc`] (the wire).
+//! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`range`] (days and when they begin), [`visibility`] (who sees what), [`report`], [`forecast`], [`grpc`] (the wire).
 
 pub mod ask;
 pub mod config;
@@ -18,6 +18,7 @@ pub mod owners;
 pub mod period;
 pub mod pipeline;
 pub mod projection;
+pub mod range;
 pub mod ratio;
 pub mod rebuild;
 pub mod reconcile;

@@ -112,6 +112,31 @@ impl Calendar {
         }
     }
 
+    /// The period that a report calls so.
+    pub fn labelled(self, label: &str) -> Option<Period> {
+        let year = label.get(..4).and_then(|year| year.parse().ok());
+        let year = year.filter(|year| ASKABLE.contains(year))?;
+        let rest = label.get(5..).unwrap_or_default();
+        let found = match label.len() {
+            4 => Some(self.year(year)),
+            7 if rest.starts_with('Q') => {
+                let mut quarters = self.cut(year, Cut::Quarterly).into_iter();
+                quarters.find(|quarter| quarter.label == label)
+            }
+            7 => {
+                let month = rest.parse().ok().filter(|month| (1..=12).contains(month))?;
+                Some(month_from(first_of(year, month)))
+            }
+            8 => {
+                let week = rest.strip_prefix('W')?.parse().ok()?;
+                let monday = NaiveDate::from_isoywd_opt(year, week, Weekday::Mon)?;
+                Some(week_from(monday))
+            }
+            _ => label.parse().ok().map(day),
+        };
+        found.filter(|period| period.label == label)
+    }
+
     /// The period that somebody asks for; whatever is wrong is noted. What is absent is the present; of a year that is named, the first.
     pub fn asked(
         self,
@@ -266,14 +291,13 @@ fn weeks(span: Span) -> Vec<Period> {
         .iter_days()
         .take_while(|day| span.contains(*day))
         .filter(|day| day.weekday() == Weekday::Thu)
-        .map(|thursday| {
-            let week = thursday.iso_week();
-            Period {
-                label: format!("{}-W{:02}", week.year(), week.week()),
-                span: Span::of_days(thursday - Days::new(3), 7),
-            }
-        })
+        .map(|thursday| week_from(thursday - Days::new(3)))
         .collect()
+}
+
+fn week_from(monday: NaiveDate) -> Period {
+    let week = monday.iso_week();
+    Period { label: format!("{}-W{:02}", week.year(), week.week()), span: Span::of_days(monday, 7) }
 }
 
 #[cfg(test)]
@@ -396,6 +420,31 @@ mod tests {
         assert_eq!(asked(PLAIN, unknown, "2026-02-10").unwrap_err(), ["period unknown_value"]);
         let quarter = Asked { month: Some(3), ..Asked::default() };
         assert_eq!(asked(PLAIN, quarter, "2026-02-10").unwrap_err(), ["month not_for_this_period"]);
+    }
+
+    #[test]
+    fn every_period_of_a_report_is_found_by_what_it_is_called() {
+        for calendar in [PLAIN, APRIL] {
+            for cut in [Cut::Daily, Cut::Weekly, Cut::Monthly, Cut::Quarterly, Cut::Yearly] {
+                for period in (2020..=2026).flat_map(|year| calendar.cut(year, cut)) {
+                    assert_eq!(calendar.labelled(&period.label), Some(period));
+                }
+            }
+        }
+        for label in [
+            "",
+            "25",
+            "2025-",
+            "2025-Q5",
+            "2025-13",
+            "2025-1",
+            "2025-W54",
+            "2025-02-29",
+            "二〇二五",
+            "9999",
+        ] {
+            assert_eq!(PLAIN.labelled(label), None, "{label}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Every request that the product page documents, as one story: a year behind, a sale made, and what all of it says.
 
+mod advanced;
 mod numbers;
 mod past;
 mod records;
@@ -30,6 +31,8 @@ async fn every_documented_request_is_answered_as_the_product_page_says() {
     numbers::conversion_says_how_many_went_further(&world).await;
     numbers::the_trend_has_a_row_for_every_period(&world).await;
     numbers::performance_has_a_row_for_everyone_who_sells(&world, &team).await;
+    the_advanced_reports_of_the_year(&world).await;
+    advanced::every_report_comes_as_a_file(&world).await;
 }
 
 #[tokio::test]
@@ -45,6 +48,15 @@ async fn a_past_that_comes_as_a_file_gives_the_same_numbers() {
     world.admin.eventually("/reports/sales-trend?period=monthly&year=2025", is_told).await;
     numbers::conversion_of_the_year(&world).await;
     numbers::the_trend_has_a_row_for_every_period(&world).await;
+    the_advanced_reports_of_the_year(&world).await;
+}
+
+async fn the_advanced_reports_of_the_year(world: &World) {
+    advanced::velocity_is_what_is_won_a_day(world).await;
+    advanced::what_was_lost_is_told_by_reason_and_stage(world).await;
+    advanced::durations_count_the_one_that_is_still_there(world).await;
+    advanced::a_cohort_is_followed_month_by_month(world).await;
+    advanced::a_number_opens_to_its_opportunities(world).await;
 }
 
 /// A JSON object without some of its members, which have to be there.

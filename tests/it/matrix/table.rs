@@ -568,6 +568,27 @@ fn derived_rows() -> Vec<Row> {
             Readers,
         ),
         row("analytics.v1.ForecastService/GetForecast", "get /forecast", Readers),
+        row(
+            "analytics.v1.AdvancedReportService/GetLossReasons",
+            "get /reports/loss-reasons",
+            Readers,
+        ),
+        row(
+            "analytics.v1.AdvancedReportService/GetSalesVelocity",
+            "get /reports/velocity",
+            Readers,
+        ),
+        row(
+            "analytics.v1.AdvancedReportService/GetStageDuration",
+            "get /reports/stage-duration",
+            Readers,
+        ),
+        row("analytics.v1.AdvancedReportService/GetCohorts", "get /reports/cohorts", Readers),
+        row(
+            "analytics.v1.AdvancedReportService/ListReportOpportunities",
+            "get /reports/{report}/opportunities",
+            Readers,
+        ),
         row("notifier.v1.NotificationService/ListNotifications", "get /notifications", Readers),
     ]
 }

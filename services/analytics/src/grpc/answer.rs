@@ -11,7 +11,7 @@ use crate::report::performance::{Performance, SalesPerformance};
 use crate::report::trend::{Trend, TrendPeriod};
 use crate::report::value::NotCovered;
 
-fn not_covered(it: NotCovered) -> pb::NotCovered {
+pub(super) fn not_covered(it: NotCovered) -> pb::NotCovered {
     pb::NotCovered {
         without_amount: it.without_amount,
         without_rate: it.without_rate,

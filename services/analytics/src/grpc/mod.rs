@@ -1,9 +1,12 @@
 //! Transport: proto in, one call, proto out.
 
+mod advanced_answer;
+mod advanced_report;
 mod answer;
 mod forecast;
 mod report;
 
+pub use advanced_report::AdvancedReports;
 pub use forecast::Forecasts;
 pub use report::Reports;
 

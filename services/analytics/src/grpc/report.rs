@@ -80,7 +80,11 @@ impl ReportService for Reports {
 }
 
 /// A day of a message, or a bad field.
-fn day(invalid: &mut Invalid, field: &str, date: Option<proto::Date>) -> Option<NaiveDate> {
+pub(super) fn day(
+    invalid: &mut Invalid,
+    field: &str,
+    date: Option<proto::Date>,
+) -> Option<NaiveDate> {
     let day = date.map(NaiveDate::try_from).transpose();
     day.unwrap_or_else(|_| {
         invalid.add(field, "invalid_date", "is not a day of the calendar");

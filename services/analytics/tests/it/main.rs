@@ -1,6 +1,7 @@
 //! Analytics with a real database: what events tell, and what reports and forecasts say of it.
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod advanced;
 mod forecasts;
 mod money;
 mod owner;

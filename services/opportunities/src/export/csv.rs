@@ -1,9 +1,8 @@
 //! Comma-separated values as RFC 4180 has them.
 
-use crate::sheet::cell::Cell;
+use cells::{BYTE_ORDER_MARK, write_line};
 
-/// By which Excel knows that it is UTF-8; without it Chinese is unreadable there.
-const BYTE_ORDER_MARK: &str = "\u{feff}";
+use crate::sheet::cell::Cell;
 
 /// A file that is being written.
 pub struct Csv(String);
@@ -18,29 +17,13 @@ impl Csv {
 
     /// One more row.
     pub fn row(&mut self, cells: impl Iterator<Item = Cell>) {
-        for (index, cell) in cells.enumerate() {
-            if index > 0 {
-                self.0.push(',');
-            }
-            quote(&mut self.0, &cell.text());
-        }
-        self.0.push_str("\r\n");
+        let cells: Vec<_> = cells.collect();
+        write_line(&mut self.0, cells.iter().map(Cell::text));
     }
 
     /// What has been written since this was asked last.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.0).into_bytes()
-    }
-}
-
-/// A field in quotation marks where it needs them; space at its ends, which some readers take away, does.
-fn quote(out: &mut String, field: &str) {
-    if field.contains([',', '"', '\r', '\n']) || field.trim() != field {
-        out.push('"');
-        out.push_str(&field.replace('"', "\"\""));
-        out.push('"');
-    } else {
-        out.push_str(field);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+pub use cells::{guard, is_error, unguard};
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use money::Money;
 
@@ -85,42 +86,6 @@ impl From<&[String]> for Cell {
     }
 }
 
-/// What a spreadsheet shows for a formula that has no value.
-const ERRORS: [&str; 11] = [
-    "#DIV/0!",
-    "#N/A",
-    "#NAME?",
-    "#NULL!",
-    "#NUM!",
-    "#REF!",
-    "#VALUE!",
-    "#DATA!",
-    "#GETTING_DATA",
-    "#SPILL!",
-    "#CALC!",
-];
-
-/// Whether a text is what a spreadsheet shows for a formula that has no value.
-pub fn is_error(text: &str) -> bool {
-    ERRORS.contains(&text.trim())
-}
-
-/// A text that a program which opens the file would compute with, or one that would be read back as such a text, or as that of a formula without a value.
-fn looks_like_a_formula(text: &str) -> bool {
-    let text = text.trim_start_matches('\'');
-    text.starts_with(['=', '+', '-', '@', '\t', '\r']) || is_error(text)
-}
-
-/// A text as it stands in a file: one that looks like a formula after an apostrophe.
-pub fn guard(text: &str) -> Cow<'_, str> {
-    if looks_like_a_formula(text) { format!("'{text}").into() } else { text.into() }
-}
-
-/// A text as it was before it was guarded.
-pub fn unguard(text: &str) -> &str {
-    text.strip_prefix('\'').filter(|rest| looks_like_a_formula(rest)).unwrap_or(text)
-}
-
 /// Names in one cell, with semicolons between them; one with a semicolon in it, or that begins with a quotation mark, in quotation marks.
 pub fn join(names: &[String]) -> String {
     let name = |name: &String| {
@@ -175,27 +140,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn no_text_is_a_formula_and_every_one_comes_back() {
-        for (text, guarded) in [
-            ("=1+1", "'=1+1"),
-            ("+886", "'+886"),
-            ("-", "'-"),
-            ("@x", "'@x"),
-            ("\tx", "'\tx"),
-            ("\rx", "'\rx"),
-            ("'=1", "''=1"),
-            ("'quoted'", "'quoted'"),
-            ("a=1", "a=1"),
-            ("#N/A", "'#N/A"),
-            ("#1", "#1"),
-            ("", ""),
-        ] {
-            assert_eq!(guard(text), guarded);
-            assert_eq!(unguard(guarded), text);
-        }
-    }
 
     #[test]
     fn names_are_set_apart_by_semicolons() {

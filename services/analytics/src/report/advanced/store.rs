@@ -1,0 +1,241 @@
+//! All SQL of the advanced reports: one statement each, so that all its numbers are of one moment. Velocity reads a rollup; the others read what they are about.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use super::{cohorts, loss_reasons, stage_duration, velocity};
+use crate::deal::Kind;
+use crate::range::Range;
+use crate::report::Read;
+use crate::report::conversion::Slice;
+use crate::report::trend::Happened;
+use crate::report::value::Sum;
+use crate::visibility::Scope;
+
+fn broken(column: &'static str) -> sqlx::Error {
+    sqlx::Error::Decode(column.into())
+}
+
+/// What was won and lost in these slices of time.
+pub(super) async fn closed(
+    pool: &PgPool,
+    scope: &Scope,
+    slices: &[Slice],
+) -> sqlx::Result<Read<velocity::Row>> {
+    let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
+    let grains: Vec<_> = slices.iter().map(|slice| slice.grain.to_owned()).collect();
+    let from: Vec<_> = slices.iter().map(|slice| slice.from).collect();
+    let before: Vec<_> = slices.iter().map(|slice| slice.before).collect();
+    let rows = sqlx::query!(
+        r#"with closed as (
+             select c.kind, sum(c.count)::bigint as count, sum(c.value_count)::bigint as value_count, sum(c.rate_missing)::bigint as rate_missing,
+                    sum(c.value) as value, sum(c.days_to_close)::bigint as days_to_close
+             from unnest($7::text[], $8::date[], $9::date[]) as slice (grain, from_date, before_date)
+             -- Summed by slice, so that each is read by the index.
+             cross join lateral (
+               select kind, sum(count) as count, sum(value_count) as value_count, sum(rate_missing) as rate_missing, sum(value) as value,
+                      sum(days_to_close) as days_to_close
+               from flow_rollup
+               where grain = slice.grain and start_date >= coalesce(slice.from_date, '-infinity')
+                 and start_date < coalesce(slice.before_date, 'infinity') and kind in ('won', 'lost')
+                 and ($1 or owner_id = $2 or team_id = any($3)) and ($4::bigint is null or owner_id = $4)
+                 and ($5::bigint is null or team_id = $5) and ($6::bigint is null or pipeline_id = $6)
+               group by kind
+             ) c
+             group by c.kind
+           )
+           select (select recorded_at from progress where source = 'opportunities') as as_of,
+                  it.kind as "kind?", coalesce(it.count, 0) as "count!", coalesce(it.value_count, 0) as "value_count!",
+                  coalesce(it.rate_missing, 0) as "rate_missing!", coalesce(it.value, 0) as "value!: money::Money",
+                  coalesce(it.days_to_close, 0) as "days_to_close!"
+           from (values (1)) as always left join closed it on true"#,
+        sees_all,
+        sees_owner,
+        sees_teams,
+        scope.owner_id,
+        scope.team_id,
+        scope.pipeline_id,
+        &grains,
+        &from as &[Option<chrono::NaiveDate>],
+        &before as &[Option<chrono::NaiveDate>]
+    )
+    .fetch_all(pool)
+    .await?;
+    let as_of = rows.first().and_then(|row| row.as_of).unwrap_or(DateTime::UNIX_EPOCH);
+    let mut told = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(kind) = row.kind else { continue };
+        let happened = Happened::parse(&kind).ok_or_else(|| broken("flow_rollup.kind"))?;
+        let sum = Sum {
+            count: row.count,
+            value_count: row.value_count,
+            rate_missing: row.rate_missing,
+            value: row.value,
+        };
+        told.push(velocity::Row { happened, sum, days_to_close: row.days_to_close });
+    }
+    Ok(Read { rows: told, as_of })
+}
+
+/// What was lost in a range, by reason and by the last open stage in which it stood.
+pub(super) async fn lost(
+    pool: &PgPool,
+    scope: &Scope,
+    range: Range,
+) -> sqlx::Result<Read<loss_reasons::Row>> {
+    let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
+    let rows = sqlx::query!(
+        r#"with lost as (
+             select v.lost_reason, v.pipeline_id, stood.key, stood.name, stood.ordinal, count(*) as count, count(v.value) as value_count,
+                    count(*) filter (where v.is_rate_missing) as rate_missing, sum(v.value) as value
+             from valued_opportunities v
+             left join lateral (
+               select s.key, s.name, s.ordinal
+               from stage_move_facts m join stages s on s.pipeline_id = v.pipeline_id and s.key = m.to_stage_key
+               where m.opportunity_id = v.opportunity_id and s.kind = 'open'
+               order by m.changed_at desc, m.history_id desc limit 1
+             ) stood on true
+             where v.status = 'lost' and v.actual_close_date between coalesce($7, '-infinity'::date) and coalesce($8, 'infinity'::date)
+               and ($1 or v.owner_id = $2 or v.team_id = any($3)) and ($4::bigint is null or v.owner_id = $4)
+               and ($5::bigint is null or v.team_id = $5) and ($6::bigint is null or v.pipeline_id = $6)
+             group by v.lost_reason, v.pipeline_id, stood.key, stood.name, stood.ordinal
+           )
+           select (select recorded_at from progress where source = 'opportunities') as as_of,
+                  it.lost_reason as "lost_reason?", it.pipeline_id as "pipeline_id?", it.key as "key?", it.name as "name?",
+                  it.ordinal as "ordinal?", coalesce(it.count, 0) as "count!", coalesce(it.value_count, 0) as "value_count!",
+                  coalesce(it.rate_missing, 0) as "rate_missing!", coalesce(it.value, 0) as "value!: money::Money"
+           from (values (1)) as always left join lost it on true"#,
+        sees_all,
+        sees_owner,
+        sees_teams,
+        scope.owner_id,
+        scope.team_id,
+        scope.pipeline_id,
+        range.start,
+        range.end
+    )
+    .fetch_all(pool)
+    .await?;
+    let as_of = rows.first().and_then(|row| row.as_of).unwrap_or(DateTime::UNIX_EPOCH);
+    let rows = rows.into_iter().filter_map(|row| {
+        let pipeline_id = row.pipeline_id?;
+        let stage = row.key.zip(row.name).zip(row.ordinal);
+        let stage = stage.map(|((key, name), ordinal)| loss_reasons::Stage {
+            pipeline_id,
+            ordinal,
+            key,
+            name,
+        });
+        let sum = Sum {
+            count: row.count,
+            value_count: row.value_count,
+            rate_missing: row.rate_missing,
+            value: row.value,
+        };
+        Some(loss_reasons::Row { lost_reason: row.lost_reason, stage, sum })
+    });
+    Ok(Read { rows: rows.collect(), as_of })
+}
+
+/// How long those were in each open stage that first entered it between two instants, as of an instant.
+pub(super) async fn durations(
+    pool: &PgPool,
+    scope: &Scope,
+    (from, before): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    now: DateTime<Utc>,
+) -> sqlx::Result<Read<stage_duration::Row>> {
+    let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
+    let rows = sqlx::query!(
+        r#"with stays as (
+             select v.opportunity_id, v.pipeline_id, m.to_stage_key, m.changed_at,
+                    lead(m.changed_at) over (partition by m.opportunity_id order by m.changed_at, m.history_id) as left_at
+             from valued_opportunities v join stage_move_facts m using (opportunity_id)
+             where ($1 or v.owner_id = $2 or v.team_id = any($3)) and ($4::bigint is null or v.owner_id = $4)
+               and ($5::bigint is null or v.team_id = $5) and ($6::bigint is null or v.pipeline_id = $6)
+           ), entered as (
+             select it.pipeline_id, it.to_stage_key, bool_or(it.left_at is null) as is_open,
+                    round(sum(greatest(extract(epoch from coalesce(it.left_at, $9) - it.changed_at), 0)) / 8640)::bigint as tenths
+             from stays it join stages s on s.pipeline_id = it.pipeline_id and s.key = it.to_stage_key
+             where s.kind = 'open' and not s.is_deleted
+             group by it.opportunity_id, it.pipeline_id, it.to_stage_key
+             having min(it.changed_at) >= coalesce($7, '-infinity'::timestamptz) and min(it.changed_at) < coalesce($8, 'infinity'::timestamptz)
+           ), counted as (
+             select pipeline_id, to_stage_key, is_open, tenths, count(*) as count from entered group by pipeline_id, to_stage_key, is_open, tenths
+           )
+           select (select recorded_at from progress where source = 'opportunities') as as_of,
+                  it.pipeline_id as "pipeline_id?", coalesce(it.to_stage_key, '') as "stage_key!", coalesce(it.is_open, false) as "is_open!",
+                  coalesce(it.tenths, 0) as "tenths!", coalesce(it.count, 0) as "count!"
+           from (values (1)) as always left join counted it on true"#,
+        sees_all,
+        sees_owner,
+        sees_teams,
+        scope.owner_id,
+        scope.team_id,
+        scope.pipeline_id,
+        from,
+        before,
+        now
+    )
+    .fetch_all(pool)
+    .await?;
+    let as_of = rows.first().and_then(|row| row.as_of).unwrap_or(DateTime::UNIX_EPOCH);
+    let rows = rows.into_iter().filter_map(|row| {
+        Some(stage_duration::Row {
+            pipeline_id: row.pipeline_id?,
+            stage_key: row.stage_key,
+            is_open: row.is_open,
+            tenths: row.tenths,
+            count: row.count,
+        })
+    });
+    Ok(Read { rows: rows.collect(), as_of })
+}
+
+/// What was made between each two of these instants that follow each other, by how it stands and the month in which it closed.
+pub(super) async fn made(
+    pool: &PgPool,
+    scope: &Scope,
+    bounds: &[DateTime<Utc>],
+) -> sqlx::Result<Read<cohorts::Row>> {
+    let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
+    let rows = sqlx::query!(
+        r#"with made as (
+             select width_bucket(v.created_at, $7::timestamptz[]) as cohort, v.status, date_trunc('month', v.actual_close_date::timestamp)::date as closed_in,
+                    count(*) as count, count(v.value) as value_count, count(*) filter (where v.is_rate_missing) as rate_missing, sum(v.value) as value
+             from valued_opportunities v
+             where v.created_at >= ($7::timestamptz[])[1] and v.created_at < ($7::timestamptz[])[cardinality($7::timestamptz[])]
+               and ($1 or v.owner_id = $2 or v.team_id = any($3)) and ($4::bigint is null or v.owner_id = $4)
+               and ($5::bigint is null or v.team_id = $5) and ($6::bigint is null or v.pipeline_id = $6)
+             group by cohort, v.status, closed_in
+           )
+           select (select recorded_at from progress where source = 'opportunities') as as_of,
+                  it.cohort as "cohort?", coalesce(it.status, '') as "status!", it.closed_in as "closed_in?",
+                  coalesce(it.count, 0) as "count!", coalesce(it.value_count, 0) as "value_count!",
+                  coalesce(it.rate_missing, 0) as "rate_missing!", coalesce(it.value, 0) as "value!: money::Money"
+           from (values (1)) as always left join made it on true"#,
+        sees_all,
+        sees_owner,
+        sees_teams,
+        scope.owner_id,
+        scope.team_id,
+        scope.pipeline_id,
+        bounds
+    )
+    .fetch_all(pool)
+    .await?;
+    let as_of = rows.first().and_then(|row| row.as_of).unwrap_or(DateTime::UNIX_EPOCH);
+    let mut told = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(cohort) = row.cohort else { continue };
+        let cohort = usize::try_from(cohort - 1).map_err(|_| broken("created_at"))?;
+        let status = Kind::parse(&row.status).ok_or_else(|| broken("opportunity_facts.status"))?;
+        let sum = Sum {
+            count: row.count,
+            value_count: row.value_count,
+            rate_missing: row.rate_missing,
+            value: row.value,
+        };
+        told.push(cohorts::Row { cohort, status, closed_in: row.closed_in, sum });
+    }
+    Ok(Read { rows: told, as_of })
+}
