@@ -36,6 +36,10 @@ pub async fn opportunities(
 ) -> Result<Listed, Error> {
     let report = Report::parse(report).ok_or_else(|| Error::not_found("report", report))?;
     let page = Page::parse(limit, cursor, &mut invalid)?;
+    let texts = [("stage_key", wanted.stage_key), ("lost_reason", wanted.lost_reason)];
+    for (field, _) in texts.iter().filter(|(_, it)| it.is_some_and(|it| it.contains('\0'))) {
+        invalid.add(*field, "invalid_character", "must not contain NUL");
+    }
     let pipelines = state.pipelines.get()?;
     let stage_key = stage(state, &pipelines, ask.pipeline_id, report, wanted, &mut invalid).await?;
     let today = calendar(state, now)?;
@@ -85,7 +89,8 @@ async fn stage(
         invalid.add("stage_key", "inconsistent", "is not the key of the stage");
     }
     let is_none = report == Report::LossReasons && key.is_empty();
-    if !is_none && !store::is_stage(&state.reads, key, pipeline_id).await? {
+    // A text with NUL was noted, and is none that PostgreSQL reads.
+    if !is_none && !key.contains('\0') && !store::is_stage(&state.reads, key, pipeline_id).await? {
         invalid.add("stage_key", "unknown_stage", "there is no such stage");
     }
     Ok(Some(key.to_owned()))

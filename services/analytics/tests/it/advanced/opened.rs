@@ -315,6 +315,11 @@ async fn a_number_that_there_is_not_is_refused_with_what_is_wrong() {
         told("conversion-rate", wanted, None).await,
         ["stage unknown_stage", "stage_key unknown_stage"]
     );
+    let wanted = Wanted { stage_key: Some("a\0"), lost_reason: Some("\0"), ..anything };
+    assert_eq!(
+        told("loss-reasons", wanted, None).await,
+        ["stage_key invalid_character", "lost_reason invalid_character"]
+    );
     assert_eq!(told("stage-duration", anything, None).await, ["stage required"]);
     let asked = Asked { period: Some("2025-Q1"), year: Some(2025), ..Asked::default() };
     let wanted = Wanted { asked, ..anything };
