@@ -19,6 +19,8 @@ pub(crate) const STAGES: [(i64, [&str; 3]); 2] =
     [(PIPELINE, ["lead", "qualify", "proposal"]), (OTHER, ["lead", "visit", "proposal"])];
 const REASONS: [Option<&str>; 4] = [Some("價格"), Some("=price"), Some("timing"), None];
 const DOLLAR: &str = "31.2345";
+/// Of which 2,000 are more than an amount can be.
+const EURO: &str = "5000000000";
 
 /// An opportunity as the test knows it.
 #[derive(Clone, Debug)]
@@ -59,12 +61,13 @@ impl Known {
         let rate: Decimal = match self.currency.as_str() {
             "TWD" => Decimal::ONE,
             "USD" => DOLLAR.parse().unwrap(),
+            "EUR" => EURO.parse().unwrap(),
             _ => return None,
         };
         let amount = Decimal::try_from_i128_with_scale(self.amount?.hundredths(), 2).unwrap();
         let value =
             (amount * rate).round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
-        Some(value.to_string().parse().unwrap())
+        Some(value.to_string().parse().unwrap()).filter(|value| *value <= Money::MAX_AMOUNT)
     }
 
     /// Its open stages with the time of first entry, in no order.
@@ -84,6 +87,12 @@ pub(crate) async fn written(seed: u64, size: i64) -> (World, Vec<Known>, StdRng)
     let mut world = World::create("everyone").await;
     world.tell(vec![pipeline_of(2, "lead qualify proposal won lost"), other_pipeline()]).await;
     world.tell(vec![rate(1, 1, ("USD", "2025-01-01"), DOLLAR)]).await;
+    world.tell(vec![rate(2, 1, ("EUR", "2025-01-01"), EURO)]).await;
+    // What is valid later, or was taken back, does not count.
+    world
+        .tell(vec![rate(3, 1, ("USD", "2025-11-21"), "1"), rate(4, 1, ("USD", "2025-06-01"), "2")])
+        .await;
+    world.tell(vec![rate(4, 2, ("USD", "2025-06-01"), "")]).await;
     world.state.load().await.unwrap();
     let mut book = Vec::new();
     let mut events = Vec::new();
@@ -113,7 +122,7 @@ fn sell(id: i64, random: &mut StdRng) -> (Known, Vec<Event>) {
     let (owner_id, team_id) = *owners.choose(random).unwrap();
     let (pipeline_id, stages) = *STAGES.choose(random).unwrap();
     let cents = Some(random.random_range(0..1_000_000)).filter(|_| random.random_bool(0.85));
-    let currency = *["TWD", "TWD", "USD", "JPY"].choose(random).unwrap();
+    let currency = *["TWD", "TWD", "USD", "EUR", "JPY"].choose(random).unwrap();
     let (mut deal, mut events) = Deal::begin(id, owner_id, None, &at.to_rfc3339());
     let mut known = Known {
         id,
