@@ -15,12 +15,12 @@ use tracing::info;
 
 use crate::config::Config;
 use crate::consumer::{IDENTITY, NAME, OPPORTUNITIES};
-use crate::deal::Deal;
 use crate::directory::model::Settings;
 use crate::owners::Owner;
-use crate::projection::{fold::Fold, record, store};
+use crate::projection::fold::{Fold, Life};
+use crate::projection::{record, store};
 use crate::rollup::{Frame, Rollups, day};
-use crate::{directory, projection};
+use crate::{directory, projection, version};
 
 /// How many deals are written at a time.
 const CHUNK: usize = 10_000;
@@ -67,6 +67,7 @@ pub async fn rebuild(
     store::set_valued_on(&mut tx, day(now, settings.zone)).await?;
     let frame = Frame::read(&mut tx, &settings).await?;
     store::clear_facts(&mut tx).await?;
+    version::store::clear(&mut tx).await?;
     let (_, records) = opportunities.records("opportunity").await?;
     let mut rollups = Rollups::default();
     let mut fold = Fold::new();
@@ -79,9 +80,9 @@ pub async fn rebuild(
             fold.tell(event)?;
         }
         if is_end || fold.len() >= CHUNK {
-            let deals = if is_end { fold.finish() } else { fold.take() };
-            count += deals.len();
-            write(&mut tx, &deals, &mut rollups, &frame).await?;
+            let lives = if is_end { fold.finish() } else { fold.take() };
+            count += lives.len();
+            write(&mut tx, &lives, &mut rollups, &frame).await?;
         }
         if is_end {
             break;
@@ -129,23 +130,24 @@ async fn rebuild_rates(tx: &mut PgConnection, opportunities: &Owner) -> Result<(
     Ok(())
 }
 
-/// Writes deals as they are after their last change, and notes what they add to the rollups.
+/// Writes deals as they are after their last change and as they were before, and notes what they add to the rollups.
 async fn write(
     tx: &mut PgConnection,
-    deals: &[Deal],
+    lives: &[Life],
     rollups: &mut Rollups,
     frame: &Frame,
 ) -> Result<()> {
-    for deal in deals {
-        rollups.add(deal, frame);
+    for it in lives {
+        rollups.add(&it.deal, frame);
     }
-    let facts: Vec<_> = deals.iter().filter_map(|deal| deal.fact.as_ref()).collect();
+    let facts: Vec<_> = lives.iter().filter_map(|it| it.deal.fact.as_ref()).collect();
     store::upsert_facts(tx, &facts).await?;
     let mut moves = Vec::new();
-    for deal in deals {
-        let id = deal.fact.as_ref().map_or(0, |fact| fact.opportunity_id);
-        moves.extend(deal.moves.iter().map(|moved| (id, moved)));
+    for it in lives {
+        moves.extend(it.deal.moves.iter().map(|moved| (it.id(), moved)));
     }
     store::insert_moves(tx, &moves).await?;
+    let versions: Vec<_> = lives.iter().flat_map(|it| &it.versions).collect();
+    version::store::insert(tx, &versions).await?;
     Ok(())
 }

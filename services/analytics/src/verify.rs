@@ -17,11 +17,10 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::config::Config;
 use crate::consumer::NAME;
-use crate::deal::Deal;
 use crate::owners::Owner;
-use crate::projection::fold::Fold;
+use crate::projection::fold::{Fold, Life};
 use crate::rollup::Rollups;
-use crate::{digest, directory, projection};
+use crate::{digest, directory, projection, version};
 
 /// Between two looks at an opportunity that differs.
 const BETWEEN: Duration = Duration::from_millis(250);
@@ -88,7 +87,7 @@ pub async fn verify(database_url: &Secret, owner: &Owner) -> Result<Findings> {
     Ok(findings)
 }
 
-/// Whether every fact and every move is what the owner's change log makes of it. What differs is looked at again: a change may be under way.
+/// Whether every fact, every move and every version is what the owner's change log makes of it. What differs is looked at again: a change may be under way.
 async fn verify_facts(connection: &mut PgConnection, owner: &Owner) -> Result<Vec<String>> {
     let (_, records) = owner.records("opportunity").await?;
     let mut doubtful = BTreeSet::new();
@@ -101,8 +100,8 @@ async fn verify_facts(connection: &mut PgConnection, owner: &Owner) -> Result<Ve
             fold.tell(event)?;
         }
         if is_end || fold.len() >= CHUNK {
-            let deals = if is_end { fold.finish() } else { fold.take() };
-            doubtful.extend(unequal(connection, &deals).await?.into_iter().map(|(id, _)| id));
+            let lives = if is_end { fold.finish() } else { fold.take() };
+            doubtful.extend(unequal(connection, &lives).await?.into_iter().map(|(id, _)| id));
         }
         if is_end || doubtful.len() > MOST_DOUBTFUL {
             break;
@@ -137,24 +136,33 @@ async fn differs_still(
 }
 
 /// Those of the owner's deals that are kept differently here, as id and difference.
-async fn unequal(connection: &mut PgConnection, theirs: &[Deal]) -> Result<Vec<(i64, String)>> {
-    let id = |deal: &Deal| deal.fact.as_ref().map_or(0, |fact| fact.opportunity_id);
-    let ids: Vec<i64> = theirs.iter().map(id).collect();
-    let ours = projection::store::deals(connection, &ids).await?;
-    let missing = Deal::default();
-    let pairs = theirs.iter().map(|deal| {
-        let ours = ours.get(&id(deal)).map_or(&missing, |(ours, _)| ours);
-        (deal, ours)
-    });
-    let version = |deal: &Deal| deal.fact.as_ref().map_or(0, |fact| fact.version);
-    Ok(pairs
+async fn unequal(connection: &mut PgConnection, theirs: &[Life]) -> Result<Vec<(i64, String)>> {
+    let ids: Vec<i64> = theirs.iter().map(Life::id).collect();
+    let mut deals = projection::store::deals(connection, &ids).await?;
+    let mut versions = version::store::of(connection, &ids).await?;
+    let version = |it: &Life| it.deal.fact.as_ref().map_or(0, |fact| fact.version);
+    let mut found = Vec::new();
+    for theirs in theirs {
+        let id = theirs.id();
+        let ours = Life {
+            deal: deals.remove(&id).unwrap_or_default().0,
+            versions: versions.remove(&id).unwrap_or_default(),
+        };
         // What is newer here was changed since the owner told.
-        .filter(|(theirs, ours)| theirs != ours && version(ours) <= version(theirs))
-        .map(|(theirs, ours)| {
-            let id = id(theirs);
-            (id, format!("opportunity {id}: owner {theirs:?}, here {ours:?}"))
-        })
-        .collect())
+        if *theirs == ours || version(&ours) > version(theirs) {
+            continue;
+        }
+        found.push((
+            id,
+            if theirs.deal == ours.deal {
+                let (theirs, ours) = (&theirs.versions, &ours.versions);
+                format!("versions of opportunity {id}: owner {theirs:?}, here {ours:?}")
+            } else {
+                format!("opportunity {id}: owner {:?}, here {:?}", theirs.deal, ours.deal)
+            },
+        ));
+    }
+    Ok(found)
 }
 
 /// Whether the rates are those of the owner. What differs is looked at again: a change may be under way.

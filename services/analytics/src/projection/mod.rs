@@ -16,6 +16,7 @@ use sqlx::PgConnection;
 use crate::deal::{Deal, Move};
 use crate::directory::model::Settings;
 use crate::rollup::{Frame, Rollups};
+use crate::version::{self, Version};
 
 /// How many deals are folded at a time when rollups are made anew.
 const CHUNK: i64 = 10_000;
@@ -28,6 +29,7 @@ pub(crate) type Deals = HashMap<i64, (Deal, Deal)>;
 struct News {
     is_record: bool,
     moves: Vec<Move>,
+    versions: Vec<Version>,
 }
 
 /// Applies events of the opportunities service, in order, in this transaction.
@@ -96,7 +98,7 @@ async fn apply_told(
     }
     let ids: Vec<i64> = told.keys().copied().collect();
     let mut deals = store::deals(tx, &ids).await?;
-    let news = learn(&mut deals, told)?;
+    let mut news = learn(&mut deals, told)?;
     let rollups = difference(&deals, &news, frame);
     let mut facts = Vec::new();
     let mut moves = Vec::new();
@@ -108,7 +110,26 @@ async fn apply_told(
     store::upsert_facts(tx, &facts).await?;
     store::insert_moves(tx, &moves).await?;
     store::add(tx, &rollups).await?;
+    keep_versions(tx, &deals, &mut news).await?;
     Ok(())
+}
+
+/// Keeps what was known when.
+async fn keep_versions(
+    tx: &mut PgConnection,
+    deals: &Deals,
+    news: &mut BTreeMap<i64, News>,
+) -> sqlx::Result<()> {
+    for it in news.values_mut() {
+        version::settle(&mut it.versions);
+    }
+    let versions: Vec<_> = news.values().flat_map(|it| &it.versions).collect();
+    version::store::insert(tx, &versions).await?;
+    // Of one that was not known before there are no others.
+    let is_known = |id: &i64| deals.get(id).is_some_and(|(before, _)| before.fact.is_some());
+    let joined = news.iter().filter(|(id, it)| !it.versions.is_empty() && is_known(id));
+    let joined: Vec<i64> = joined.map(|(id, _)| *id).collect();
+    version::store::settle(tx, &joined).await
 }
 
 fn learn(
@@ -121,6 +142,7 @@ fn learn(
         let mut news = News::default();
         for event in events {
             let (fact, moved) = record::read(event)?;
+            news.versions.extend(record::version(event, &fact)?);
             news.is_record |= deal.learn(fact);
             if let Some(moved) = moved
                 && deal.learn_move(moved.clone())

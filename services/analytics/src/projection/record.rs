@@ -5,6 +5,22 @@ use events::{ApplyError, Event, Record};
 use money::{Money, Rate};
 
 use crate::deal::{Fact, Kind, Move};
+use crate::version::Version;
+
+/// What a view of the past needs to know of a record, by the names of its fields.
+const IN_VERSIONS: [&str; 11] = [
+    "pipeline_id",
+    "stage_key",
+    "status",
+    "owner_id",
+    "team_id",
+    "currency",
+    "amount",
+    "closed_amount",
+    "probability",
+    "expected_close_date",
+    "deleted_at",
+];
 
 /// The record of an opportunity's event, and its move if it has one. What cannot be read is the event's fault.
 pub fn read(event: &Event) -> Result<(Fact, Option<Move>), ApplyError> {
@@ -44,6 +60,15 @@ pub fn read(event: &Event) -> Result<(Fact, Option<Move>), ApplyError> {
         })
     });
     Ok((fact, moved.transpose()?))
+}
+
+/// The version that an event tells of, if it changed anything that a view of the past needs; that is for the event alone to say, so that it is the same whatever else is known.
+pub fn version(event: &Event, fact: &Fact) -> Result<Option<Version>, ApplyError> {
+    let is_needed = |field: &str| IN_VERSIONS.contains(&field);
+    if event.version > 1 && !event.changes.iter().any(|it| is_needed(&it.field)) {
+        return Ok(None);
+    }
+    Ok(Some(Version::of(fact, instant(event.occurred_at)?)))
 }
 
 /// What a currency is worth from a day on, as of a version.

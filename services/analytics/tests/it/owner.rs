@@ -1,4 +1,4 @@
-//! An owner of opportunities that has these events in its change log.
+//! An owner that has these events in its change log.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -78,6 +78,10 @@ impl ChangeService for Log {
 fn kind(event: &Event) -> &'static str {
     match event.record {
         Some(Record::ExchangeRate(_)) => "exchange_rate",
+        Some(Record::Pipeline(_)) => "pipeline",
+        Some(Record::Settings(_)) => "settings",
+        Some(Record::Team(_)) => "team",
+        Some(Record::User(_)) => "user",
         _ => "opportunity",
     }
 }

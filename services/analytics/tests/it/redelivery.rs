@@ -20,7 +20,8 @@ fn lives(random: &mut StdRng) -> Vec<Event> {
         all.extend(events);
         let mut now = at("2025-03-01T01:00:00Z");
         for _ in 0..random.random_range(0..8) {
-            now += TimeDelta::hours(random.random_range(1..2_000));
+            now += TimeDelta::hours(random.random_range(0..2_000));
+            deal.later(now);
             all.push(match random.random_range(0..5) {
                 0 => deal.change(|it| it.owner_id = if it.owner_id == AMY { BOB } else { AMY }),
                 1 => deal.change(|it| {
@@ -45,12 +46,13 @@ fn lives(random: &mut StdRng) -> Vec<Event> {
 }
 
 /// Every derived table as text.
-async fn tables(world: &World) -> Vec<String> {
+pub(crate) async fn tables(world: &World) -> Vec<String> {
     let mut all = Vec::new();
     for table in [
         "exchange_rates",
         "opportunity_facts",
         "stage_move_facts",
+        "opportunity_versions",
         "standing_rollup",
         "flow_rollup",
         "conversion_rollup",

@@ -12,8 +12,8 @@ use events::{Event, Record, StageMove};
 use local::scratch::Database;
 use money::Money;
 use proto::events::v1::{
-    ExchangeRateRecord, OpportunityRecord, PipelineRecord, SettingsRecord, StageRecord, TeamRecord,
-    UserRecord,
+    ExchangeRateRecord, FieldChange, OpportunityRecord, PipelineRecord, SettingsRecord,
+    StageRecord, TeamRecord, UserRecord,
 };
 use sqlx::PgPool;
 
@@ -30,8 +30,10 @@ pub(crate) const PIPELINE: i64 = 1;
 
 pub(crate) struct World {
     pub(crate) state: State,
+    /// All that was learnt and told.
+    pub(crate) log: Vec<Event>,
+    pub(crate) database: Database,
     position: i64,
-    _database: Database,
 }
 
 impl World {
@@ -51,7 +53,7 @@ impl World {
             valued_on: Known::default(),
             identity: Identity::new(channel, token),
         };
-        let mut world = Self { state, position: 0, _database: database };
+        let mut world = Self { state, log: Vec::new(), database, position: 0 };
         world.learn(&directory(visibility)).await;
         world.tell(vec![pipeline()]).await;
         world.state.load().await.unwrap();
@@ -59,14 +61,15 @@ impl World {
     }
 
     /// These events of identity come, in one transaction.
-    pub(crate) async fn learn(&self, events: &[Event]) {
+    pub(crate) async fn learn(&mut self, events: &[Event]) {
+        self.log.extend(events.iter().cloned());
         let mut tx = self.state.writes.begin().await.unwrap();
         consumer::apply_identity(&mut tx, events).await.unwrap();
         tx.commit().await.unwrap();
     }
 
     /// From now on this is who may read what.
-    pub(crate) async fn set_visibility(&self, visibility: &str, version: i64) {
+    pub(crate) async fn set_visibility(&mut self, visibility: &str, version: i64) {
         let event = Event { version, ..settings(visibility) };
         self.learn(&[event]).await;
         self.state.load().await.unwrap();
@@ -82,6 +85,7 @@ impl World {
         let mut tx = self.state.writes.begin().await.unwrap();
         consumer::apply_opportunities(&mut tx, &events).await.unwrap();
         tx.commit().await.unwrap();
+        self.log.extend(events);
     }
 }
 
@@ -209,6 +213,7 @@ pub(crate) fn rate(id: i64, version: i64, (currency, from): (&str, &str), rate: 
 pub(crate) struct Deal {
     record: OpportunityRecord,
     moves: i64,
+    now: DateTime<Utc>,
 }
 
 impl Deal {
@@ -231,19 +236,29 @@ impl Deal {
             version: 0,
             ..OpportunityRecord::default()
         };
-        let mut deal = Self { record, moves: 0 };
+        let mut deal = Self { record, moves: 0, now: created_at };
         let event = deal.move_to("lead", created_at);
         (deal, vec![event])
     }
 
+    /// What changes it next happens then.
+    pub(crate) fn later(&mut self, at: DateTime<Utc>) -> &mut Self {
+        self.now = at;
+        self
+    }
+
     /// Changes it, and tells so.
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut OpportunityRecord)) -> Event {
+        let before = self.record.clone();
         change(&mut self.record);
+        let changes = differing(&before, &self.record);
         self.record.version += 1;
         Event {
             aggregate_id: self.record.id,
             version: self.record.version,
+            occurred_at: Some(self.now.into()),
             record: Some(Record::Opportunity(self.record.clone())),
+            changes,
             ..Event::default()
         }
     }
@@ -260,7 +275,7 @@ impl Deal {
             _ => ("open", 50),
         };
         let day = at.with_timezone(&chrono_tz::Asia::Taipei).date_naive();
-        let event = self.change(|it| {
+        let event = self.later(at).change(|it| {
             key.clone_into(&mut it.stage_key);
             status.clone_into(&mut it.status);
             it.probability = probability;
@@ -279,4 +294,30 @@ impl Deal {
         };
         Event { stage_move: Some(moved), ..event }
     }
+}
+
+/// Which of the fields that these tests change differ.
+fn differing(before: &OpportunityRecord, after: &OpportunityRecord) -> Vec<FieldChange> {
+    let of = |it: &OpportunityRecord| {
+        [
+            ("opportunity_name", format!("{:?}", it.opportunity_name)),
+            ("pipeline_id", format!("{:?}", it.pipeline_id)),
+            ("stage_key", format!("{:?}", it.stage_key)),
+            ("status", format!("{:?}", it.status)),
+            ("amount", format!("{:?}", it.amount)),
+            ("currency", format!("{:?}", it.currency)),
+            ("closed_amount", format!("{:?}", it.closed_amount)),
+            ("probability", format!("{:?}", it.probability)),
+            ("expected_close_date", format!("{:?}", it.expected_close_date)),
+            ("actual_close_date", format!("{:?}", it.actual_close_date)),
+            ("owner_id", format!("{:?}", it.owner_id)),
+            ("team_id", format!("{:?}", it.team_id)),
+            ("deleted_at", format!("{:?}", it.deleted_at)),
+        ]
+    };
+    let pairs = of(before).into_iter().zip(of(after));
+    let differ = pairs.filter(|((_, old), (_, new))| old != new);
+    let told =
+        differ.map(|((field, old), (_, new))| FieldChange { field: field.to_owned(), old, new });
+    told.collect()
 }
