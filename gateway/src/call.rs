@@ -9,6 +9,7 @@ use http::HeaderValue;
 use http::request::Parts;
 use proto::analytics::v1::advanced_report_service_client::AdvancedReportServiceClient;
 use proto::analytics::v1::forecast_service_client::ForecastServiceClient;
+use proto::analytics::v1::pipeline_change_service_client::PipelineChangeServiceClient;
 use proto::analytics::v1::report_service_client::ReportServiceClient;
 use proto::audit::v1::AuditSource;
 use proto::audit::v1::audit_service_client::AuditServiceClient;
@@ -287,6 +288,11 @@ impl Call {
     pub fn advanced_reports(&self) -> AdvancedReportServiceClient<Channel> {
         AdvancedReportServiceClient::new(self.guest.app.analytics.clone())
             .max_decoding_message_size(PAGE_BYTES)
+    }
+
+    /// How the open pipeline changed.
+    pub fn pipeline_changes(&self) -> PipelineChangeServiceClient<Channel> {
+        PipelineChangeServiceClient::new(self.guest.app.analytics.clone())
     }
 
     /// Forecasts.

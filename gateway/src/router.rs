@@ -119,6 +119,8 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         // analytics
         .routes(routes!(rest::reports::get_pipeline_overview))
         .routes(routes!(rest::forecast::get_forecast))
+        .routes(routes!(rest::pipeline_changes::get_pipeline_changes))
+        .routes(routes!(rest::pipeline_changes::list_pipeline_change_opportunities))
         .routes(routes!(rest::reports::get_conversion_rate))
         .routes(routes!(rest::reports::get_sales_trend))
         .routes(routes!(rest::reports::get_sales_performance))

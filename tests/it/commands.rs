@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 /// Whatever analytics answers of these.
-const QUESTIONS: [&str; 6] = [
+const QUESTIONS: [&str; 7] = [
     "/pipeline/overview",
+    "/reports/pipeline-changes",
     "/reports/conversion-rate",
     "/reports/sales-trend?period=daily",
     "/reports/sales-performance?period=year",
@@ -94,14 +95,17 @@ async fn what_was_tampered_with_is_named_and_made_good(world: &World) {
     let mut database = world.stack.database().connect().await.unwrap();
     for sql in [
         "update opportunity_facts set opportunity_name = 'C' where stage_key = 'lead'",
+        "update opportunity_versions set amount = amount + 0.01 where stage_key = 'lost'",
         "update standing_rollup set total_value = total_value + 0.01 where stage_key = 'proposal'",
         "delete from flow_rollup where kind = 'won' and grain = 'month'",
         "update conversion_rollup set advanced = advanced - 1 where stage_key = 'lead' and grain = 'all'",
     ] {
         execute(&mut database, &format!("set search_path = analytics; {sql}")).await.unwrap();
     }
-    let found = verifies(world, 4).await;
-    for (difference, name) in found.iter().zip(["opportunity", "standing", "flow", "conversion"]) {
+    let found = verifies(world, 5).await;
+    for (difference, name) in
+        found.iter().zip(["opportunity", "versions", "standing", "flow", "conversion"])
+    {
         assert!(difference.as_str().unwrap().starts_with(&format!("{name} ")), "{difference}");
     }
     rebuild(world).await;

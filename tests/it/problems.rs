@@ -143,6 +143,8 @@ async fn unknown_fields_and_parameters_are_errors(world: &World) {
         "/pipelines".to_owned(),
         "/forecast".to_owned(),
         "/reports/conversion-rate".to_owned(),
+        "/reports/pipeline-changes".to_owned(),
+        "/reports/pipeline-changes/opportunities".to_owned(),
         "/reports/sales-trend".to_owned(),
         "/reports/sales-performance".to_owned(),
         "/reports/velocity".to_owned(),

@@ -18,6 +18,7 @@ pub mod lost_reasons;
 pub mod notifications;
 pub mod opportunities;
 pub mod password_links;
+pub mod pipeline_changes;
 pub mod pipelines;
 pub mod reports;
 pub mod second_factors;

@@ -9,6 +9,7 @@ use events::{ChangeSource, Consumer, stream};
 use process::{Context, Latch, Work, postgres};
 use proto::analytics::v1::advanced_report_service_server::AdvancedReportServiceServer;
 use proto::analytics::v1::forecast_service_server::ForecastServiceServer;
+use proto::analytics::v1::pipeline_change_service_server::PipelineChangeServiceServer;
 use proto::analytics::v1::report_service_server::ReportServiceServer;
 use rpc::{Tls, client};
 use tokio::sync::watch;
@@ -18,7 +19,7 @@ use tracing::info;
 
 use crate::config::Config;
 use crate::consumer::{self, IDENTITY, NAME, OPPORTUNITIES};
-use crate::grpc::{AdvancedReports, Forecasts, Reports};
+use crate::grpc::{AdvancedReports, Changes, Forecasts, Reports};
 use crate::identity::Identity;
 use crate::owners::Owner;
 use crate::state::Known;
@@ -96,6 +97,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             .auth(auth::Layer::new(Arc::new(verifier), &[]))
             .add(ReportServiceServer::new(Reports(state.clone())))
             .add(AdvancedReportServiceServer::new(AdvancedReports(state.clone())))
+            .add(PipelineChangeServiceServer::new(Changes(state.clone())))
             .add(ForecastServiceServer::new(Forecasts(state)));
         process.spawn("grpc", server.serve(listener, shutdown));
         Ok(())

@@ -29,6 +29,11 @@ impl Valuation {
         rate.convert(amount).zip(rate.convert(weighted))
     }
 
+    /// What an amount is worth, rounded half up to the hundredth; nothing where [`Self::value`] has nothing.
+    pub fn worth(&self, amount: Money, currency: &str) -> Option<Money> {
+        self.value(amount, currency, 0).map(|(value, _)| value)
+    }
+
     /// The currencies whose amounts are worth something else by another.
     pub fn differing(&self, other: &Self) -> Vec<String> {
         let all: BTreeSet<_> = self.rates.keys().chain(other.rates.keys()).collect();

@@ -33,6 +33,7 @@ async fn every_documented_request_is_answered_as_the_product_page_says() {
     numbers::performance_has_a_row_for_everyone_who_sells(&world, &team).await;
     the_advanced_reports_of_the_year(&world).await;
     advanced::every_report_comes_as_a_file(&world).await;
+    numbers::the_open_pipeline_changed_as_the_year_went_by(&world).await;
 }
 
 #[tokio::test]
@@ -49,6 +50,7 @@ async fn a_past_that_comes_as_a_file_gives_the_same_numbers() {
     numbers::conversion_of_the_year(&world).await;
     numbers::the_trend_has_a_row_for_every_period(&world).await;
     the_advanced_reports_of_the_year(&world).await;
+    numbers::the_open_pipeline_changed_as_the_year_went_by(&world).await;
 }
 
 async fn the_advanced_reports_of_the_year(world: &World) {

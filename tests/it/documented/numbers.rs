@@ -1,5 +1,7 @@
 //! The overview, the forecast and the reports, each added up by hand from what was made in [`super::past`] and [`super::records`].
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::past::Team;
@@ -273,4 +275,64 @@ pub(super) async fn performance_has_a_row_for_everyone_who_sells(world: &World, 
         json!([first["owner_id"], first["won_value"], first["rank"]]),
         json!([team.wang.id, 88.88, 1])
     );
+}
+
+pub(super) async fn the_open_pipeline_changed_as_the_year_went_by(world: &World) {
+    let of = async |query: &str| {
+        let report = world.admin.get(&format!("/reports/pipeline-changes?{query}")).await;
+        assert_eq!(report.status, 200, "{}", report.text);
+        report.body
+    };
+    let missing = |amount: i64, rate: i64, date: i64| json!({"without_amount": amount, "without_rate": rate, "without_date": date});
+    // What was won or lost on the way by the middle of November was never open at either end.
+    let it = of("from=2025-02-15&to=2025-11-15").await;
+    let expected = [
+        ("created", json!({"value": 3533.78, "count": 5})),
+        ("reopened", json!({"value": 10.01, "count": 1})),
+        ("end_value", json!({"value": 3543.79, "count": 6})),
+    ];
+    are_the_only_ones(&it, &expected);
+    assert_eq!(it["not_covered"], missing(1, 1, 0));
+    assert!(it["pulled_in"].is_null() && it.get("pushed_out").is_none(), "{it}");
+    let year = "from=2025-11-15&to=2025-12-31";
+    let it = of(year).await;
+    let expected = [
+        ("start_value", json!({"value": 3543.79, "count": 6})),
+        ("created", json!({"value": 0, "count": 1})),
+        ("won", json!({"value": -2500.45, "count": 2})),
+        ("lost", json!({"value": -700, "count": 1})),
+        ("end_value", json!({"value": 343.34, "count": 4})),
+    ];
+    are_the_only_ones(&it, &expected);
+    assert_eq!(it["not_covered"], missing(1, 2, 0));
+    let it = of(&format!("{year}&close_from=2025-12-01&close_to=2025-12-31")).await;
+    let expected = [
+        ("start_value", json!({"value": 333.33, "count": 1})),
+        ("created", json!({"value": 0, "count": 1})),
+        ("end_value", json!({"value": 333.33, "count": 2})),
+    ];
+    are_the_only_ones(&it, &expected);
+    assert_eq!(it["pulled_in"], json!({"value": 0, "count": 0}));
+    assert_eq!(it["not_covered"], missing(0, 1, 5));
+
+    let path = format!("/reports/pipeline-changes/opportunities?term=won&{year}");
+    let page = world.admin.get(&format!("{path}&limit=1")).await;
+    assert_eq!((page.status, &page.body["items"][0]["value"]), (200, &json!(0)), "{}", page.text);
+    let cursor = page.body["next_cursor"].as_str().unwrap();
+    let page = world.admin.get(&format!("{path}&limit=1&cursor={cursor}")).await;
+    let last = &page.body["items"][0];
+    assert_eq!(
+        (&last["opportunity_name"], &last["value"]),
+        (&json!("won 2500.45"), &json!(-2500.45))
+    );
+    assert!(page.body["next_cursor"].is_null(), "{}", page.text);
+}
+
+/// These terms are as they are here, and nothing is behind any other.
+fn are_the_only_ones(report: &Value, expected: &[(&str, Value)]) {
+    let terms = report.as_object().unwrap().iter();
+    let found = terms.filter(|(_, it)| it["count"].as_i64().is_some_and(|count| count != 0));
+    let found: BTreeMap<_, _> = found.map(|(name, it)| (&**name, it)).collect();
+    let expected = expected.iter().map(|(name, it)| (*name, it)).collect();
+    assert_eq!(found, expected, "{report}");
 }

@@ -36,6 +36,8 @@ pub(super) async fn the_way_in_is_shown_to_anybody(world: &World) {
         "opportunities/{id}/history",
         "forecast",
         "reports/conversion-rate",
+        "reports/pipeline-changes",
+        "reports/pipeline-changes/opportunities",
         "reports/sales-trend",
         "reports/sales-performance",
         "notifications",

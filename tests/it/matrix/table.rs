@@ -4,6 +4,7 @@
 //! that is not there.
 
 use prost::Message;
+use proto::analytics::v1 as analytics;
 use proto::identity::v1 as identity;
 use proto::opportunities::v1 as opportunities;
 use serde_json::{Value, json};
@@ -589,6 +590,20 @@ fn derived_rows() -> Vec<Row> {
             "get /reports/{report}/opportunities",
             Readers,
         ),
+        row(
+            "analytics.v1.PipelineChangeService/GetPipelineChanges",
+            "get /reports/pipeline-changes",
+            Readers,
+        ),
+        row(
+            "analytics.v1.PipelineChangeService/ListPipelineChangeOpportunities",
+            "get /reports/pipeline-changes/opportunities",
+            Readers,
+        )
+        .saying(&analytics::ListPipelineChangeOpportunitiesRequest {
+            term: "won".to_owned(),
+            ..Default::default()
+        }),
         row("notifier.v1.NotificationService/ListNotifications", "get /notifications", Readers),
     ]
 }

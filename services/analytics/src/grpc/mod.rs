@@ -4,10 +4,12 @@ mod advanced_answer;
 mod advanced_report;
 mod answer;
 mod forecast;
+mod pipeline_change;
 mod report;
 
 pub use advanced_report::AdvancedReports;
 pub use forecast::Forecasts;
+pub use pipeline_change::Changes;
 pub use report::Reports;
 
 use auth::Caller;

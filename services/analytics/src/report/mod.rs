@@ -1,6 +1,7 @@
 //! Reports: what is asked, one statement over the rollups, and a pure function from its rows to the answer.
 
 pub mod advanced;
+pub mod change;
 pub mod conversion;
 pub mod opened;
 pub mod overview;

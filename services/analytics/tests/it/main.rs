@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod advanced;
+mod changes;
 mod forecasts;
 mod money;
 mod owner;
