@@ -5,7 +5,7 @@ use events::{ApplyError, Event, inbox};
 use futures::FutureExt as _;
 use sqlx::PgConnection;
 
-use crate::{directory, projection};
+use crate::{directory, projection, snapshot};
 
 /// The name by which this service's consumers are known.
 pub const NAME: &str = "analytics";
@@ -26,6 +26,7 @@ pub fn apply_identity<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Appl
             // Nothing is applied beside it: the other consumer waits for this row.
             inbox::hold(tx, NAME, OPPORTUNITIES).await?;
             projection::remake_rollups(tx, &after).await?;
+            snapshot::store::clear(tx).await?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The analytics service: reports and forecasts, derived from what the other services' events tell.
 //!
 //! Writing, in reading order: [`deal`] (what is known of an opportunity), [`version`] (what was known of it when), [`valuation`] (what it is worth), [`rollup`] (what it adds to which sums), [`projection`] (from events
-//! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`rebuild`], [`verify`] and [`reconcile`] (against the owners, by [`digest`] first).
+//! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`snapshot`] (the open pipeline of every day), [`rebuild`], [`verify`] and [`reconcile`] (against the owners, by [`digest`] first).
 //! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`range`] (days and when they begin), [`visibility`] (who sees what), [`report`], [`forecast`], [`grpc`] (the wire).
 
 pub mod ask;
@@ -25,6 +25,7 @@ pub mod reconcile;
 pub mod report;
 pub mod rollup;
 pub mod serve;
+pub mod snapshot;
 pub mod state;
 pub mod valuation;
 pub mod verify;

@@ -20,7 +20,7 @@ use crate::owners::Owner;
 use crate::projection::fold::{Fold, Life};
 use crate::projection::{record, store};
 use crate::rollup::{Frame, Rollups, day};
-use crate::{directory, projection, version};
+use crate::{directory, projection, snapshot, version};
 
 /// How many deals are written at a time.
 const CHUNK: usize = 10_000;
@@ -68,6 +68,7 @@ pub async fn rebuild(
     let frame = Frame::read(&mut tx, &settings).await?;
     store::clear_facts(&mut tx).await?;
     version::store::clear(&mut tx).await?;
+    snapshot::store::clear(&mut tx).await?;
     let (_, records) = opportunities.records("opportunity").await?;
     let mut rollups = Rollups::default();
     let mut fold = Fold::new();

@@ -9,6 +9,7 @@ use money::Money;
 
 use crate::deal::{Deal, Fact, Kind, Ladders};
 use crate::valuation::Valuation;
+use crate::version::Version;
 
 /// By what facts are summed up: the same as long as they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,6 +188,21 @@ impl Rollups {
         self.count_values(fact, frame, 1);
     }
 
+    /// Adds what an opportunity that was open was worth.
+    pub fn add_open(&mut self, it: &Version, valuation: &Valuation) {
+        let worth = Worth::open(it.amount, &it.currency, it.probability, valuation);
+        let key = StandingKey {
+            pipeline_id: it.pipeline_id,
+            stage_key: it.stage_key.clone(),
+            status: it.status.as_str(),
+            owner_id: it.owner_id,
+            team_id: it.team_id.unwrap_or(0),
+            currency: it.currency.clone(),
+            close_month: it.expected_close_date.map(month),
+        };
+        put(&mut self.standing, key, worth.standing(), 1);
+    }
+
     /// Forgets groups of which nothing is left.
     pub fn tidy(&mut self) {
         self.standing.retain(|_, it| *it != Standing::default());
@@ -256,13 +272,35 @@ struct Worth {
 
 impl Worth {
     fn of(fact: &Fact, valuation: &Valuation) -> Self {
-        let open = |amount| valuation.value(amount, &fact.currency, fact.probability);
         let (value, weighted) = match fact.status {
-            Kind::Open => fact.amount.and_then(open).unzip(),
+            Kind::Open => {
+                return Self::open(fact.amount, &fact.currency, fact.probability, valuation);
+            }
             Kind::Won => (fact.closed_amount, fact.closed_amount),
             Kind::Lost => (fact.closed_amount, None),
         };
         Self { value, weighted, is_rate_missing: fact.amount.is_some() && value.is_none() }
+    }
+
+    fn open(
+        amount: Option<Money>,
+        currency: &str,
+        probability: i32,
+        valuation: &Valuation,
+    ) -> Self {
+        let worth = |amount| valuation.value(amount, currency, probability);
+        let (value, weighted) = amount.and_then(worth).unzip();
+        Self { value, weighted, is_rate_missing: amount.is_some() && value.is_none() }
+    }
+
+    fn standing(self) -> Standing {
+        Standing {
+            count: 1,
+            value_count: self.value.is_some().into(),
+            rate_missing: self.is_rate_missing.into(),
+            total_value: self.value.unwrap_or_default(),
+            weighted_value: self.weighted.unwrap_or_default(),
+        }
     }
 }
 
@@ -277,14 +315,7 @@ fn standing(fact: &Fact, worth: Worth) -> (StandingKey, Standing) {
         currency: if is_open { fact.currency.clone() } else { String::new() },
         close_month: fact.expected_close_date.filter(|_| is_open).map(month),
     };
-    let sum = Standing {
-        count: 1,
-        value_count: worth.value.is_some().into(),
-        rate_missing: worth.is_rate_missing.into(),
-        total_value: worth.value.unwrap_or_default(),
-        weighted_value: worth.weighted.unwrap_or_default(),
-    };
-    (key, sum)
+    (key, worth.standing())
 }
 
 /// What happened to a deal, on which day: its creation, and how it closed.

@@ -23,7 +23,7 @@ use crate::grpc::{AdvancedReports, Changes, Forecasts, Reports};
 use crate::identity::Identity;
 use crate::owners::Owner;
 use crate::state::Known;
-use crate::{MIGRATOR, State, reconcile};
+use crate::{MIGRATOR, State, reconcile, snapshot};
 
 /// How often a consumer asks the owner when no message comes.
 const POLL: Duration = Duration::from_secs(5);
@@ -90,6 +90,8 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
         let owner = Owner::new(opportunities, token);
         let (url, pool) = (config.database.url.clone(), state.writes.clone());
         process.spawn("reconcile", reconcile::run(url, pool, owner, shutdown.clone()));
+        let (url, pool) = (config.database.url.clone(), state.writes.clone());
+        process.spawn("snapshots", snapshot::run(url, pool, shutdown.clone()));
         let verifier = Verifier::new(ISSUER, Keys::from_identity(identity), revocations);
         let server = rpc::Server::builder(NAME)
             .readiness(process.readiness())

@@ -15,7 +15,8 @@ use sqlx::PgConnection;
 
 use crate::deal::{Deal, Move};
 use crate::directory::model::Settings;
-use crate::rollup::{Frame, Rollups};
+use crate::rollup::{Frame, Rollups, day};
+use crate::snapshot;
 use crate::version::{self, Version};
 
 /// How many deals are folded at a time when rollups are made anew.
@@ -110,7 +111,7 @@ async fn apply_told(
     store::upsert_facts(tx, &facts).await?;
     store::insert_moves(tx, &moves).await?;
     store::add(tx, &rollups).await?;
-    keep_versions(tx, &deals, &mut news).await?;
+    keep_versions(tx, &deals, &mut news, frame).await?;
     Ok(())
 }
 
@@ -119,12 +120,17 @@ async fn keep_versions(
     tx: &mut PgConnection,
     deals: &Deals,
     news: &mut BTreeMap<i64, News>,
+    frame: &Frame,
 ) -> sqlx::Result<()> {
     for it in news.values_mut() {
         version::settle(&mut it.versions);
     }
     let versions: Vec<_> = news.values().flat_map(|it| &it.versions).collect();
-    version::store::insert(tx, &versions).await?;
+    if version::store::insert(tx, &versions).await?
+        && let Some(first) = versions.iter().map(|it| it.at).min()
+    {
+        snapshot::store::note_late(tx, day(first, frame.zone)).await?;
+    }
     // Of one that was not known before there are no others.
     let is_known = |id: &i64| deals.get(id).is_some_and(|(before, _)| before.fact.is_some());
     let joined = news.iter().filter(|(id, it)| !it.versions.is_empty() && is_known(id));

@@ -7,9 +7,9 @@ use sqlx::{PgConnection, PgPool};
 use super::record::{self, ExchangeRate};
 use super::{CHUNK, Frame, store};
 use crate::consumer::{NAME, OPPORTUNITIES};
-use crate::directory;
 use crate::directory::model::Settings;
 use crate::rollup::Rollups;
+use crate::{directory, snapshot};
 
 /// Applies those of the events that tell of rates. The currencies whose amounts are worth something else by them.
 pub(super) async fn apply(
@@ -32,7 +32,9 @@ async fn learn(
     }
     let before = store::valuation(tx, settings).await?;
     for rate in &rates {
-        store::upsert_rate(tx, rate).await?;
+        if store::upsert_rate(tx, rate).await? {
+            snapshot::store::note_late(tx, rate.valid_from).await?;
+        }
     }
     Ok(before.differing(&store::valuation(tx, settings).await?))
 }

@@ -292,9 +292,9 @@ pub(super) async fn clear_values(tx: &mut PgConnection, currencies: &[String]) -
     Ok(())
 }
 
-/// Keeps a rate as of a version, unless a later one is known.
-pub(crate) async fn upsert_rate(tx: &mut PgConnection, it: &ExchangeRate) -> sqlx::Result<()> {
-    sqlx::query!(
+/// Keeps a rate as of a version, unless a later one is known; whether it was news.
+pub(crate) async fn upsert_rate(tx: &mut PgConnection, it: &ExchangeRate) -> sqlx::Result<bool> {
+    let kept = sqlx::query!(
         "insert into exchange_rates as r (rate_id, currency, valid_from, rate, is_deleted, version) values ($1, $2, $3, $4, $5, $6)
          on conflict (rate_id) do update set rate = excluded.rate, is_deleted = excluded.is_deleted, version = excluded.version
          where r.version < excluded.version",
@@ -307,7 +307,7 @@ pub(crate) async fn upsert_rate(tx: &mut PgConnection, it: &ExchangeRate) -> sql
     )
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(kept.rows_affected() > 0)
 }
 
 /// All rates that are known, removed ones too, by id.
@@ -335,6 +335,24 @@ pub(crate) async fn valuation(
         r#"select distinct on (currency) currency, rate as "rate: Rate" from exchange_rates
            where not is_deleted and valid_from <= (select valued_on from valuation)
            order by currency, valid_from desc"#
+    )
+    .fetch_all(tx)
+    .await?;
+    let rates = rates.into_iter().map(|it| (it.currency, it.rate));
+    Ok(Valuation::new(&settings.default_currency, rates))
+}
+
+/// By what open ones are valued on a day.
+pub(crate) async fn valuation_on(
+    tx: &mut PgConnection,
+    settings: &Settings,
+    day: NaiveDate,
+) -> sqlx::Result<Valuation> {
+    let rates = sqlx::query!(
+        r#"select distinct on (currency) currency, rate as "rate: Rate" from exchange_rates
+           where not is_deleted and valid_from <= $1
+           order by currency, valid_from desc"#,
+        day
     )
     .fetch_all(tx)
     .await?;

@@ -8,15 +8,15 @@ use sqlx::{PgConnection, Row as _};
 use super::Version;
 use crate::deal::Kind;
 
-/// Adds versions; those that are known stay as they are.
-pub(crate) async fn insert(tx: &mut PgConnection, versions: &[&Version]) -> sqlx::Result<()> {
+/// Adds versions; those that are known stay as they are. Whether there were any others.
+pub(crate) async fn insert(tx: &mut PgConnection, versions: &[&Version]) -> sqlx::Result<bool> {
     fn all<'a, T>(versions: &[&'a Version], field: impl Fn(&'a Version) -> T) -> Vec<T> {
         versions.iter().map(|it| field(it)).collect()
     }
     if versions.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
-    sqlx::query(
+    let added = sqlx::query(
         "insert into opportunity_versions (opportunity_id, version, at, until, pipeline_id, stage_key, status, owner_id, team_id, currency, amount,
            closed_amount, probability, expected_close_date, is_deleted)
          select a, b, c, coalesce(d, 'infinity'), e, f, g, h, i, j, k, l, m, n, o
@@ -41,7 +41,7 @@ pub(crate) async fn insert(tx: &mut PgConnection, versions: &[&Version]) -> sqlx
     .bind(all(versions, |it| it.is_deleted))
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(added.rows_affected() > 0)
 }
 
 /// Ends every version of these opportunities when the first of the later ones happened: what [`super::settle`] does, of those that are kept.

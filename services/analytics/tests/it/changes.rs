@@ -24,7 +24,7 @@ use crate::support::{
     AMY, BOB, Deal, MEI, PIPELINE, TEAM, World, at, caller, everything, money, on, rate, told,
 };
 
-const ADMIN: i64 = 99;
+pub(crate) const ADMIN: i64 = 99;
 const OTHER_TEAM: i64 = 8;
 const OTHER_PIPELINE: i64 = 2;
 const CURRENCIES: [&str; 4] = ["TWD", "TWD", "USD", "EUR"];
@@ -42,7 +42,7 @@ const ZONES: [(&str, &str); 4] = [
 const DAYS: i64 = 25;
 
 /// What happened: the events, and what asks of them.
-struct Book {
+pub(crate) struct Book {
     zone: Tz,
     first_day: NaiveDate,
     by_id: BTreeMap<i64, Vec<Event>>,
@@ -51,16 +51,20 @@ struct Book {
 
 /// A question as the reference understands it.
 #[derive(Clone, Copy, Debug)]
-struct Question {
-    from: NaiveDate,
-    to: NaiveDate,
-    owner_id: Option<i64>,
-    team_id: Option<i64>,
-    pipeline_id: Option<i64>,
-    window: Option<(Option<NaiveDate>, Option<NaiveDate>)>,
+pub(crate) struct Question {
+    pub(crate) from: NaiveDate,
+    pub(crate) to: NaiveDate,
+    pub(crate) owner_id: Option<i64>,
+    pub(crate) team_id: Option<i64>,
+    pub(crate) pipeline_id: Option<i64>,
+    pub(crate) window: Option<(Option<NaiveDate>, Option<NaiveDate>)>,
 }
 
 impl Book {
+    pub(crate) fn first_day(&self) -> NaiveDate {
+        self.first_day
+    }
+
     /// An instant on one of the days, every other time about midnight.
     fn instant(&self, random: &mut StdRng) -> DateTime<Utc> {
         let day = self.first_day + TimeDelta::days(random.random_range(0..DAYS));
@@ -285,7 +289,7 @@ fn decimal(money: Money) -> Decimal {
 }
 
 /// Later than everything that happens in the book.
-fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     at("2025-01-01T00:00:00Z")
 }
 
@@ -315,7 +319,11 @@ fn other_pipeline() -> Event {
 }
 
 /// A world in a zone with histories and rates, told in pieces in the order in which they happened.
-async fn filled(seed: u64, (zone, first_day): (&str, &str), histories: i64) -> (World, Book) {
+pub(crate) async fn filled(
+    seed: u64,
+    (zone, first_day): (&str, &str),
+    histories: i64,
+) -> (World, Book) {
     let mut random = StdRng::seed_from_u64(seed);
     let random = &mut random;
     let mut world = World::create("everyone").await;
@@ -353,6 +361,11 @@ async fn filled(seed: u64, (zone, first_day): (&str, &str), histories: i64) -> (
     (world, book)
 }
 
+/// Whether identity tells it.
+pub(crate) fn is_of_identity(event: &Event) -> bool {
+    matches!(event.record, Some(Record::User(_) | Record::Team(_) | Record::Settings(_)))
+}
+
 /// Has what is open valued by the rates of that day.
 async fn value(world: &World) {
     world.state.load().await.unwrap();
@@ -360,7 +373,7 @@ async fn value(world: &World) {
     analytics::report::overview(&world.state, &caller, &ask, now()).await.unwrap();
 }
 
-async fn report(world: &World, asked: &Question, by: i64) -> PipelineChanges {
+pub(crate) async fn report(world: &World, asked: &Question, by: i64) -> PipelineChanges {
     let (from, to) = (asked.from.to_string(), asked.to.to_string());
     let between = between(asked, (&from, &to));
     let (caller, ask) = (caller(by), asked.ask());
@@ -474,9 +487,6 @@ async fn what_was_known_when_is_the_same_out_of_order_after_a_rebuild_and_is_ver
 
     let mut random = StdRng::seed_from_u64(8);
     let mut jumbled = World::create("everyone").await;
-    let is_of_identity = |it: &Event| {
-        matches!(it.record, Some(Record::User(_) | Record::Team(_) | Record::Settings(_)))
-    };
     let (identity, mut events): (Vec<_>, Vec<_>) =
         world.log.iter().cloned().partition(is_of_identity);
     jumbled.learn(&identity).await;

@@ -8,6 +8,7 @@ mod money;
 mod owner;
 mod redelivery;
 mod reports;
+mod snapshots;
 mod stages;
 mod support;
 mod visibility;
