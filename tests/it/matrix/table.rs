@@ -3,13 +3,15 @@
 //! What is sent passes authorisation and changes nothing: a version that the record does not have, a body that lacks what is required, a record
 //! that is not there.
 
+mod derived;
+
 use prost::Message;
-use proto::analytics::v1 as analytics;
 use proto::identity::v1 as identity;
 use proto::opportunities::v1 as opportunities;
 use serde_json::{Value, json};
 
 use super::policy::Policy;
+use derived::derived_rows;
 
 /// An id that nothing has.
 pub(super) const ABSENT: i64 = 999_999_999;
@@ -550,60 +552,5 @@ fn customer_rows(Record { customer, contact, .. }: Record) -> Vec<Row> {
         .saying(&opportunities::DeleteContactRequest { id: contact, expected_version }),
         row("opportunities.v1.ContactService/EraseContact", "post /contacts/{id}/erase", Admins)
             .saying(&opportunities::EraseContactRequest { id: ABSENT }),
-    ]
-}
-
-fn derived_rows() -> Vec<Row> {
-    use Policy::Readers;
-    vec![
-        row("analytics.v1.ReportService/GetPipelineOverview", "get /pipeline/overview", Readers),
-        row(
-            "analytics.v1.ReportService/GetConversionRate",
-            "get /reports/conversion-rate",
-            Readers,
-        ),
-        row("analytics.v1.ReportService/GetSalesTrend", "get /reports/sales-trend", Readers),
-        row(
-            "analytics.v1.ReportService/GetSalesPerformance",
-            "get /reports/sales-performance",
-            Readers,
-        ),
-        row("analytics.v1.ForecastService/GetForecast", "get /forecast", Readers),
-        row(
-            "analytics.v1.AdvancedReportService/GetLossReasons",
-            "get /reports/loss-reasons",
-            Readers,
-        ),
-        row(
-            "analytics.v1.AdvancedReportService/GetSalesVelocity",
-            "get /reports/velocity",
-            Readers,
-        ),
-        row(
-            "analytics.v1.AdvancedReportService/GetStageDuration",
-            "get /reports/stage-duration",
-            Readers,
-        ),
-        row("analytics.v1.AdvancedReportService/GetCohorts", "get /reports/cohorts", Readers),
-        row(
-            "analytics.v1.AdvancedReportService/ListReportOpportunities",
-            "get /reports/{report}/opportunities",
-            Readers,
-        ),
-        row(
-            "analytics.v1.PipelineChangeService/GetPipelineChanges",
-            "get /reports/pipeline-changes",
-            Readers,
-        ),
-        row(
-            "analytics.v1.PipelineChangeService/ListPipelineChangeOpportunities",
-            "get /reports/pipeline-changes/opportunities",
-            Readers,
-        )
-        .saying(&analytics::ListPipelineChangeOpportunitiesRequest {
-            term: "won".to_owned(),
-            ..Default::default()
-        }),
-        row("notifier.v1.NotificationService/ListNotifications", "get /notifications", Readers),
     ]
 }

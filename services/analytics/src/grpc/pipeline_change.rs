@@ -25,13 +25,8 @@ impl PipelineChangeService for Changes {
         let it = request.into_inner();
         let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
         let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let mut invalid = Invalid::default();
-        let asked = Between {
-            from: it.from.as_deref(),
-            to: it.to.as_deref(),
-            close_from: day(&mut invalid, "close_from", it.close_from),
-            close_to: day(&mut invalid, "close_to", it.close_to),
-        };
+        let days = (it.from.as_deref(), it.to.as_deref());
+        let (asked, invalid) = between(days, (it.close_from, it.close_to));
         let changes =
             change::changes(&self.0, &caller, &ask, &asked, invalid, process::now()).await?;
         Ok(Response::new(changes_answer(changes)))
@@ -45,13 +40,8 @@ impl PipelineChangeService for Changes {
         let it = request.into_inner();
         let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
         let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let mut invalid = Invalid::default();
-        let asked = Between {
-            from: it.from.as_deref(),
-            to: it.to.as_deref(),
-            close_from: day(&mut invalid, "close_from", it.close_from),
-            close_to: day(&mut invalid, "close_to", it.close_to),
-        };
+        let days = (it.from.as_deref(), it.to.as_deref());
+        let (asked, invalid) = between(days, (it.close_from, it.close_to));
         let term = Some(&*it.term).filter(|term| !term.is_empty());
         let wanted = Wanted { term, limit: it.limit, cursor: it.cursor.as_deref() };
         let what = (&asked, &wanted);
@@ -59,6 +49,17 @@ impl PipelineChangeService for Changes {
             change::opportunities(&self.0, &caller, &ask, what, invalid, process::now()).await?;
         Ok(Response::new(page_answer(page)))
     }
+}
+
+/// What two ends are compared, in which window; what is no day is noted.
+fn between<'a>(
+    (from, to): (Option<&'a str>, Option<&'a str>),
+    (close_from, close_to): (Option<proto::Date>, Option<proto::Date>),
+) -> (Between<'a>, Invalid) {
+    let mut invalid = Invalid::default();
+    let close_from = day(&mut invalid, "close_from", close_from);
+    let close_to = day(&mut invalid, "close_to", close_to);
+    (Between { from, to, close_from, close_to }, invalid)
 }
 
 fn changes_answer(it: PipelineChanges) -> pb::GetPipelineChangesResponse {

@@ -5,7 +5,8 @@ use analytics::snapshot::take_missing;
 use chrono::NaiveDate;
 use money::Money;
 
-use crate::changes::{ADMIN, Question, filled, is_of_identity, now, report};
+use crate::changes::book::{ADMIN, Question, filled, is_of_identity, now};
+use crate::changes::report;
 use crate::owner;
 use crate::support::{AMY, PIPELINE, World};
 

@@ -1,0 +1,61 @@
+//! What is derived: reports, forecasts and notifications.
+
+use proto::analytics::v1 as analytics;
+
+use super::super::policy::Policy;
+use super::{Row, row};
+
+pub(super) fn derived_rows() -> Vec<Row> {
+    use Policy::Readers;
+    vec![
+        row("analytics.v1.ReportService/GetPipelineOverview", "get /pipeline/overview", Readers),
+        row(
+            "analytics.v1.ReportService/GetConversionRate",
+            "get /reports/conversion-rate",
+            Readers,
+        ),
+        row("analytics.v1.ReportService/GetSalesTrend", "get /reports/sales-trend", Readers),
+        row(
+            "analytics.v1.ReportService/GetSalesPerformance",
+            "get /reports/sales-performance",
+            Readers,
+        ),
+        row("analytics.v1.ForecastService/GetForecast", "get /forecast", Readers),
+        row(
+            "analytics.v1.AdvancedReportService/GetLossReasons",
+            "get /reports/loss-reasons",
+            Readers,
+        ),
+        row(
+            "analytics.v1.AdvancedReportService/GetSalesVelocity",
+            "get /reports/velocity",
+            Readers,
+        ),
+        row(
+            "analytics.v1.AdvancedReportService/GetStageDuration",
+            "get /reports/stage-duration",
+            Readers,
+        ),
+        row("analytics.v1.AdvancedReportService/GetCohorts", "get /reports/cohorts", Readers),
+        row(
+            "analytics.v1.AdvancedReportService/ListReportOpportunities",
+            "get /reports/{report}/opportunities",
+            Readers,
+        ),
+        row(
+            "analytics.v1.PipelineChangeService/GetPipelineChanges",
+            "get /reports/pipeline-changes",
+            Readers,
+        ),
+        row(
+            "analytics.v1.PipelineChangeService/ListPipelineChangeOpportunities",
+            "get /reports/pipeline-changes/opportunities",
+            Readers,
+        )
+        .saying(&analytics::ListPipelineChangeOpportunitiesRequest {
+            term: "won".to_owned(),
+            ..Default::default()
+        }),
+        row("notifier.v1.NotificationService/ListNotifications", "get /notifications", Readers),
+    ]
+}
