@@ -13,6 +13,8 @@ use crate::opportunity::{BEGINNING, END_OF_TIME};
 
 /// How many rows are looked through before anything is known.
 const WALK: usize = 512;
+/// How many are at least from then on.
+const LEAST: usize = 64;
 /// How many are at most, where the index tells days, and where it does not.
 const FURTHEST: [usize; 2] = [2_048, 8_192];
 /// How many times as many rows as are likely to hold a page are looked up.
@@ -47,8 +49,8 @@ impl Reader<'_> {
             newest = newest.or(Some(first.detail.opportunity.created_at));
             cursor = Some(Cursor::new("", last.key, last.detail.opportunity.id));
             looked += walk;
-            // Whole powers of two, so that there are few statements.
-            walk = likely(looked, rows.len(), limit).next_power_of_two();
+            // Whole powers of two, so that there are few statements; a walk has two ends.
+            walk = likely(looked, rows.len(), limit).next_power_of_two().max(LEAST);
             if looked + walk > furthest {
                 break made;
             }
