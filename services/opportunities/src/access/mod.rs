@@ -30,6 +30,7 @@ pub(crate) async fn sight(
 }
 
 /// What a caller may read and what they may change.
+#[derive(PartialEq)]
 pub(crate) struct Rights {
     pub(crate) read: Sight,
     pub(crate) write: Sight,

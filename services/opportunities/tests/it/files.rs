@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use opportunities::import::{self, Options, Receiving, model::Status, work};
 use rpc::Error;
 
-use crate::imports::{bring, count};
+use crate::imports::{bring, count, to_the_end};
 use crate::support::{ADMIN, World, caller, meta, now};
 
 const AN_HOUR_AGO: &str =
@@ -50,7 +50,7 @@ async fn a_piece_that_is_lost_is_not_the_end_of_the_file() {
     let admin = caller(ADMIN, Role::Admin, None);
     let id = bring(&world, &admin, rows().as_bytes(), Options::default()).await.unwrap();
     world.sql("delete from import_pieces where ordinal = $1", 1).await;
-    while work::step(&world.state, now()).await.unwrap() {}
+    to_the_end(&world).await;
     let found = import::get(&world.state, &admin, id).await.unwrap();
     assert_ne!(found.status, Status::Done);
     assert_eq!(i64::from(found.counts.created), count(&world, "opportunities").await);

@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use auth::{Caller, Role};
 use opportunities::customer;
 use opportunities::import::model::Status;
-use opportunities::import::{self, Options, work};
+use opportunities::import::work::Worker;
+use opportunities::import::{self, Options};
 use opportunities::meta::Meta;
 use opportunities::opportunity::draft::Wish;
 use opportunities::opportunity::edit::EditWish;
 use opportunities::opportunity::model::Opportunity;
 use proto::events::v1::{TeamRecord, UserRecord, event::Record};
 
-use crate::imports::{HEADER, admin, all, bring, refuse, words, work_off};
+use crate::imports::{HEADER, admin, all, bring, go_on, refuse, words, work_off};
 use crate::support::{ADMIN, World, caller, event, meta, now, person, wish};
 
 const WHOLE: Options = Options {
@@ -41,9 +42,9 @@ fn two_steps(last: &str) -> String {
 }
 
 /// Works an import off until what its first step writes is written.
-async fn first_step(world: &World, who: &Caller, id: i64) {
+async fn first_step(world: &World, worker: &mut Worker, who: &Caller, id: i64) {
     loop {
-        assert!(work::step(&world.state, now()).await.unwrap());
+        assert!(worker.step(&world.state, now()).await.unwrap());
         let found = import::get(&world.state, who, id).await.unwrap();
         if found.phase == import::model::Phase::Write && found.counts.created > 0 {
             return;
@@ -59,12 +60,13 @@ async fn all_or_nothing_that_cannot_be_ended_leaves_nothing_whatever_somebody_di
     refuse(&world, "Poison").await;
     let file = two_steps("Poison");
     let id = bring(&world, &admin(), file.as_bytes(), WHOLE).await.unwrap();
-    first_step(&world, &admin(), id).await;
+    let mut worker = Worker::default();
+    first_step(&world, &mut worker, &admin(), id).await;
     let made = there(&world).await;
     assert_eq!(made.len(), 500);
     let edit = EditWish { notes: Some(Some("mine".to_owned())), ..EditWish::default() };
     world.change(&admin(), (made[7], None), edit).await.unwrap();
-    while work::step(&world.state, now()).await.unwrap() {}
+    go_on(&world, &mut worker).await;
     let found = import::get(&world.state, &admin(), id).await.unwrap();
     assert_eq!(found.status, Status::Failed);
     assert_eq!((found.counts.undone, found.counts.kept, found.undone_by), (500, 0, None));
@@ -94,15 +96,16 @@ async fn who_may_write_no_more_leaves_nothing_of_all_or_nothing_and_what_was_goo
             writeln!(file, "Deal {number},X,n{number},1,,").unwrap();
         }
         let id = bring(&world, &amy, file.as_bytes(), options).await.unwrap();
-        first_step(&world, &amy, id).await;
+        let mut worker = Worker::default();
+        first_step(&world, &mut worker, &amy, id).await;
         let left_us = UserRecord { id: 1, role: "rep".to_owned(), ..UserRecord::default() };
         world.tell(&[event(2, Record::User(left_us))]).await;
-        while work::step(&world.state, now()).await.unwrap() {}
+        go_on(&world, &mut worker).await;
         let found = import::get(&world.state, &admin(), id).await.unwrap();
         assert_eq!((found.status, there(&world).await.len()), (Status::Failed, left));
         if left > 0 {
             import::undo(&world.state, &admin(), id, None, meta(ADMIN)).await.unwrap();
-            while work::step(&world.state, now()).await.unwrap() {}
+            go_on(&world, &mut worker).await;
             let found = import::get(&world.state, &admin(), id).await.unwrap();
             assert_eq!((found.status, there(&world).await.len()), (Status::Undone, 0));
         }

@@ -28,6 +28,7 @@ use crate::{State, customer};
 pub(crate) use write::write;
 
 /// Who brings rows in, what they may do, and what kind of rows those are.
+#[derive(PartialEq)]
 pub(crate) struct Who {
     caller: Caller,
     rights: Rights,
