@@ -18,7 +18,7 @@
 //! The row of a record must be locked or written before its change is appended: change ids of one record then rise with its versions.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{Executor as _, PgConnection};
 use uuid::Uuid;
 
 use crate::change::{Change, encode};
@@ -129,6 +129,15 @@ pub struct Placed {
     pub last_position: i64,
 }
 
+/// Has every statement of the connection go by indexes, in their order. What PostgreSQL knows of the outbox is mostly of when it was empty: left to itself it reads and sorts all that waits for
+/// each of its pages, so that a relay that is behind falls behind the more.
+pub async fn read_by_index(relay: &mut PgConnection) -> sqlx::Result<()> {
+    relay
+        .execute("set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off")
+        .await?;
+    Ok(())
+}
+
 /// Gives positions to up to `fresh` committed changes that have none, and answers up to `limit` placed changes from position
 /// `from` on, in order. One statement, so that a crash leaves no half of it; only the holder of the relay's lock may send it.
 pub async fn place(
@@ -159,8 +168,6 @@ pub async fn place(
         from page join change on change.change_id = page.change_id
         order by page.position",
     )
-    // Planned for the outbox as it is: a plan that was made while it was empty, and kept, would read all of it for each change.
-    .persistent(false)
     .bind(from)
     .bind(fresh)
     .bind(limit)

@@ -140,8 +140,9 @@ pub enum Step {
     Refused,
 }
 
-/// Where the relay before, or this one before a crash, left off.
+/// Where the relay before, or this one before a crash, left off; from now on the connection is the relay's.
 pub async fn start(connection: &mut PgConnection) -> sqlx::Result<Cursor> {
+    outbox::read_by_index(connection).await?;
     let (next, last) = outbox::bounds(connection).await?;
     Ok(Cursor { next, last, steps: 0 })
 }

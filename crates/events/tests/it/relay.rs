@@ -179,3 +179,24 @@ async fn changes_have_positions_while_there_is_no_broker() {
     assert_eq!(world.count("select count(*) from outbox").await, 1200);
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_relay_that_is_far_behind_reads_what_it_publishes_and_not_all_that_waits() {
+    let world = World::new().await;
+    let mut connection = world.connection().await;
+    // It is empty.
+    world.analyze_outbox().await;
+    world.append_new(1, 10_000).await;
+    relay::start(&mut connection).await.unwrap();
+    let mut read = async || -> i64 {
+        let placed = outbox::place(&mut connection, 1, 500, 500).await.unwrap();
+        assert_eq!(placed.len(), 500);
+        let flush = "select pg_stat_force_next_flush()";
+        sqlx::query(flush).execute(&mut connection).await.unwrap();
+        let sql = "select seq_tup_read from pg_stat_user_tables where relname = 'outbox'";
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+    };
+    // Where it left off was looked for in all of it, once.
+    assert_eq!(read().await, read().await);
+    world.end().await;
+}

@@ -70,6 +70,12 @@ impl World {
         }
     }
 
+    /// Has PostgreSQL remember of the outbox that it is as it is now.
+    pub(crate) async fn analyze_outbox(&self) {
+        let mut admin = admin(Some(&self.database)).await;
+        execute(&mut admin, "vacuum analyze opportunities.outbox".to_owned()).await;
+    }
+
     /// Ends the tasks and drops the database. A test that fails leaves its database to look at.
     pub(crate) async fn end(self) {
         self.stop.cancel();
