@@ -41,6 +41,9 @@ async fn fill(world: &World) {
         let made = world.admin.create(&wanted).await;
         last = world.admin.advance(made["id"].as_i64().unwrap(), stage).await;
     }
+    let activity = json!({ "activity_type": "call", "subject": "C" });
+    let path = format!("/opportunities/{}/activities", last["id"]);
+    assert_eq!(world.admin.post(&path, &activity).await.status, 201);
     let path = format!("/pipeline/overview?after={}:{}", last["id"], last["version"]);
     world.admin.eventually(&path, |body| body["stages"][5]["count"] == 2).await;
     let named = |body: &Value| body["items"][0]["owner_name"] == "amy";
@@ -96,15 +99,16 @@ async fn what_was_tampered_with_is_named_and_made_good(world: &World) {
     for sql in [
         "update opportunity_facts set opportunity_name = 'C' where stage_key = 'lead'",
         "update opportunity_versions set amount = amount + 0.01 where stage_key = 'lost'",
+        "update activity_facts set completed_at = '2025-01-01'",
         "update standing_rollup set total_value = total_value + 0.01 where stage_key = 'proposal'",
         "delete from flow_rollup where kind = 'won' and grain = 'month'",
         "update conversion_rollup set advanced = advanced - 1 where stage_key = 'lead' and grain = 'all'",
     ] {
         execute(&mut database, &format!("set search_path = analytics; {sql}")).await.unwrap();
     }
-    let found = verifies(world, 5).await;
+    let found = verifies(world, 6).await;
     for (difference, name) in
-        found.iter().zip(["opportunity", "versions", "standing", "flow", "conversion"])
+        found.iter().zip(["opportunity", "versions", "activity", "standing", "flow", "conversion"])
     {
         assert!(difference.as_str().unwrap().starts_with(&format!("{name} ")), "{difference}");
     }

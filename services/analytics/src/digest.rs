@@ -1,4 +1,4 @@
-//! Comparing with the owner of the opportunities by count and sum of versions, while both go on changing.
+//! Comparing with the owner of the opportunities and their activities by count and sum of versions, while both go on changing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::consumer::{NAME, OPPORTUNITIES};
 use crate::owners::Owner;
-use crate::projection::store;
+use crate::{activity, projection};
 
 /// How many ids one sum of versions spans.
 pub(crate) const RANGE: i64 = 1_000;
@@ -31,19 +31,56 @@ pub(crate) struct Compared {
     pub(crate) differing: BTreeMap<i64, String>,
 }
 
+/// What there is to compare, by the name of its aggregate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Opportunities,
+    Activities,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 2] = [Self::Opportunities, Self::Activities];
+
+    /// As events say.
+    pub(crate) fn aggregate(self) -> &'static str {
+        match self {
+            Self::Opportunities => "opportunity",
+            Self::Activities => "activity",
+        }
+    }
+
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Opportunities => "opportunities",
+            Self::Activities => "activities",
+        }
+    }
+
+    async fn digest(self, connection: &mut PgConnection) -> sqlx::Result<Digest> {
+        match self {
+            Self::Opportunities => projection::store::digest(connection, RANGE).await,
+            Self::Activities => activity::store::digest(connection, RANGE).await,
+        }
+    }
+}
+
 /// Compares. Counts and versions only rise, so here is neither less than the owner had before, once that is applied, nor more than it has afterwards.
-pub(crate) async fn compare(connection: &mut PgConnection, owner: &Owner) -> Result<Compared> {
-    let before = owner.digest("opportunity", RANGE).await?;
+pub(crate) async fn compare(
+    connection: &mut PgConnection,
+    owner: &Owner,
+    kind: Kind,
+) -> Result<Compared> {
+    let before = owner.digest(kind.aggregate(), RANGE).await?;
     let deadline = Instant::now() + PATIENCE;
     while inbox::position(connection, NAME, OPPORTUNITIES).await? < before.position
         && Instant::now() < deadline
     {
         sleep(GLANCE).await;
     }
-    let ours = store::digest(connection, RANGE).await?;
-    let after = owner.digest("opportunity", RANGE).await?;
+    let ours = kind.digest(connection).await?;
+    let after = owner.digest(kind.aggregate(), RANGE).await?;
     let count = after.ranges.iter().map(|range| range.count).sum();
-    Ok(Compared { count, differing: differing(&of(&before), &ours, &of(&after)) })
+    Ok(Compared { count, differing: differing(kind, &of(&before), &ours, &of(&after)) })
 }
 
 fn of(answer: &GetDigestResponse) -> Digest {
@@ -51,7 +88,7 @@ fn of(answer: &GetDigestResponse) -> Digest {
     answer.ranges.iter().map(pair).collect()
 }
 
-fn differing(before: &Digest, ours: &Digest, after: &Digest) -> BTreeMap<i64, String> {
+fn differing(kind: Kind, before: &Digest, ours: &Digest, after: &Digest) -> BTreeMap<i64, String> {
     let ranges: BTreeSet<i64> =
         before.keys().chain(ours.keys()).chain(after.keys()).copied().collect();
     let at = |digest: &Digest, range: i64| digest.get(&range).copied().unwrap_or_default();
@@ -63,7 +100,8 @@ fn differing(before: &Digest, ours: &Digest, after: &Digest) -> BTreeMap<i64, St
     let tell = |range| {
         let (theirs, here) = (at(after, range), at(ours, range));
         let told = format!(
-            "opportunities from {range}: owner {theirs:?}, here {here:?} (count, sum of versions)"
+            "{} from {range}: owner {theirs:?}, here {here:?} (count, sum of versions)",
+            kind.plural()
         );
         (range, told)
     };
@@ -87,7 +125,8 @@ mod tests {
             (digest(&[(0, (2, 9)), (1_000, (2, 2))]), &[1_000]),
             (digest(&[(0, (2, 9)), (1_000, (1, 1)), (3_000, (1, 1))]), &[3_000]),
         ] {
-            let found: Vec<_> = differing(&before, &ours, &after).into_keys().collect();
+            let found: Vec<_> =
+                differing(Kind::Activities, &before, &ours, &after).into_keys().collect();
             assert_eq!(found, expected, "{ours:?}");
         }
     }

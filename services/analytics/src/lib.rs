@@ -1,9 +1,10 @@
 //! The analytics service: reports and forecasts, derived from what the other services' events tell.
 //!
-//! Writing, in reading order: [`deal`] (what is known of an opportunity), [`version`] (what was known of it when), [`valuation`] (what it is worth), [`rollup`] (what it adds to which sums), [`projection`] (from events
+//! Writing, in reading order: [`deal`] (what is known of an opportunity), [`version`] (what was known of it when), [`activity`] (what is done about it), [`valuation`] (what it is worth), [`rollup`] (what it adds to which sums), [`projection`] (from events
 //! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`snapshot`] (the open pipeline of every day), [`rebuild`], [`verify`] and [`reconcile`] (against the owners, by [`digest`] first).
 //! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`range`] (days and when they begin), [`visibility`] (who sees what), [`report`], [`forecast`], [`grpc`] (the wire).
 
+pub mod activity;
 pub mod ask;
 pub mod config;
 pub mod consumer;

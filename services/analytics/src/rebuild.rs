@@ -20,9 +20,9 @@ use crate::owners::Owner;
 use crate::projection::fold::{Fold, Life};
 use crate::projection::{record, store};
 use crate::rollup::{Frame, Rollups, day};
-use crate::{directory, projection, snapshot, version};
+use crate::{activity, directory, projection, snapshot, version};
 
-/// How many deals are written at a time.
+/// How many deals, or activities, are written at a time.
 const CHUNK: usize = 10_000;
 
 /// Rebuilds everything in one transaction: readers see the old tables until it commits, and the appliers wait.
@@ -92,7 +92,8 @@ pub async fn rebuild(
     rollups.tidy();
     store::clear_rollups(&mut tx).await?;
     store::add(&mut tx, &rollups).await?;
-    // What came between the two streams is told again and changes nothing.
+    rebuild_activities(&mut tx, opportunities).await?;
+    // What came between the streams is told again and changes nothing.
     inbox::set(&mut tx, NAME, OPPORTUNITIES, position, now).await?;
     store::note_progress(&mut tx, OPPORTUNITIES, position, fold.recorded_at).await?;
     tx.commit().await?;
@@ -128,6 +129,23 @@ async fn rebuild_rates(tx: &mut PgConnection, opportunities: &Owner) -> Result<(
             store::upsert_rate(tx, &record::rate(event)?).await?;
         }
     }
+    Ok(())
+}
+
+async fn rebuild_activities(tx: &mut PgConnection, opportunities: &Owner) -> Result<()> {
+    let (_, records) = opportunities.records("activity").await?;
+    activity::store::clear(tx).await?;
+    let mut latest = activity::Latest::default();
+    let mut records = pin!(records);
+    while let Some(events) = records.try_next().await? {
+        for event in &events {
+            latest.tell(event)?;
+        }
+        if latest.len() >= CHUNK {
+            activity::store::upsert(tx, &latest.take()).await?;
+        }
+    }
+    activity::store::upsert(tx, &latest.finish()).await?;
     Ok(())
 }
 

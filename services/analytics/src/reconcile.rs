@@ -1,4 +1,4 @@
-//! Looking on a schedule whether the facts are those of the owner, and telling again what differs: nothing depends on no event ever being lost.
+//! Looking on a schedule whether the facts and the activities are those of the owner, and telling again what differs: nothing depends on no event ever being lost.
 
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::consumer::{NAME, OPPORTUNITIES};
+use crate::digest::Kind;
 use crate::owners::Owner;
 use crate::projection::store;
-use crate::{digest, directory, projection};
+use crate::{activity, digest, directory, projection};
 
 /// How often.
 const EVERY: Duration = Duration::from_hours(1);
-/// How many ranges are told again in one go; more than that wants a rebuild.
+/// How many ranges are told again in one go, opportunities first; more than that wants a rebuild, or some hours.
 const MOST_RANGES: usize = 100;
 
 /// Looks for ever, one replica at a time.
@@ -46,8 +47,8 @@ pub async fn reconcile(pool: &PgPool, owner: &Owner) -> Result<usize> {
     // What takes longer than that is waited for differs, too: telling it twice does no harm.
     retell_rates(pool, owner).await?;
     let suspect = differing(pool, owner).await?;
-    for from_id in suspect.iter().take(MOST_RANGES) {
-        retell(pool, owner, *from_id).await?;
+    for (kind, from_id) in suspect.iter().take(MOST_RANGES) {
+        retell(pool, owner, *kind, *from_id).await?;
     }
     let left = if suspect.is_empty() { 0 } else { differing(pool, owner).await?.len() };
     #[expect(clippy::cast_precision_loss, reason = "a gauge")]
@@ -63,10 +64,15 @@ pub async fn reconcile(pool: &PgPool, owner: &Owner) -> Result<usize> {
     Ok(left)
 }
 
-async fn differing(pool: &PgPool, owner: &Owner) -> Result<Vec<i64>> {
+/// The ranges that differ, of opportunities first.
+async fn differing(pool: &PgPool, owner: &Owner) -> Result<Vec<(Kind, i64)>> {
     let mut connection = pool.acquire().await?;
-    let compared = digest::compare(&mut connection, owner).await?;
-    Ok(compared.differing.into_keys().collect())
+    let mut all = Vec::new();
+    for kind in Kind::ALL {
+        let compared = digest::compare(&mut connection, owner, kind).await?;
+        all.extend(compared.differing.into_keys().map(|from_id| (kind, from_id)));
+    }
+    Ok(all)
 }
 
 /// Applies every rate again, if one differs: they are few.
@@ -87,9 +93,9 @@ async fn retell_rates(pool: &PgPool, owner: &Owner) -> Result<()> {
 }
 
 /// Applies every change of a range of ids again, in one transaction beside which nothing is applied.
-async fn retell(pool: &PgPool, owner: &Owner, from_id: i64) -> Result<()> {
+async fn retell(pool: &PgPool, owner: &Owner, kind: Kind, from_id: i64) -> Result<()> {
     let range = (from_id.max(1), from_id + digest::RANGE - 1);
-    let (_, records) = owner.records_of("opportunity", range.0, range.1).await?;
+    let (_, records) = owner.records_of(kind.aggregate(), range.0, range.1).await?;
     // All of it before the transaction: appliers wait for that.
     let told: Vec<_> = records.try_collect().await?;
     let mut tx = pool.begin().await?;
@@ -98,7 +104,10 @@ async fn retell(pool: &PgPool, owner: &Owner, from_id: i64) -> Result<()> {
     let settings = directory::store::settings(&mut tx).await?;
     let settings = settings.context("the organisation's settings are not known yet")?;
     for events in &told {
-        projection::tell_again(&mut tx, &settings, events).await?;
+        match kind {
+            Kind::Opportunities => projection::tell_again(&mut tx, &settings, events).await?,
+            Kind::Activities => activity::apply(&mut tx, events).await?,
+        }
     }
     tx.commit().await?;
     Ok(())

@@ -1,6 +1,6 @@
 //! The command `verify`: whether the derived tables say what their owners say, and whether the rollups are the sums of the facts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::pin::pin;
@@ -15,12 +15,13 @@ use rpc::{Tls, client};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::activity::Activity;
 use crate::config::Config;
 use crate::consumer::NAME;
 use crate::owners::Owner;
 use crate::projection::fold::{Fold, Life};
 use crate::rollup::Rollups;
-use crate::{digest, directory, projection, version};
+use crate::{activity, digest, directory, projection, version};
 
 /// Between two looks at an opportunity that differs.
 const BETWEEN: Duration = Duration::from_millis(250);
@@ -36,6 +37,8 @@ const MOST_DOUBTFUL: usize = 1_000;
 pub struct Findings {
     /// How many opportunities the owner has.
     pub opportunities: i64,
+    /// How many activities it has.
+    pub activities: i64,
     /// How many groups the rollups have.
     pub groups: usize,
     /// Each difference in a line.
@@ -64,6 +67,7 @@ pub fn run(config: Config) -> Work<'static> {
 fn print(findings: &Findings) -> Result<()> {
     let answer = json!({
         "opportunities": findings.opportunities,
+        "activities": findings.activities,
         "groups": findings.groups,
         "differences": findings.differences.len(),
         "first": findings.differences.iter().take(20).collect::<Vec<_>>(),
@@ -76,10 +80,16 @@ fn print(findings: &Findings) -> Result<()> {
 pub async fn verify(database_url: &Secret, owner: &Owner) -> Result<Findings> {
     let mut connection = postgres::connect(database_url, "analytics-verify").await?;
     let mut findings = Findings::default();
-    let compared = digest::compare(&mut connection, owner).await?;
-    findings.opportunities = compared.count;
-    findings.differences = compared.differing.into_values().collect();
+    for kind in digest::Kind::ALL {
+        let compared = digest::compare(&mut connection, owner, kind).await?;
+        match kind {
+            digest::Kind::Opportunities => findings.opportunities = compared.count,
+            digest::Kind::Activities => findings.activities = compared.count,
+        }
+        findings.differences.extend(compared.differing.into_values());
+    }
     findings.differences.extend(verify_facts(&mut connection, owner).await?);
+    findings.differences.extend(verify_activities(&mut connection, owner).await?);
     findings.differences.extend(verify_rates(&mut connection, owner).await?);
     let (groups, differences) = verify_rollups(&mut connection).await?;
     findings.groups = groups;
@@ -161,6 +171,76 @@ async fn unequal(connection: &mut PgConnection, theirs: &[Life]) -> Result<Vec<(
                 format!("opportunity {id}: owner {:?}, here {:?}", theirs.deal, ours.deal)
             },
         ));
+    }
+    Ok(found)
+}
+
+/// Whether every activity is what the owner's change log says last. What differs is looked at again: a change may be under way.
+async fn verify_activities(connection: &mut PgConnection, owner: &Owner) -> Result<Vec<String>> {
+    let (_, records) = owner.records("activity").await?;
+    let mut doubtful = Vec::new();
+    let mut latest = activity::Latest::default();
+    let mut records = pin!(records);
+    loop {
+        let piece = records.try_next().await?;
+        let is_end = piece.is_none();
+        for event in piece.iter().flatten() {
+            latest.tell(event)?;
+        }
+        if is_end || latest.len() >= CHUNK {
+            let theirs = if is_end { latest.finish() } else { latest.take() };
+            let found = unequal_activities(connection, &theirs).await?;
+            doubtful.extend(found.into_iter().map(|(id, _)| id));
+        }
+        if is_end || doubtful.len() > MOST_DOUBTFUL {
+            break;
+        }
+    }
+    let mut differences = Vec::new();
+    for id in doubtful {
+        differences.extend(activity_differs_still(connection, owner, id).await?);
+    }
+    Ok(differences)
+}
+
+/// What differs about one activity, if it still does after a while.
+async fn activity_differs_still(
+    connection: &mut PgConnection,
+    owner: &Owner,
+    id: i64,
+) -> Result<Option<String>> {
+    for attempt in 1.. {
+        let (_, records) = owner.records_of("activity", id, id).await?;
+        let mut latest = activity::Latest::default();
+        for event in records.try_collect::<Vec<_>>().await?.iter().flatten() {
+            latest.tell(event)?;
+        }
+        let difference = unequal_activities(connection, &latest.finish()).await?.pop();
+        if difference.is_none() || attempt == TRIES_EACH {
+            return Ok(difference.map(|(_, difference)| difference));
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+    Ok(None)
+}
+
+/// Those of the owner's activities that are kept differently here, as id and difference.
+async fn unequal_activities(
+    connection: &mut PgConnection,
+    theirs: &[Activity],
+) -> Result<Vec<(i64, String)>> {
+    let ids: Vec<i64> = theirs.iter().map(|it| it.activity_id).collect();
+    let ours = activity::store::of(connection, &ids).await?;
+    let ours: BTreeMap<i64, Activity> = ours.into_iter().map(|it| (it.activity_id, it)).collect();
+    let mut found = Vec::new();
+    for theirs in theirs {
+        let id = theirs.activity_id;
+        let ours = ours.get(&id);
+        // What is newer here was changed since the owner told.
+        if ours.is_some_and(|ours| ours == theirs || ours.version > theirs.version) {
+            continue;
+        }
+        found.push((id, format!("activity {id}: owner {theirs:?}, here {ours:?}")));
     }
     Ok(found)
 }

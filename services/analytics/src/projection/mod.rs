@@ -16,8 +16,8 @@ use sqlx::PgConnection;
 use crate::deal::{Deal, Move};
 use crate::directory::model::Settings;
 use crate::rollup::{Frame, Rollups, day};
-use crate::snapshot;
 use crate::version::{self, Version};
+use crate::{activity, snapshot};
 
 /// How many deals are folded at a time when rollups are made anew.
 const CHUNK: i64 = 10_000;
@@ -40,6 +40,7 @@ pub async fn apply(
     events: &[Event],
 ) -> Result<(), ApplyError> {
     let mut told: BTreeMap<i64, Vec<&Event>> = BTreeMap::new();
+    let mut activities = Vec::new();
     let mut is_other = false;
     for event in events {
         match &event.record {
@@ -53,6 +54,7 @@ pub async fn apply(
             Some(Record::Opportunity(_)) => {
                 told.entry(event.aggregate_id).or_default().push(event);
             }
+            Some(Record::Activity(_)) => activities.push(event),
             _ => {}
         }
     }
@@ -68,6 +70,7 @@ pub async fn apply(
         }
         apply_told(tx, &frame, &told).await?;
     }
+    activity::apply(tx, activities).await?;
     if let Some(last) = events.last() {
         let recorded_at = last.recorded_at.map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
         store::note_progress(tx, "opportunities", last.position, recorded_at).await?;

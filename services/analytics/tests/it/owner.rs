@@ -36,9 +36,9 @@ impl ChangeService for Log {
         &self,
         request: Request<GetDigestRequest>,
     ) -> Result<Response<GetDigestResponse>, Status> {
-        let size = request.into_inner().range_size;
+        let GetDigestRequest { aggregate, range_size: size } = request.into_inner();
         let mut versions: BTreeMap<i64, i64> = BTreeMap::new();
-        for event in self.0.iter().filter(|event| kind(event) == "opportunity") {
+        for event in self.0.iter().filter(|event| kind(event) == aggregate) {
             let latest = versions.entry(event.aggregate_id).or_default();
             *latest = event.version.max(*latest);
         }
@@ -77,6 +77,7 @@ impl ChangeService for Log {
 
 fn kind(event: &Event) -> &'static str {
     match event.record {
+        Some(Record::Activity(_)) => "activity",
         Some(Record::ExchangeRate(_)) => "exchange_rate",
         Some(Record::Pipeline(_)) => "pipeline",
         Some(Record::Settings(_)) => "settings",

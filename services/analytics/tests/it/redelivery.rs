@@ -1,14 +1,44 @@
 //! Events told again, doubled and out of order: the same tables.
 
+use analytics::activity::TYPES;
 use analytics::reconcile::reconcile;
 use chrono::TimeDelta;
 use events::Event;
+use proto::events::v1::ActivityRecord;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::owner;
-use crate::support::{AMY, BOB, Deal, World, at, rate};
+use crate::support::{AMY, BOB, Deal, World, activity, at, rate};
+
+/// What is done about opportunities up to an id, and about some that are not known; written down, done, put off, deleted and restored.
+pub(crate) fn activities(random: &mut StdRng, opportunities: i64) -> Vec<Event> {
+    let mut all = Vec::new();
+    for id in 1..=40 {
+        let created_at = at("2025-03-01T01:00:00Z") + TimeDelta::hours(random.random_range(0..900));
+        let mut it = ActivityRecord {
+            id,
+            opportunity_id: random.random_range(1..=opportunities + 2),
+            activity_type: (*TYPES.choose(random).unwrap()).to_owned(),
+            created_by: *[AMY, BOB].choose(random).unwrap(),
+            owner_id: *[AMY, BOB].choose(random).unwrap(),
+            created_at: Some(created_at.into()),
+            ..ActivityRecord::default()
+        };
+        for version in 1..random.random_range(2..7) {
+            let now = created_at + TimeDelta::hours(version * 30);
+            all.push(activity(version, it.clone()));
+            match random.random_range(0..4) {
+                0 => it.scheduled_at = Some(now.into()),
+                1 => it.completed_at = Some(now.into()),
+                2 => it.deleted_at = it.deleted_at.map_or(Some(now.into()), |_| None),
+                _ => (*TYPES.choose(random).unwrap()).clone_into(&mut it.activity_type),
+            }
+        }
+    }
+    all
+}
 
 /// What happens to some opportunities, each in order.
 fn lives(random: &mut StdRng) -> Vec<Event> {
@@ -38,6 +68,7 @@ fn lives(random: &mut StdRng) -> Vec<Event> {
             });
         }
     }
+    all.extend(activities(random, 30));
     for version in 1..=3 {
         let worth = random.random_range(1..50).to_string();
         all.push(rate(1, version, ("USD", "0001-01-01"), &worth));
@@ -53,6 +84,7 @@ pub(crate) async fn tables(world: &World) -> Vec<String> {
         "opportunity_facts",
         "stage_move_facts",
         "opportunity_versions",
+        "activity_facts",
         "standing_rollup",
         "flow_rollup",
         "conversion_rollup",

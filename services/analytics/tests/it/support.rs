@@ -12,8 +12,8 @@ use events::{Event, Record, StageMove};
 use local::scratch::Database;
 use money::Money;
 use proto::events::v1::{
-    ExchangeRateRecord, FieldChange, OpportunityRecord, PipelineRecord, SettingsRecord,
-    StageRecord, TeamRecord, UserRecord,
+    ActivityRecord, ExchangeRateRecord, FieldChange, OpportunityRecord, PipelineRecord,
+    SettingsRecord, StageRecord, TeamRecord, UserRecord,
 };
 use sqlx::PgPool;
 
@@ -206,6 +206,13 @@ pub(crate) fn rate(id: i64, version: i64, (currency, from): (&str, &str), rate: 
     };
     let record = Some(Record::ExchangeRate(record));
     Event { aggregate_id: id, version, record, ..Event::default() }
+}
+
+/// An activity as of a version.
+pub(crate) fn activity(version: i64, record: ActivityRecord) -> Event {
+    let aggregate_id = record.id;
+    let record = Some(Record::Activity(ActivityRecord { version, ..record }));
+    Event { aggregate_id, version, record, ..Event::default() }
 }
 
 /// An opportunity on its way.

@@ -13,6 +13,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rust_decimal::{Decimal, RoundingStrategy};
 
+use crate::redelivery::activities;
 use crate::support::{AMY, BOB, Deal, MEI, PIPELINE, TEAM, World, at, on, rate, told};
 
 pub(crate) const ADMIN: i64 = 99;
@@ -343,6 +344,7 @@ pub(crate) async fn filled(
     for id in 1..=histories {
         book.live(id, random);
     }
+    events.extend(activities(random, histories));
     let mut all: Vec<_> = book.by_id.values().flatten().cloned().collect();
     all.sort_by_key(|it| (DateTime::<Utc>::from(it.occurred_at.unwrap()), it.version));
     for piece in all.chunks(400) {

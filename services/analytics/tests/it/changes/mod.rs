@@ -163,6 +163,15 @@ async fn what_was_known_when_is_the_same_out_of_order_after_a_rebuild_and_is_ver
     let found = verify(&url, &deals).await.unwrap().differences;
     assert_eq!(found.len(), 1);
     assert!(found[0].starts_with("versions of opportunity 7: "), "{found:?}");
+    let spoil = "update activity_facts set completed_at = '2025-01-01' where activity_id = 3";
+    sqlx::query(spoil).execute(&world.state.writes).await.unwrap();
+    let lose = "delete from activity_facts where activity_id = 5";
+    sqlx::query(lose).execute(&world.state.writes).await.unwrap();
+    let found = verify(&url, &deals).await.unwrap().differences;
+    assert_eq!(found.len(), 4, "{found:?}");
+    let named = |name: &str| found.iter().any(|it| it.starts_with(name));
+    assert!(named("activities from 0: "), "{found:?}");
+    assert!(named("activity 3: ") && named("activity 5: "), "{found:?}");
     let mut connection = world.state.writes.acquire().await.unwrap();
     let count = rebuild(&mut connection, &people, &deals, now()).await.unwrap();
     assert_eq!((count, tables(&world).await), (60, kept));
