@@ -46,6 +46,11 @@ impl<T: Serialize> Table<T> {
         })
     }
 
+    /// Of a report that is terms, each a `value` and a `count`: a line for each.
+    pub fn of_terms(report: T, format: ReportFormat, name: &'static str) -> Answer<Self> {
+        Self::of(report, format, name, terms)
+    }
+
     fn of(
         report: T,
         format: ReportFormat,
@@ -91,6 +96,28 @@ fn rows<R: Serialize + Default>(mut whole: Members) -> serde_json::Result<Writte
     let of_all = columns.lay_out(whole)?.split_off(own);
     for line in &mut lines {
         line.resize(own, String::new());
+        line.extend_from_slice(&of_all);
+    }
+    Ok(Written { names: columns.0, lines })
+}
+
+/// A line for each member that is a term, with what the others say.
+fn terms(whole: Members) -> serde_json::Result<Written> {
+    let (mut lines, mut of_all) = (Vec::new(), Vec::new());
+    for (name, value) in whole.0 {
+        let is_object = value.get().starts_with('{');
+        let term = is_object.then(|| serde_json::from_str::<Members>(value.get())).transpose()?;
+        match term.as_ref().map(|it| it.0.as_slice()) {
+            Some([(value, sum), (count, many)]) if value == "value" && count == "count" => {
+                lines.push(vec![name, cell(sum)?, cell(many)?]);
+            }
+            _ => of_all.push((name, value)),
+        }
+    }
+    let mut columns = Columns(["term", "value", "count"].map(str::to_owned).to_vec());
+    let own = columns.0.len();
+    let of_all = columns.lay_out(Members(of_all))?.split_off(own);
+    for line in &mut lines {
         line.extend_from_slice(&of_all);
     }
     Ok(Written { names: columns.0, lines })
@@ -190,8 +217,9 @@ mod tests {
     use http::header::CONTENT_DISPOSITION;
     use proto::Decimal;
     use proto::analytics::v1::{
-        GetLossReasonsResponse, GetSalesTrendResponse, GetSalesVelocityResponse, LossReason,
-        LossStage, NotCovered, TrendPeriod,
+        GetLossReasonsResponse, GetPipelineChangesResponse, GetSalesTrendResponse,
+        GetSalesVelocityResponse, LossReason, LossStage, NotCovered, PipelineChangeTerm,
+        TrendPeriod,
     };
 
     use super::*;
@@ -249,6 +277,25 @@ mod tests {
         let lines: Vec<_> = text(table).await.lines().map(str::to_owned).collect();
         assert!(lines[0].contains("start_date,end_date,closed_count,"), "{}", lines[0]);
         assert!(lines[1].starts_with(",,3,"), "{}", lines[1]);
+    }
+
+    #[tokio::test]
+    async fn a_report_of_terms_has_a_line_for_each_that_it_has() {
+        let term = |value, count| Some(PipelineChangeTerm { value: Some(amount(value)), count });
+        let report = GetPipelineChangesResponse {
+            from: "2025-09-30".to_owned(),
+            start_value: term(100, 1),
+            won: term(-2_050, 3),
+            end_value: term(0, 0),
+            not_covered: Some(NotCovered { without_rate: 2, ..NotCovered::default() }),
+            ..GetPipelineChangesResponse::default()
+        };
+        let told = text(Table::of_terms(report, ReportFormat::Csv, "a.csv")).await;
+        let lines: Vec<_> = told.trim_start_matches('\u{feff}').lines().collect();
+        assert!(lines[0].starts_with("term,value,count,from,to,"), "{}", lines[0]);
+        assert!(lines[0].contains("not_covered.without_rate"), "{}", lines[0]);
+        let terms: Vec<_> = lines[1..].iter().map(|it| it.split(",2025-09-30,").next()).collect();
+        assert_eq!(terms, ["start_value,1,1", "won,-20.5,3", "end_value,0,0"].map(Some));
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use proto::analytics::v1::{
 };
 
 use crate::call::Call;
-use crate::http::{Answer, Json, Query};
+use crate::http::{Answer, Json, Query, Table};
 
 /// What changed in the pipeline
 ///
@@ -20,11 +20,12 @@ use crate::http::{Answer, Json, Query};
 pub async fn get_pipeline_changes(
     call: Call,
     Query(request): Query<GetPipelineChangesRequest>,
-) -> Answer<Json<GetPipelineChangesResponse>> {
+) -> Answer<Table<GetPipelineChangesResponse>> {
+    let format = request.format();
     let answer = call.read(call.pipeline_changes(), request, |mut it, request| async move {
         it.get_pipeline_changes(request).await
     });
-    Ok(Json(answer.await?))
+    Table::of_terms(answer.await?, format, "pipeline-changes.csv")
 }
 
 /// The opportunities behind a change
