@@ -148,6 +148,7 @@ fn advanced_reports() -> OpenApiRouter<App> {
         .routes(routes!(rest::advanced_reports::get_sales_velocity))
         .routes(routes!(rest::advanced_reports::get_stage_duration))
         .routes(routes!(rest::advanced_reports::get_cohorts))
+        .routes(routes!(rest::advanced_reports::get_activity_report))
         .routes(routes!(rest::advanced_reports::list_report_opportunities))
 }
 

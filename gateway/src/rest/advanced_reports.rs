@@ -1,10 +1,11 @@
 //! Reports on what slows sales down and why they are lost, and the opportunities behind every number.
 
 use proto::analytics::v1::{
-    CohortMonth, GetCohortsRequest, GetCohortsResponse, GetLossReasonsRequest,
-    GetLossReasonsResponse, GetSalesVelocityRequest, GetSalesVelocityResponse,
-    GetStageDurationRequest, GetStageDurationResponse, ListReportOpportunitiesRequest,
-    ListReportOpportunitiesResponse, LossReason, StageDuration,
+    ActivityReportRow, CohortMonth, GetActivityReportRequest, GetActivityReportResponse,
+    GetCohortsRequest, GetCohortsResponse, GetLossReasonsRequest, GetLossReasonsResponse,
+    GetSalesVelocityRequest, GetSalesVelocityResponse, GetStageDurationRequest,
+    GetStageDurationResponse, ListReportOpportunitiesRequest, ListReportOpportunitiesResponse,
+    LossReason, StageDuration,
 };
 
 use crate::call::Call;
@@ -75,6 +76,26 @@ pub async fn get_cohorts(
     Table::of_rows::<CohortMonth>(answer.await?, format, "cohorts.csv")
 }
 
+/// What each person did
+///
+/// By person: how many activities of each kind they wrote down and did, what is overdue, and which of their open opportunities nobody touched.
+#[utoipa::path(
+    get,
+    path = "/reports/activities",
+    tag = "reports",
+    params(GetActivityReportRequest)
+)]
+pub async fn get_activity_report(
+    call: Call,
+    Query(request): Query<GetActivityReportRequest>,
+) -> Answer<Table<GetActivityReportResponse>> {
+    let format = request.format();
+    let answer = call.read(call.advanced_reports(), request, |mut it, request| async move {
+        it.get_activity_report(request).await
+    });
+    Table::of_rows::<ActivityReportRow>(answer.await?, format, "activities.csv")
+}
+
 /// Open a number of a report
 ///
 /// The opportunities behind it: with the parameters of the report and of a row, and `term` for which number, exactly those that it counts.
@@ -83,7 +104,7 @@ pub async fn get_cohorts(
     path = "/reports/{report}/opportunities",
     tag = "reports",
     params(
-        ("report" = String, Path, description = "`conversion-rate`, `sales-trend`, `sales-performance`, `loss-reasons`, `velocity`, `stage-duration` or `cohorts`."),
+        ("report" = String, Path, description = "`conversion-rate`, `sales-trend`, `sales-performance`, `loss-reasons`, `velocity`, `stage-duration`, `cohorts` or `activities`."),
         ListReportOpportunitiesRequest
     )
 )]

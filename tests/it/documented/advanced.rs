@@ -131,6 +131,7 @@ pub(super) async fn every_report_comes_as_a_file(world: &World) {
         ("velocity", "start_date,end_date,closed_count,"),
         ("stage-duration", "pipeline_id,stage,stage_key,entered,ended,open,p25_days,"),
         ("cohorts", "period,start_date,end_date,month,until,created_count,created_value,"),
+        ("activities", "owner_id,owner_name,team_id,created.call,created.email,"),
         ("pipeline-changes", "term,value,count,from,to,"),
     ] {
         let file = world.admin.get(&format!("/reports/{name}?format=csv")).await;

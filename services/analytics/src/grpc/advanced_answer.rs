@@ -4,6 +4,7 @@ use proto::analytics::v1 as pb;
 
 use super::answer::not_covered;
 use crate::range::Range;
+use crate::report::advanced::activities::{Activities, Counts, Did};
 use crate::report::advanced::cohorts::{CohortMonth, Cohorts};
 use crate::report::advanced::loss_reasons::{LossReason, LossReasons, LossStage};
 use crate::report::advanced::stage_duration::{StageDuration, StageDurations};
@@ -111,6 +112,35 @@ fn cohort_month(it: CohortMonth) -> pb::CohortMonth {
         open_count,
         open_value: Some(open_value.into()),
     }
+}
+
+pub(super) fn activities(it: Activities, range: Range) -> pb::GetActivityReportResponse {
+    pb::GetActivityReportResponse {
+        items: it.items.into_iter().map(did).collect(),
+        start_date: range.start.map(Into::into),
+        end_date: range.end.map(Into::into),
+        as_of: Some(it.as_of.into()),
+    }
+}
+
+fn did(it: Did) -> pb::ActivityReportRow {
+    pb::ActivityReportRow {
+        owner_id: it.person.owner_id,
+        owner_name: it.person.owner_name,
+        team_id: it.person.team_id,
+        created: Some(activity_counts(it.created)),
+        completed: Some(activity_counts(it.completed)),
+        overdue_count: it.overdue_count,
+        touched_count: it.touched_count,
+        open_count: it.open_count,
+        untouched_count: it.untouched_count,
+        without_next_count: it.without_next_count,
+    }
+}
+
+fn activity_counts(it: Counts) -> pb::ActivityCounts {
+    let [call, email, meeting, task, note] = it.0;
+    pb::ActivityCounts { call, email, meeting, task, note, total: it.total() }
 }
 
 pub(super) fn opened(it: Listed) -> pb::ListReportOpportunitiesResponse {

@@ -2,19 +2,16 @@
 
 use proto::analytics::v1::advanced_report_service_server::AdvancedReportService;
 use proto::analytics::v1::{
-    GetCohortsRequest, GetCohortsResponse, GetLossReasonsRequest, GetLossReasonsResponse,
-    GetSalesVelocityRequest, GetSalesVelocityResponse, GetStageDurationRequest,
-    GetStageDurationResponse, ListReportOpportunitiesRequest, ListReportOpportunitiesResponse,
+    GetActivityReportRequest, GetActivityReportResponse, GetCohortsRequest, GetCohortsResponse,
+    GetLossReasonsRequest, GetLossReasonsResponse, GetSalesVelocityRequest,
+    GetSalesVelocityResponse, GetStageDurationRequest, GetStageDurationResponse,
+    ListReportOpportunitiesRequest, ListReportOpportunitiesResponse,
 };
-use rpc::Invalid;
 use tonic::{Request, Response, Status};
 
-use super::report::day;
+use super::asked::{OfDays as _, OfPart as _, OfPeriod as _, day};
 use super::{advanced_answer as answer, reader};
 use crate::State;
-use crate::ask::Ask;
-use crate::period::Asked;
-use crate::range::Range;
 use crate::report::opened::model::Wanted;
 use crate::report::{advanced, opened};
 
@@ -29,11 +26,9 @@ impl AdvancedReportService for AdvancedReports {
     ) -> Result<Response<GetSalesVelocityResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let (range, invalid) = range(it.start_date, it.end_date);
+        let (range, invalid) = it.range();
         let now = process::now();
-        let velocity = advanced::velocity(&self.0, &caller, &ask, range, invalid, now).await?;
+        let velocity = advanced::velocity(&self.0, &caller, &it.ask(), range, invalid, now).await?;
         Ok(Response::new(answer::velocity(&velocity, range)))
     }
 
@@ -43,11 +38,10 @@ impl AdvancedReportService for AdvancedReports {
     ) -> Result<Response<GetLossReasonsResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let (range, invalid) = range(it.start_date, it.end_date);
+        let (range, invalid) = it.range();
         let now = process::now();
-        let reasons = advanced::loss_reasons(&self.0, &caller, &ask, range, invalid, now).await?;
+        let reasons =
+            advanced::loss_reasons(&self.0, &caller, &it.ask(), range, invalid, now).await?;
         Ok(Response::new(answer::loss_reasons(reasons, range)))
     }
 
@@ -57,12 +51,11 @@ impl AdvancedReportService for AdvancedReports {
     ) -> Result<Response<GetStageDurationResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let (range, invalid) = range(it.start_date, it.end_date);
+        let (range, invalid) = it.range();
         let now = process::now();
-        let durations = advanced::stage_durations(&self.0, &caller, &ask, range, invalid, now);
-        Ok(Response::new(answer::stage_durations(durations.await?, range)))
+        let durations =
+            advanced::stage_durations(&self.0, &caller, &it.ask(), range, invalid, now).await?;
+        Ok(Response::new(answer::stage_durations(durations, range)))
     }
 
     async fn get_cohorts(
@@ -71,13 +64,25 @@ impl AdvancedReportService for AdvancedReports {
     ) -> Result<Response<GetCohortsResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let (range, invalid) = range(it.start_date, it.end_date);
+        let (range, invalid) = it.range();
         let asked = (it.period.as_deref(), it.months);
         let now = process::now();
-        let cohorts = advanced::cohorts(&self.0, &caller, &ask, asked, range, invalid, now);
-        Ok(Response::new(answer::cohorts(cohorts.await?)))
+        let cohorts =
+            advanced::cohorts(&self.0, &caller, &it.ask(), asked, range, invalid, now).await?;
+        Ok(Response::new(answer::cohorts(cohorts)))
+    }
+
+    async fn get_activity_report(
+        &self,
+        request: Request<GetActivityReportRequest>,
+    ) -> Result<Response<GetActivityReportResponse>, Status> {
+        let caller = reader(&request)?;
+        let it = request.into_inner();
+        let (range, invalid) = it.range();
+        let now = process::now();
+        let activities =
+            advanced::activities(&self.0, &caller, &it.ask(), range, invalid, now).await?;
+        Ok(Response::new(answer::activities(activities, range)))
     }
 
     async fn list_report_opportunities(
@@ -86,32 +91,22 @@ impl AdvancedReportService for AdvancedReports {
     ) -> Result<Response<ListReportOpportunitiesResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let (range, mut invalid) = range(it.start_date, it.end_date);
-        let (year, quarter, month) = (it.year, it.quarter, it.month);
+        let (range, mut invalid) = it.range();
         let wanted = Wanted {
             term: it.term.as_deref(),
             range,
-            asked: Asked { period: it.period.as_deref(), year, quarter, month },
+            asked: it.asked(),
             until: day(&mut invalid, "until", it.until),
             stage: it.stage.as_deref(),
             stage_key: it.stage_key.as_deref(),
             lost_reason: it.lost_reason.as_deref(),
+            activity_type: it.activity_type.as_deref(),
         };
         let number = (it.report.as_str(), &wanted);
         let page = (it.limit, it.cursor.as_deref());
         let now = process::now();
         let listed =
-            opened::opportunities(&self.0, &caller, &ask, number, page, invalid, now).await?;
+            opened::opportunities(&self.0, &caller, &it.ask(), number, page, invalid, now).await?;
         Ok(Response::new(answer::opened(listed)))
     }
-}
-
-/// The days of a message; what is no day is noted.
-fn range(start: Option<proto::Date>, end: Option<proto::Date>) -> (Range, Invalid) {
-    let mut invalid = Invalid::default();
-    let start = day(&mut invalid, "start_date", start);
-    let end = day(&mut invalid, "end_date", end);
-    (Range { start, end }, invalid)
 }

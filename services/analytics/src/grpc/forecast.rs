@@ -4,9 +4,8 @@ use proto::analytics::v1::forecast_service_server::ForecastService;
 use proto::analytics::v1::{GetForecastRequest, GetForecastResponse};
 use tonic::{Request, Response, Status};
 
+use super::asked::{OfPart as _, OfPeriod as _};
 use super::{answer, reader};
-use crate::ask::Ask;
-use crate::period::Asked;
 use crate::{State, forecast};
 
 /// Serves forecasts.
@@ -20,11 +19,8 @@ impl ForecastService for Forecasts {
     ) -> Result<Response<GetForecastResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let (year, quarter, month) = (it.year, it.quarter, it.month);
-        let asked = Asked { period: it.period.as_deref(), year, quarter, month };
-        let forecast = forecast::forecast(&self.0, &caller, &ask, &asked, process::now()).await?;
+        let forecast =
+            forecast::forecast(&self.0, &caller, &it.ask(), &it.asked(), process::now()).await?;
         Ok(Response::new(answer::forecast(forecast)))
     }
 }

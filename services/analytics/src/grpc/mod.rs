@@ -3,6 +3,7 @@
 mod advanced_answer;
 mod advanced_report;
 mod answer;
+mod asked;
 mod forecast;
 mod pipeline_change;
 mod report;

@@ -5,10 +5,9 @@ use proto::analytics::v1::pipeline_change_service_server::PipelineChangeService;
 use rpc::Invalid;
 use tonic::{Request, Response, Status};
 
-use super::report::day;
+use super::asked::{OfPart as _, day};
 use super::{answer, reader};
 use crate::State;
-use crate::ask::Ask;
 use crate::report::change::model::{Behind, Page, PipelineChanges, Term};
 use crate::report::change::{self, Between, Wanted};
 
@@ -23,12 +22,10 @@ impl PipelineChangeService for Changes {
     ) -> Result<Response<pb::GetPipelineChangesResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
         let days = (it.from.as_deref(), it.to.as_deref());
         let (asked, invalid) = between(days, (it.close_from, it.close_to));
         let changes =
-            change::changes(&self.0, &caller, &ask, &asked, invalid, process::now()).await?;
+            change::changes(&self.0, &caller, &it.ask(), &asked, invalid, process::now()).await?;
         Ok(Response::new(changes_answer(changes)))
     }
 
@@ -38,15 +35,14 @@ impl PipelineChangeService for Changes {
     ) -> Result<Response<pb::ListPipelineChangeOpportunitiesResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
         let days = (it.from.as_deref(), it.to.as_deref());
         let (asked, invalid) = between(days, (it.close_from, it.close_to));
         let term = Some(&*it.term).filter(|term| !term.is_empty());
         let wanted = Wanted { term, limit: it.limit, cursor: it.cursor.as_deref() };
         let what = (&asked, &wanted);
         let page =
-            change::opportunities(&self.0, &caller, &ask, what, invalid, process::now()).await?;
+            change::opportunities(&self.0, &caller, &it.ask(), what, invalid, process::now())
+                .await?;
         Ok(Response::new(page_answer(page)))
     }
 }

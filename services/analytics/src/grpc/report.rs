@@ -1,18 +1,15 @@
 //! ReportService.
 
-use chrono::NaiveDate;
 use proto::analytics::v1::report_service_server::ReportService;
 use proto::analytics::v1::{
     GetConversionRateRequest, GetConversionRateResponse, GetPipelineOverviewRequest,
     GetPipelineOverviewResponse, GetSalesPerformanceRequest, GetSalesPerformanceResponse,
     GetSalesTrendRequest, GetSalesTrendResponse,
 };
-use rpc::Invalid;
 use tonic::{Request, Response, Status};
 
+use super::asked::{OfDays as _, OfPart as _, OfPeriod as _};
 use super::{answer, reader};
-use crate::ask::Ask;
-use crate::period::Asked;
 use crate::{State, report};
 
 /// Serves reports.
@@ -26,9 +23,7 @@ impl ReportService for Reports {
     ) -> Result<Response<GetPipelineOverviewResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let overview = report::overview(&self.0, &caller, &ask, process::now()).await?;
+        let overview = report::overview(&self.0, &caller, &it.ask(), process::now()).await?;
         Ok(Response::new(answer::overview(overview)))
     }
 
@@ -38,15 +33,10 @@ impl ReportService for Reports {
     ) -> Result<Response<GetConversionRateResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let mut invalid = Invalid::default();
-        let range = (
-            day(&mut invalid, "start_date", it.start_date),
-            day(&mut invalid, "end_date", it.end_date),
-        );
+        let (range, invalid) = it.range();
+        let range = (range.start, range.end);
         let conversion =
-            report::conversion(&self.0, &caller, &ask, range, invalid, process::now()).await?;
+            report::conversion(&self.0, &caller, &it.ask(), range, invalid, process::now()).await?;
         Ok(Response::new(answer::conversion(conversion, range)))
     }
 
@@ -56,10 +46,8 @@ impl ReportService for Reports {
     ) -> Result<Response<GetSalesTrendResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
         let asked = (it.period.as_deref(), it.year);
-        let trend = report::trend(&self.0, &caller, &ask, asked, process::now()).await?;
+        let trend = report::trend(&self.0, &caller, &it.ask(), asked, process::now()).await?;
         Ok(Response::new(answer::trend(trend)))
     }
 
@@ -69,25 +57,8 @@ impl ReportService for Reports {
     ) -> Result<Response<GetSalesPerformanceResponse>, Status> {
         let caller = reader(&request)?;
         let it = request.into_inner();
-        let (owner_id, team_id, pipeline_id) = (it.owner_id, it.team_id, it.pipeline_id);
-        let ask = Ask { owner_id, team_id, pipeline_id, after: it.after };
-        let (year, quarter, month) = (it.year, it.quarter, it.month);
-        let asked = Asked { period: it.period.as_deref(), year, quarter, month };
         let performance =
-            report::performance(&self.0, &caller, &ask, &asked, process::now()).await?;
+            report::performance(&self.0, &caller, &it.ask(), &it.asked(), process::now()).await?;
         Ok(Response::new(answer::performance(performance)))
     }
-}
-
-/// A day of a message, or a bad field.
-pub(super) fn day(
-    invalid: &mut Invalid,
-    field: &str,
-    date: Option<proto::Date>,
-) -> Option<NaiveDate> {
-    let day = date.map(NaiveDate::try_from).transpose();
-    day.unwrap_or_else(|_| {
-        invalid.add(field, "invalid_date", "is not a day of the calendar");
-        None
-    })
 }

@@ -38,6 +38,11 @@ pub(super) fn derived_rows() -> Vec<Row> {
         ),
         row("analytics.v1.AdvancedReportService/GetCohorts", "get /reports/cohorts", Readers),
         row(
+            "analytics.v1.AdvancedReportService/GetActivityReport",
+            "get /reports/activities",
+            Readers,
+        ),
+        row(
             "analytics.v1.AdvancedReportService/ListReportOpportunities",
             "get /reports/{report}/opportunities",
             Readers,

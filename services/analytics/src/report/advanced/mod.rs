@@ -1,5 +1,6 @@
-//! Advanced reports: how fast, why not, how long, and what became of it. What is asked, one statement each, and a pure function from its rows to the answer.
+//! Advanced reports: how fast, why not, how long, what became of it, and what was done about it. What is asked, one statement each, and a pure function from its rows to the answer.
 
+pub mod activities;
 pub mod cohorts;
 pub mod loss_reasons;
 pub mod stage_duration;
@@ -13,7 +14,8 @@ use rpc::{Error, Invalid};
 use crate::State;
 use crate::ask::{Ask, calendar, prepare};
 use crate::period::Cut;
-use crate::range::Range;
+use crate::range::{Range, begin};
+use activities::Activities;
 use cohorts::Cohorts;
 use loss_reasons::LossReasons;
 use stage_duration::StageDurations;
@@ -72,6 +74,24 @@ pub async fn stage_durations(
     let pipelines = ground.pipelines.iter();
     let pipelines = pipelines.filter(|it| ask.pipeline_id.is_none_or(|id| it.id == id));
     Ok(stage_duration::stage_durations(pipelines, &read))
+}
+
+/// What everybody did from a day to a day.
+pub async fn activities(
+    state: &State,
+    caller: &Caller,
+    ask: &Ask,
+    range: Range,
+    mut invalid: Invalid,
+    now: DateTime<Utc>,
+) -> Result<Activities, Error> {
+    range.check(&mut invalid);
+    let (_, today) = calendar(state, now)?;
+    let zone = state.settings.get()?.zone;
+    let ground = prepare(state, caller, ask, invalid, now).await?;
+    let (from, before) = range.instants(zone);
+    let within = (from, before, begin(today, zone));
+    Ok(activities::activities(store::done(&state.reads, &ground.scope, within).await?))
 }
 
 /// What became of those that were made from a day to a day, month by month.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{cohorts, loss_reasons, stage_duration, velocity};
+use super::{activities, cohorts, loss_reasons, stage_duration, velocity};
 use crate::deal::Kind;
 use crate::range::Range;
 use crate::report::Read;
@@ -236,6 +236,87 @@ pub(super) async fn made(
             value: row.value,
         };
         told.push(cohorts::Row { cohort, status, closed_in: row.closed_in, sum });
+    }
+    Ok(Read { rows: told, as_of })
+}
+
+/// What everybody did from an instant until another, what is overdue where today begins at a third, and how their open ones stand.
+pub(super) async fn done(
+    pool: &PgPool,
+    scope: &Scope,
+    (from, before, today): (Option<DateTime<Utc>>, Option<DateTime<Utc>>, DateTime<Utc>),
+) -> sqlx::Result<Read<activities::Row>> {
+    let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
+    let rows = sqlx::query!(
+        r#"with visible as not materialized (
+             select opportunity_id, owner_id, status from opportunity_facts
+             where not is_deleted and ($1 or owner_id = $2 or team_id = any($3)) and ($5::bigint is null or team_id = $5)
+               and ($6::bigint is null or pipeline_id = $6)
+           ), done as (
+             select a.created_by as person, 'created' as what, a.activity_type, a.opportunity_id
+             from activity_facts a join visible v using (opportunity_id)
+             where not a.is_deleted and a.created_at >= coalesce($7, '-infinity'::timestamptz) and a.created_at < coalesce($8, 'infinity'::timestamptz)
+             union all
+             select a.owner_id, 'completed', a.activity_type, a.opportunity_id
+             from activity_facts a join visible v using (opportunity_id)
+             where not a.is_deleted and a.completed_at >= coalesce($7, '-infinity'::timestamptz) and a.completed_at < coalesce($8, 'infinity'::timestamptz)
+           ), standing as (
+             select v.owner_id, count(*) as count, count(*) filter (where touched.opportunity_id is null) as untouched,
+                    count(*) filter (where next.opportunity_id is null) as without_next
+             from visible v
+             left join (select distinct opportunity_id from done) touched using (opportunity_id)
+             left join (
+               select distinct opportunity_id from activity_facts where not is_deleted and completed_at is null and scheduled_at is not null
+             ) next using (opportunity_id)
+             where v.status = 'open' and ($4::bigint is null or v.owner_id = $4)
+             group by v.owner_id
+           ), numbers as (
+             select person, what, activity_type, count(*) as count from done group by person, what, activity_type
+             union all
+             select person, 'touched', null, count(distinct opportunity_id) from done group by person
+             union all
+             select a.owner_id, 'overdue', null, count(*)
+             from activity_facts a join visible v using (opportunity_id)
+             where not a.is_deleted and a.completed_at is null and a.scheduled_at < $9::timestamptz
+             group by a.owner_id
+             union all
+             select s.owner_id, part.what, null, part.count
+             from standing s
+             cross join lateral (values ('open', s.count), ('untouched', s.untouched), ('without_next', s.without_next)) part (what, count)
+           ), sellers as (
+             select user_id from people
+             where is_active and role in ('rep', 'manager') and ($1 or user_id = $2 or team_id = any($3))
+               and ($4::bigint is null or user_id = $4) and ($5::bigint is null or team_id = $5)
+           ), told as (
+             select coalesce(n.person, s.user_id) as person, n.what, n.activity_type, n.count
+             from (select * from numbers where $4::bigint is null or person = $4) n full join sellers s on s.user_id = n.person
+           )
+           select (select recorded_at from progress where source = 'opportunities') as as_of,
+                  it.person as "person?", coalesce(p.username, '') as "name!", p.team_id as "team_id?", it.what as "what?",
+                  it.activity_type as "activity_type?", coalesce(it.count, 0) as "count!"
+           from (values (1)) as always left join told it on true left join people p on p.user_id = it.person"#,
+        sees_all,
+        sees_owner,
+        sees_teams,
+        scope.owner_id,
+        scope.team_id,
+        scope.pipeline_id,
+        from,
+        before,
+        today
+    )
+    .fetch_all(pool)
+    .await?;
+    let as_of = rows.first().and_then(|row| row.as_of).unwrap_or(DateTime::UNIX_EPOCH);
+    let mut told = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(owner_id) = row.person else { continue };
+        let person = activities::Person { owner_id, owner_name: row.name, team_id: row.team_id };
+        let of = row.what.map(|what| {
+            activities::Of::parse(&what, row.activity_type.as_deref())
+                .ok_or_else(|| broken("activity_facts.activity_type"))
+        });
+        told.push(activities::Row { person, number: of.transpose()?.map(|of| (of, row.count)) });
     }
     Ok(Read { rows: told, as_of })
 }

@@ -11,7 +11,7 @@ use crate::State;
 use crate::ask::{Ask, calendar, prepare};
 use crate::pipeline::Pipelines;
 use crate::report::Read;
-use model::{Opened, Page, Report, Wanted, selection};
+use model::{Done, Opened, Page, Report, Wanted, selection};
 
 /// A page of opportunities.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +48,11 @@ pub async fn opportunities(
     if report == Report::ConversionRate {
         ground.scope.pipeline_id = Some(ground.pipeline()?.id);
     }
+    let is_of_person = selection.done.as_ref().is_some_and(Done::is_of_person);
+    let person = ground.scope.owner_id.take_if(|_| is_of_person);
     let zone = state.settings.get()?.zone;
     let Read { rows, as_of } =
-        store::selected(&state.reads, &ground.scope, &selection, zone, page).await?;
+        store::selected(&state.reads, &ground.scope, &selection, person, zone, page).await?;
     let (items, next_cursor) = page.cut(rows);
     Ok(Listed { items, next_cursor, as_of })
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use money::Money;
 use rpc::{Error, Invalid};
 
+use crate::activity::TYPES;
 use crate::deal::Kind;
 use crate::period::{Asked, Calendar, Cut, Period, Span, check_year};
 use crate::range::Range;
@@ -25,12 +26,14 @@ pub enum Report {
     StageDuration,
     /// What became of them.
     Cohorts,
+    /// What was done about them.
+    Activities,
 }
 
 /// A report as it is called, its terms, the first of which is meant where none is named, and the parameters that not all have.
 type Row = (&'static str, Report, &'static [&'static str], &'static [&'static str]);
 
-const REPORTS: [Row; 7] = [
+const REPORTS: [Row; 8] = [
     (
         "conversion-rate",
         Report::ConversionRate,
@@ -68,6 +71,12 @@ const REPORTS: [Row; 7] = [
         &["created", "won", "lost", "open"],
         &["start_date", "end_date", "period", "until"],
     ),
+    (
+        "activities",
+        Report::Activities,
+        &["touched", "created", "completed", "overdue", "open", "untouched", "without_next"],
+        &["start_date", "end_date", "activity_type"],
+    ),
 ];
 
 impl Report {
@@ -102,11 +111,13 @@ pub struct Wanted<'a> {
     pub stage_key: Option<&'a str>,
     /// Why they were lost; the empty text is none.
     pub lost_reason: Option<&'a str>,
+    /// Of activities: which kind.
+    pub activity_type: Option<&'a str>,
 }
 
 impl Wanted<'_> {
     /// The parameters that not all reports have, and whether they are given.
-    fn given(&self) -> [(&'static str, bool); 10] {
+    fn given(&self) -> [(&'static str, bool); 11] {
         [
             ("start_date", self.range.start.is_some()),
             ("end_date", self.range.end.is_some()),
@@ -118,6 +129,7 @@ impl Wanted<'_> {
             ("stage", self.stage.is_some()),
             ("stage_key", self.stage_key.is_some()),
             ("lost_reason", self.lost_reason.is_some()),
+            ("activity_type", self.activity_type.is_some()),
         ]
     }
 }
@@ -139,6 +151,8 @@ pub(crate) struct Selection {
     pub(crate) last_stage: Option<String>,
     /// When they came into a stage, and what became of them since.
     pub(crate) entered: Option<Entered>,
+    /// What was done about them, or was not.
+    pub(crate) done: Option<Done>,
 }
 
 /// Those that came into a stage for the first time in a range.
@@ -148,6 +162,25 @@ pub(crate) struct Entered {
     pub(crate) range: Range,
     /// `entered`, `advanced`, `lost`, `in_progress`, `ended` or `open`.
     pub(crate) term: &'static str,
+}
+
+/// Those about which something was done in a range, or nothing was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// `touched`, `created`, `completed`, `overdue`, `untouched` or `without_next`.
+    pub(crate) term: &'static str,
+    /// Of this kind alone.
+    pub(crate) activity_type: Option<String>,
+    pub(crate) range: Range,
+    /// What was to be done before this day is overdue.
+    pub(crate) today: NaiveDate,
+}
+
+impl Done {
+    /// Whether it is about who did it, and not about whose the opportunity is.
+    pub(crate) fn is_of_person(&self) -> bool {
+        !matches!(self.term, "untouched" | "without_next")
+    }
 }
 
 /// An opportunity behind a number.
@@ -236,6 +269,25 @@ pub(crate) fn selection(
             let closed = Range { start: None, end: wanted.until.filter(|_| is_closed) };
             let undecided_at = wanted.until.filter(|_| term == "open");
             Selection { created: range, closed, undecided_at, ..all }
+        }
+        Report::Activities => {
+            if let Some(kind) = wanted.activity_type {
+                if !TYPES.contains(&kind) {
+                    let message = format!("must be one of {}", TYPES.join(", "));
+                    invalid.add("activity_type", "unknown_value", message);
+                } else if !matches!(term, "created" | "completed") {
+                    invalid.add("activity_type", "unknown_parameter", "this term has no kinds");
+                }
+            }
+            let activity_type = wanted.activity_type.map(str::to_owned);
+            let done = Done { term, activity_type, range, today };
+            match term {
+                "open" => all,
+                "untouched" | "without_next" => {
+                    Selection { statuses: vec![Kind::Open], done: Some(done), ..all }
+                }
+                _ => Selection { done: Some(done), ..all },
+            }
         }
         Report::ConversionRate | Report::StageDuration => {
             if let Some(stage_key) = stage_key {

@@ -6,6 +6,7 @@ use money::Money;
 use sqlx::PgPool;
 
 use super::model::{Opened, Page, Selection};
+use crate::range::begin;
 use crate::report::Read;
 use crate::visibility::Scope;
 
@@ -76,11 +77,13 @@ impl Line {
     }
 }
 
-/// A page of those of which all holds that is selected, and one more. What further, out and in progress mean is as in `rollup::conversions`.
+/// A page of those of which all holds that is selected, and one more; where something was done by a person, by that person alone. What further, out and in progress mean is as in `rollup::conversions`.
+#[expect(clippy::too_many_lines, reason = "one statement for all reports")]
 pub(super) async fn selected(
     pool: &PgPool,
     scope: &Scope,
     it: &Selection,
+    person: Option<i64>,
     zone: Tz,
     page: Page,
 ) -> sqlx::Result<Read<Opened>> {
@@ -89,6 +92,8 @@ pub(super) async fn selected(
     let (created_from, created_before) = it.created.instants(zone);
     let entered = it.entered.as_ref();
     let (entered_from, entered_before) = entered.map_or((None, None), |it| it.range.instants(zone));
+    let done = it.done.as_ref();
+    let (done_from, done_before) = done.map_or((None, None), |it| it.range.instants(zone));
     let (after_at, after_id) = page.after.unzip();
     let lines = sqlx::query_as!(
         Line,
@@ -134,6 +139,23 @@ pub(super) async fn selected(
                            when 'open' then fate.is_there
                            when 'ended' then not fate.is_there
                          end)
+               and ($22::text is null or ($22 in ('untouched', 'without_next')) <> exists (
+                     select from activity_facts a
+                     cross join lateral (
+                       select coalesce(a.created_at >= coalesce($25, '-infinity'::timestamptz) and a.created_at < coalesce($26, 'infinity'::timestamptz), false) as is_created,
+                              coalesce(a.completed_at >= coalesce($25, '-infinity'::timestamptz) and a.completed_at < coalesce($26, 'infinity'::timestamptz), false) as is_completed
+                     ) at
+                     where a.opportunity_id = v.opportunity_id and not a.is_deleted and ($23::text is null or a.activity_type = $23)
+                       and case $22::text
+                             when 'created' then at.is_created and ($24::bigint is null or a.created_by = $24)
+                             when 'completed' then at.is_completed and ($24::bigint is null or a.owner_id = $24)
+                             when 'touched' then at.is_created and ($24::bigint is null or a.created_by = $24)
+                               or at.is_completed and ($24::bigint is null or a.owner_id = $24)
+                             when 'overdue' then a.completed_at is null and a.scheduled_at < $27::timestamptz and ($24::bigint is null or a.owner_id = $24)
+                             when 'untouched' then at.is_created or at.is_completed
+                             when 'without_next' then a.completed_at is null and a.scheduled_at is not null
+                           end
+                   ))
                and ($19::timestamptz is null or (v.created_at, v.opportunity_id) < ($19, $20::bigint))
              order by v.created_at desc, v.opportunity_id desc
              limit $21
@@ -168,7 +190,13 @@ pub(super) async fn selected(
         entered_before,
         after_at,
         after_id,
-        page.count()
+        page.count(),
+        done.map(|it| it.term),
+        done.and_then(|it| it.activity_type.as_deref()),
+        person,
+        done_from,
+        done_before,
+        done.map(|it| begin(it.today, zone))
     )
     .fetch_all(pool)
     .await?;

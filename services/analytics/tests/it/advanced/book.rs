@@ -1,16 +1,19 @@
 //! A book of random histories in two pipelines, as events tell it and as the test knows it: stages skipped, gone back to and left for good, opportunities reopened, handed over, in
 //! other currencies, without amounts, deleted.
 
+use analytics::activity::TYPES;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use events::{Event, Record};
 use money::Money;
-use proto::events::v1::OpportunityRecord;
+use proto::events::v1::{ActivityRecord, OpportunityRecord};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use crate::support::{AMY, BOB, Deal, MEI, PIPELINE, TEAM, World, at, now, pipeline_of, rate};
+use crate::support::{
+    AMY, BOB, Deal, MEI, PIPELINE, TEAM, World, activity, at, now, pipeline_of, rate,
+};
 
 /// The other pipeline.
 pub(crate) const OTHER: i64 = 2;
@@ -39,6 +42,19 @@ pub(crate) struct Known {
     currency: String,
     frozen: Option<Money>,
     is_deleted: bool,
+    /// What was done about it.
+    pub(crate) activities: Vec<Activity>,
+}
+
+/// An activity that is not deleted, as the test knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Activity {
+    pub(crate) kind: &'static str,
+    pub(crate) created_by: i64,
+    pub(crate) owner_id: i64,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) scheduled_at: Option<DateTime<Utc>>,
+    pub(crate) completed_at: Option<DateTime<Utc>>,
 }
 
 impl Known {
@@ -101,9 +117,52 @@ pub(crate) async fn written(seed: u64, size: i64) -> (World, Vec<Known>, StdRng)
         events.extend(told);
         book.push(known);
     }
+    events.extend(act(&mut book, &mut StdRng::seed_from_u64(seed + 1_000)));
     world.tell(events).await;
     book.retain(|it| !it.is_deleted);
     (world, book, random)
+}
+
+/// Does something about some of them, about midnight of days on which questions end and of today; some of it is deleted, or done after all.
+fn act(book: &mut [Known], random: &mut StdRng) -> Vec<Event> {
+    let edges =
+        ["2024-02-28", "2024-11-30", "2024-12-31", "2025-06-14", "2025-10-31", "2025-11-19"];
+    let instant = |random: &mut StdRng| {
+        let edge = at(&format!("{}T16:00:00Z", edges.choose(random).unwrap()));
+        let near = [-1, 0, 1, 50_000_000_000, -50_000_000_000];
+        edge + TimeDelta::microseconds(*near.choose(random).unwrap())
+    };
+    let mut events = Vec::new();
+    for deal in book {
+        for number in 0..random.random_range(0..4) {
+            let it = Activity {
+                kind: TYPES.choose(random).unwrap(),
+                created_by: *[AMY, BOB, MEI].choose(random).unwrap(),
+                owner_id: *[AMY, BOB, MEI].choose(random).unwrap(),
+                created_at: instant(random),
+                scheduled_at: random.random_bool(0.6).then(|| instant(random)),
+                completed_at: random.random_bool(0.5).then(|| instant(random)),
+            };
+            let deleted_at = random.random_bool(0.15).then(|| now().into());
+            let record = ActivityRecord {
+                id: deal.id * 10 + number,
+                opportunity_id: deal.id,
+                activity_type: it.kind.to_owned(),
+                created_by: it.created_by,
+                owner_id: it.owner_id,
+                created_at: Some(it.created_at.into()),
+                scheduled_at: it.scheduled_at.map(Into::into),
+                ..ActivityRecord::default()
+            };
+            events.push(activity(1, record.clone()));
+            let completed_at = it.completed_at.map(Into::into);
+            events.push(activity(2, ActivityRecord { completed_at, deleted_at, ..record }));
+            if deleted_at.is_none() {
+                deal.activities.push(it);
+            }
+        }
+    }
+    events
 }
 
 fn other_pipeline() -> Event {
@@ -138,6 +197,7 @@ fn sell(id: i64, random: &mut StdRng) -> (Known, Vec<Event>) {
         currency: currency.to_owned(),
         frozen: None,
         is_deleted: random.random_bool(0.1),
+        activities: Vec::new(),
     };
     events.push(deal.change(|it| known.write(it)));
     for _ in 0..random.random_range(0..7) {

@@ -1,5 +1,6 @@
 //! The advanced reports over random histories against what the test adds up by itself, each another way than the product, and the opportunities behind every number of every report.
 
+mod activities;
 mod book;
 mod opened;
 
