@@ -11,6 +11,7 @@ use proto::analytics::v1::advanced_report_service_client::AdvancedReportServiceC
 use proto::analytics::v1::forecast_service_client::ForecastServiceClient;
 use proto::analytics::v1::pipeline_change_service_client::PipelineChangeServiceClient;
 use proto::analytics::v1::report_service_client::ReportServiceClient;
+use proto::analytics::v1::target_service_client::TargetServiceClient;
 use proto::audit::v1::AuditSource;
 use proto::audit::v1::audit_service_client::AuditServiceClient;
 use proto::identity::v1::api_key_service_client::ApiKeyServiceClient;
@@ -298,6 +299,11 @@ impl Call {
     /// Forecasts.
     pub fn forecasts(&self) -> ForecastServiceClient<Channel> {
         ForecastServiceClient::new(self.guest.app.analytics.clone())
+    }
+
+    /// Targets.
+    pub fn targets(&self) -> TargetServiceClient<Channel> {
+        TargetServiceClient::new(self.guest.app.analytics.clone())
     }
 
     /// Notifications.

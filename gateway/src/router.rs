@@ -125,6 +125,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::reports::get_sales_trend))
         .routes(routes!(rest::reports::get_sales_performance))
         .merge(advanced_reports())
+        .merge(plans())
         // every owner
         .routes(routes!(rest::audit::list_audit_entries))
         // notifier
@@ -150,6 +151,13 @@ fn advanced_reports() -> OpenApiRouter<App> {
         .routes(routes!(rest::advanced_reports::get_cohorts))
         .routes(routes!(rest::advanced_reports::get_activity_report))
         .routes(routes!(rest::advanced_reports::list_report_opportunities))
+}
+
+/// What is planned.
+fn plans() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(rest::targets::list_targets, rest::targets::set_target))
+        .routes(routes!(rest::targets::get_target, rest::targets::delete_target))
 }
 
 /// The lists that administrators manage.

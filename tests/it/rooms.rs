@@ -14,7 +14,10 @@ const SERVICES: [&str; 4] = ["identity", "opportunities", "analytics", "notifier
 /// Where else than in `grpc/`, `event.rs` and `consumer.rs` a service knows the contract.
 const SPEAKS_PROTO: [(&str, &str); 13] = [
     ("analytics/src/digest.rs", "compares with the digest that the owner answers"),
-    ("analytics/src/identity.rs", "a client: asks identity for the settings"),
+    (
+        "analytics/src/identity.rs",
+        "a client: asks identity for the settings, and for who is not known yet",
+    ),
     ("analytics/src/owners.rs", "a client: asks the owners for their change logs"),
     ("analytics/src/projection/record.rs", "reads records of events into facts"),
     ("analytics/src/projection/store.rs", "keeps pipelines as their records tell them"),

@@ -26,6 +26,7 @@ pub mod sessions;
 pub mod settings;
 pub mod stages;
 pub mod sync;
+pub mod targets;
 pub mod teams;
 pub mod token;
 pub mod users;

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use auth::ServiceToken;
-use proto::identity::v1::GetSettingsRequest;
 use proto::identity::v1::settings_service_client::SettingsServiceClient;
+use proto::identity::v1::team_service_client::TeamServiceClient;
+use proto::identity::v1::user_service_client::UserServiceClient;
+use proto::identity::v1::{GetSettingsRequest, GetTeamRequest, GetUserRequest, Role};
 use rpc::{Error, client};
 use sqlx::PgPool;
 use tonic::transport::Channel;
 
-use crate::directory::store::{self, SettingsRow};
+use crate::directory::model::Person;
+use crate::directory::store::{self, SettingsRow, Team};
 
 /// Calls identity as this service.
 #[derive(Clone)]
@@ -46,6 +49,75 @@ impl Identity {
                 version: it.version,
             };
             store::upsert_settings(&mut *pool.acquire().await?, &row).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Fetches a user and keeps them; nothing happens if there is no such user.
+    pub(crate) async fn fetch_person(&self, pool: &PgPool, id: i64) -> Result<(), Error> {
+        let context =
+            client::Context::default().with_authorization(self.token.authorization().await?);
+        let users = UserServiceClient::new(self.channel.clone());
+        let answer = client::read(|| {
+            let (mut users, request) = (users.clone(), context.request(GetUserRequest { id }));
+            async move { users.get_user(request).await }
+        })
+        .await;
+        let user = match answer {
+            Ok(answer) => answer.user.ok_or_else(|| Error::internal("no user in the answer"))?,
+            Err(Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let role = match user.role() {
+            Role::Admin => "admin",
+            Role::Manager => "manager",
+            Role::Rep => "rep",
+            Role::Viewer | Role::Unspecified => "viewer",
+        };
+        let version = user.version;
+        let person = Person {
+            user_id: user.id,
+            username: user.username,
+            email: user.email,
+            role: role.to_owned(),
+            team_id: user.team_id,
+            is_active: user.is_active,
+        };
+        let pool = pool.clone();
+        rpc::write(async move {
+            store::upsert_person(&mut *pool.acquire().await?, &person, version).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Fetches a team and keeps it; nothing happens if there is no such team.
+    pub(crate) async fn fetch_team(&self, pool: &PgPool, id: i64) -> Result<(), Error> {
+        let context =
+            client::Context::default().with_authorization(self.token.authorization().await?);
+        let teams = TeamServiceClient::new(self.channel.clone());
+        let answer = client::read(|| {
+            let (mut teams, request) = (teams.clone(), context.request(GetTeamRequest { id }));
+            async move { teams.get_team(request).await }
+        })
+        .await;
+        let it = match answer {
+            Ok(answer) => answer.team.ok_or_else(|| Error::internal("no team in the answer"))?,
+            Err(Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let pool = pool.clone();
+        rpc::write(async move {
+            let team = Team {
+                id: it.id,
+                name: &it.name,
+                manager_id: it.manager_id,
+                parent_id: it.parent_id,
+                is_deleted: false,
+                version: it.version,
+            };
+            store::upsert_team(&mut *pool.acquire().await?, &team).await?;
             Ok(())
         })
         .await

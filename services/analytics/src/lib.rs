@@ -3,6 +3,7 @@
 //! Writing, in reading order: [`deal`] (what is known of an opportunity), [`version`] (what was known of it when), [`activity`] (what is done about it), [`valuation`] (what it is worth), [`rollup`] (what it adds to which sums), [`projection`] (from events
 //! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`snapshot`] (the open pipeline of every day), [`rebuild`], [`verify`] and [`reconcile`] (against the owners, by [`digest`] first).
 //! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`range`] (days and when they begin), [`visibility`] (who sees what), [`report`], [`forecast`], [`grpc`] (the wire).
+//! Owned, and never derived: [`target`], by [`plan`] (for whom and when, who sees and sets it).
 
 pub mod activity;
 pub mod ask;
@@ -18,6 +19,7 @@ pub mod identity;
 pub mod owners;
 pub mod period;
 pub mod pipeline;
+pub mod plan;
 pub mod projection;
 pub mod range;
 pub mod ratio;
@@ -28,6 +30,7 @@ pub mod rollup;
 pub mod serve;
 pub mod snapshot;
 pub mod state;
+pub mod target;
 pub mod valuation;
 pub mod verify;
 pub mod version;

@@ -22,7 +22,7 @@ pub struct Span {
 }
 
 impl Span {
-    fn of_months(start: NaiveDate, months: u32) -> Self {
+    pub(crate) fn of_months(start: NaiveDate, months: u32) -> Self {
         let next = start.checked_add_months(Months::new(months)).unwrap_or(NaiveDate::MAX);
         Self { start, end: next.pred_opt().unwrap_or(start) }
     }
@@ -224,15 +224,20 @@ impl Cut {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
+/// How long a period is that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A calendar month.
     Month,
+    /// A quarter of a fiscal year.
     Quarter,
+    /// A fiscal year.
     Year,
 }
 
 impl Unit {
-    const fn as_str(self) -> &'static str {
+    /// As requests name it.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Month => "month",
             Self::Quarter => "quarter",

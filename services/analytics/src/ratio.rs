@@ -9,6 +9,11 @@ pub fn share(part: i64, whole: i64) -> Option<f64> {
     quotient(part.into(), whole.into(), 10_000)
 }
 
+/// One amount as a part of another with four decimals; nothing where that is 0.
+pub fn of(part: Money, whole: Money) -> Option<f64> {
+    quotient(part.hundredths(), whole.hundredths(), 10_000)
+}
+
 /// The relative change from one amount to the next with four decimals; nothing where the first is 0.
 pub fn change(before: Money, after: Money) -> Option<f64> {
     quotient((after - before).hundredths(), before.hundredths(), 10_000)

@@ -11,6 +11,7 @@ use proto::analytics::v1::advanced_report_service_server::AdvancedReportServiceS
 use proto::analytics::v1::forecast_service_server::ForecastServiceServer;
 use proto::analytics::v1::pipeline_change_service_server::PipelineChangeServiceServer;
 use proto::analytics::v1::report_service_server::ReportServiceServer;
+use proto::analytics::v1::target_service_server::TargetServiceServer;
 use rpc::{Tls, client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,7 @@ use tracing::info;
 
 use crate::config::Config;
 use crate::consumer::{self, IDENTITY, NAME, OPPORTUNITIES};
-use crate::grpc::{AdvancedReports, Changes, Forecasts, Reports};
+use crate::grpc::{AdvancedReports, Changes, Forecasts, Reports, Targets};
 use crate::identity::Identity;
 use crate::owners::Owner;
 use crate::state::Known;
@@ -100,6 +101,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             .add(ReportServiceServer::new(Reports(state.clone())))
             .add(AdvancedReportServiceServer::new(AdvancedReports(state.clone())))
             .add(PipelineChangeServiceServer::new(Changes(state.clone())))
+            .add(TargetServiceServer::new(Targets(state.clone())))
             .add(ForecastServiceServer::new(Forecasts(state)));
         process.spawn("grpc", server.serve(listener, shutdown));
         Ok(())

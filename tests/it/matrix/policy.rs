@@ -60,6 +60,8 @@ pub(super) enum Policy {
     OwnSession,
     /// That they may make sales records.
     Sellers,
+    /// That they are a manager or an administrator.
+    Managers,
     /// That they are an administrator.
     Admins,
     /// That they are the owner, as a user, or an administrator.
@@ -128,6 +130,9 @@ impl Policy {
             Self::OwnThings => passes(principal != P::ReadKey),
             Self::OwnSession => passes(!is_key),
             Self::Sellers => passes(!matches!(principal, P::ReadKey | P::Viewer)),
+            Self::Managers => {
+                passes(is_admin || matches!(principal, P::ManagerOfTeam | P::ManagerOfAnother))
+            }
             Self::Admins => passes(is_admin),
             Self::Oneself => passes(matches!(principal, P::Owner | P::WriteKey | P::Admin)),
             Self::Services => Denied,

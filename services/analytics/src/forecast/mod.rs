@@ -10,6 +10,7 @@ use rpc::{Error, Invalid};
 use crate::State;
 use crate::ask::{Ask, calendar, prepare};
 use crate::period::Asked;
+use crate::target;
 use model::{Forecast, Phase};
 
 /// What will have been won in a period.
@@ -29,5 +30,6 @@ pub async fn forecast(
     let known = store::known(&state.reads, &ground.scope, period.span, phase).await?;
     let pipelines = ground.pipelines.iter();
     let pipelines = pipelines.filter(|it| ask.pipeline_id.is_none_or(|id| it.id == id));
-    Ok(model::forecast(period, phase, pipelines, &known))
+    let target = target::of_scope(state, caller, ask, &ground.scope, (calendar, &period)).await?;
+    Ok(Forecast { target, ..model::forecast(period, phase, pipelines, &known) })
 }

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use crate::period::{Period, Span};
 use crate::pipeline::Pipeline;
 use crate::report::value::{NotCovered, Sum};
+use crate::target::model::Effective;
 
 /// The 90th percentile of a log-normal with sigma 0.5 by its median: exp(1.2816 × 0.5).
 const OPTIMISTIC: Decimal = Decimal::from_parts(1_898, 0, 0, false, 3);
@@ -74,6 +75,8 @@ pub struct Forecast {
     pub from_pipeline: Money,
     /// What opportunities not made yet will bring in time.
     pub from_new_business: Money,
+    /// What is to be won in it, where a target is set.
+    pub target: Option<Effective>,
     /// The open opportunities expected to close in the period, a row for every open stage.
     pub by_stage: Vec<StageForecast>,
     /// What the values leave out.
@@ -166,6 +169,7 @@ pub(crate) fn forecast<'a>(
         closed_won,
         from_pipeline,
         from_new_business: Money::ZERO,
+        target: None,
         by_stage,
         not_covered,
         model: if phase == Phase::Past { CLOSED } else { STAGE_WEIGHTED },

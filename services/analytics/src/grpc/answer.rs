@@ -109,6 +109,8 @@ fn sales_performance(it: SalesPerformance) -> pb::SalesPerformance {
         win_rate: it.win_rate(),
         average_deal_size: it.average_deal_size().map(Into::into),
         average_days_to_close: it.average_days_to_close(),
+        target: it.target.map(Into::into),
+        attainment: it.attainment(),
         owner_id: it.owner_id,
         owner_name: it.owner_name,
         team_id: it.team_id,
@@ -117,8 +119,6 @@ fn sales_performance(it: SalesPerformance) -> pb::SalesPerformance {
         lost_count: it.lost_count,
         open_pipeline_value: Some(it.open_pipeline_value.into()),
         open_count: it.open_count,
-        target: None,
-        attainment: None,
         rank: it.rank,
     }
 }
@@ -137,7 +137,9 @@ pub(super) fn forecast(it: Forecast) -> pb::GetForecastResponse {
         closed_won: Some(it.closed_won.into()),
         from_pipeline: Some(it.from_pipeline.into()),
         from_new_business: Some(it.from_new_business.into()),
-        target: None,
+        target: it.target.map(|target| target.amount.into()),
+        target_source: it.target.map(|target| target.source.as_str().to_owned()),
+        target_is_partial: it.target.map(|target| target.is_partial),
         not_covered: Some(not_covered(it.not_covered)),
         model: Some(pb::ForecastModel {
             name: it.model.name.to_owned(),

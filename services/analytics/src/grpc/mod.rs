@@ -7,11 +7,13 @@ mod asked;
 mod forecast;
 mod pipeline_change;
 mod report;
+mod target;
 
 pub use advanced_report::AdvancedReports;
 pub use forecast::Forecasts;
 pub use pipeline_change::Changes;
 pub use report::Reports;
+pub use target::Targets;
 
 use auth::Caller;
 use rpc::Error;

@@ -17,6 +17,7 @@ use rpc::{Error, Invalid};
 use crate::State;
 use crate::ask::{Ask, calendar, prepare};
 use crate::period::{Asked, Cut, check_year};
+use crate::target;
 use conversion::Conversion;
 use overview::Overview;
 use performance::Performance;
@@ -94,7 +95,8 @@ pub async fn performance(
     let ground = prepare(state, caller, ask, invalid, now).await?;
     let period = period.ok_or_else(|| Error::internal("a period that is neither good nor bad"))?;
     let read = store::sellers(&state.reads, &ground.scope, period.span).await?;
-    Ok(performance::performance(period, &read))
+    let targets = target::of_people(state, ask, &ground.scope, (calendar, &period)).await?;
+    Ok(performance::performance(period, &read, &targets))
 }
 
 #[cfg(test)]

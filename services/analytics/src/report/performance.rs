@@ -10,6 +10,7 @@ use super::trend::Happened;
 use super::value::{NotCovered, Sum};
 use crate::period::Period;
 use crate::ratio;
+use crate::target::model::Effective;
 
 /// What a sum is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub struct SalesPerformance {
     pub open_count: i64,
     /// What these are worth.
     pub open_pipeline_value: Money,
+    /// What they are to win, where a target is set.
+    pub target: Option<Money>,
     /// 1 for the highest `won_value`; equal values share a rank.
     pub rank: i32,
     is_seller: bool,
@@ -90,6 +93,11 @@ impl SalesPerformance {
     /// Mean days from creation to winning.
     pub fn average_days_to_close(&self) -> Option<f64> {
         ratio::mean_days(self.days_to_close, self.won_count)
+    }
+
+    /// What they won of what they are to win.
+    pub fn attainment(&self) -> Option<f64> {
+        self.target.and_then(|target| ratio::of(self.won_value, target))
     }
 
     fn has_row(&self) -> bool {
@@ -117,7 +125,11 @@ impl SalesPerformance {
 }
 
 /// The performance of everyone who has a row.
-pub(crate) fn performance(period: Period, read: &Read<Row>) -> Performance {
+pub(crate) fn performance(
+    period: Period,
+    read: &Read<Row>,
+    targets: &BTreeMap<i64, Effective>,
+) -> Performance {
     let mut people: BTreeMap<i64, SalesPerformance> = BTreeMap::new();
     for row in &read.rows {
         let person = people.entry(row.owner_id).or_insert_with(|| SalesPerformance {
@@ -125,6 +137,7 @@ pub(crate) fn performance(period: Period, read: &Read<Row>) -> Performance {
             owner_name: row.owner_name.clone(),
             team_id: row.team_id,
             is_seller: row.is_seller,
+            target: targets.get(&row.owner_id).map(|target| target.amount),
             ..SalesPerformance::default()
         });
         if let Some((of, sum)) = &row.numbers {
@@ -177,7 +190,7 @@ mod tests {
 
     fn of(rows: Vec<Row>) -> Performance {
         let period = Calendar { first_month: 1 }.quarter(2025, 4);
-        performance(period, &Read { rows, as_of: DateTime::UNIX_EPOCH })
+        performance(period, &Read { rows, as_of: DateTime::UNIX_EPOCH }, &BTreeMap::new())
     }
 
     #[test]

@@ -11,4 +11,5 @@ mod reports;
 mod snapshots;
 mod stages;
 mod support;
+mod targets;
 mod visibility;

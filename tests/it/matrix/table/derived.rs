@@ -1,12 +1,13 @@
 //! What is derived: reports, forecasts and notifications.
 
 use proto::analytics::v1 as analytics;
+use serde_json::json;
 
 use super::super::policy::Policy;
-use super::{Row, row};
+use super::{ABSENT, Row, row};
 
 pub(super) fn derived_rows() -> Vec<Row> {
-    use Policy::Readers;
+    use Policy::{Managers, Readers};
     vec![
         row("analytics.v1.ReportService/GetPipelineOverview", "get /pipeline/overview", Readers),
         row(
@@ -61,6 +62,12 @@ pub(super) fn derived_rows() -> Vec<Row> {
             term: "won".to_owned(),
             ..Default::default()
         }),
+        row("analytics.v1.TargetService/ListTargets", "get /targets", Readers),
+        row("analytics.v1.TargetService/GetTarget", "get /targets/{id}", Readers)
+            .saying(&analytics::GetTargetRequest { id: ABSENT }),
+        row("analytics.v1.TargetService/SetTarget", "put /targets", Managers).with(json!({})),
+        row("analytics.v1.TargetService/DeleteTarget", "delete /targets/{id}", Managers)
+            .saying(&analytics::DeleteTargetRequest { id: ABSENT, ..Default::default() }),
         row("notifier.v1.NotificationService/ListNotifications", "get /notifications", Readers),
     ]
 }

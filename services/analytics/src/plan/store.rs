@@ -1,0 +1,17 @@
+//! All SQL about whom plans are for.
+
+use sqlx::PgPool;
+
+/// The team of a person; nothing at all of who is not known.
+pub(super) async fn person_team(pool: &PgPool, user_id: i64) -> sqlx::Result<Option<Option<i64>>> {
+    sqlx::query_scalar!("select team_id from people where user_id = $1", user_id)
+        .fetch_optional(pool)
+        .await
+}
+
+/// Whether a team was deleted; nothing of one that is not known.
+pub(super) async fn team_is_deleted(pool: &PgPool, team_id: i64) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!("select is_deleted from teams where team_id = $1", team_id)
+        .fetch_optional(pool)
+        .await
+}

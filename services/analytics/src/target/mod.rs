@@ -1,0 +1,240 @@
+//! Targets: looking them up, setting them, and taking them away.
+
+pub mod model;
+mod store;
+
+use std::collections::BTreeMap;
+
+use auth::Caller;
+use chrono::{DateTime, NaiveDate, Utc};
+use money::Money;
+use rpc::{Error, Invalid};
+
+use crate::State;
+use crate::ask::{Ask, calendar};
+use crate::period::{Asked, Calendar, Period, Span};
+use crate::plan::model::{Rights, Slot, Subject};
+use crate::plan::{self, page, require_planner};
+use crate::visibility::Scope;
+use model::{Effective, Set, Target};
+
+/// A target as somebody wants it.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// `month`, `quarter` or `year`.
+    pub period: Option<String>,
+    /// The fiscal year.
+    pub year: Option<i32>,
+    /// The quarter.
+    pub quarter: Option<i32>,
+    /// The month.
+    pub month: Option<i32>,
+    /// Whose.
+    pub owner_id: Option<i64>,
+    /// Which team's.
+    pub team_id: Option<i64>,
+    /// How much.
+    pub amount: Option<Money>,
+    /// Only if it has this version.
+    pub expected_version: Option<i64>,
+}
+
+/// Which targets are listed, and which page of them.
+#[derive(Clone, Debug, Default)]
+pub struct Listing<'a> {
+    /// Of which period; what is absent narrows nothing.
+    pub asked: Asked<'a>,
+    /// Of this person.
+    pub owner_id: Option<i64>,
+    /// Of this team.
+    pub team_id: Option<i64>,
+    /// How many, 1 to 200.
+    pub limit: Option<i32>,
+    /// Where the page before ended.
+    pub cursor: Option<&'a str>,
+}
+
+/// A page of the targets that the caller may see, the latest first, and where it ended if there are more.
+pub async fn list(
+    state: &State,
+    caller: &Caller,
+    listing: &Listing<'_>,
+    now: DateTime<Utc>,
+) -> Result<(Vec<Target>, Option<String>), Error> {
+    let mut invalid = Invalid::default();
+    let limit = page::limit(listing.limit, &mut invalid);
+    let (calendar, today) = calendar(state, now)?;
+    let (unit, within) = narrowed(calendar, &listing.asked, today, &mut invalid);
+    invalid.into_result()?;
+    let of = format!("targets {unit:?} {within:?} {:?} {:?}", listing.owner_id, listing.team_id);
+    let before = page::place(listing.cursor, &of)?;
+    let rights = plan::rights(state, caller).await?;
+    let wanted = store::Wanted {
+        unit,
+        within,
+        owner_id: listing.owner_id,
+        team_id: listing.team_id,
+        before,
+        limit: page::count(limit),
+    };
+    let mut targets = store::list(&state.reads, &rights, &wanted, calendar).await?;
+    let next_cursor = page::cut(&mut targets, limit, &of, |it| it.id);
+    Ok((targets, next_cursor))
+}
+
+/// Of which length and within which days: what is not named narrows nothing.
+fn narrowed(
+    calendar: Calendar,
+    asked: &Asked<'_>,
+    today: NaiveDate,
+    invalid: &mut Invalid,
+) -> (Option<&'static str>, Option<Span>) {
+    let named = match asked.period {
+        None if asked.quarter.is_some() => Some("quarter"),
+        None if asked.month.is_some() => Some("month"),
+        period => period,
+    };
+    let period = calendar.asked(&Asked { period: named, ..*asked }, today, invalid);
+    let Some(period) = period else { return (None, None) };
+    let unit = named.map(|_| Slot::of(&period).unit.as_str());
+    if asked.quarter.is_some() || asked.month.is_some() {
+        return (unit, Some(period.span));
+    }
+    (unit, asked.year.map(|year| calendar.year(year).span))
+}
+
+/// The target of that id, if the caller may see it.
+pub async fn get(
+    state: &State,
+    caller: &Caller,
+    id: i64,
+    now: DateTime<Utc>,
+) -> Result<Target, Error> {
+    let (calendar, _) = calendar(state, now)?;
+    let rights = plan::rights(state, caller).await?;
+    seen(state, &rights, id, calendar).await
+}
+
+async fn seen(
+    state: &State,
+    rights: &Rights,
+    id: i64,
+    calendar: Calendar,
+) -> Result<Target, Error> {
+    let target = store::get(&state.reads, rights, id, calendar).await?;
+    target.ok_or_else(|| Error::not_found("target", id))
+}
+
+/// Sets the target of a period.
+pub async fn set(
+    state: &State,
+    caller: &Caller,
+    wish: Wish,
+    now: DateTime<Utc>,
+) -> Result<Target, Error> {
+    require_planner(caller)?;
+    let (calendar, today) = calendar(state, now)?;
+    let mut invalid = Invalid::default();
+    let asked = Asked {
+        period: wish.period.as_deref(),
+        year: wish.year,
+        quarter: wish.quarter,
+        month: wish.month,
+    };
+    let slot = Slot::asked(calendar, &asked, today, &mut invalid);
+    let subject = Subject::asked(wish.owner_id, wish.team_id, &mut invalid);
+    match wish.amount {
+        None => invalid.add("amount", "required", "is missing"),
+        Some(amount) if amount < Money::ZERO || amount > Money::MAX_AMOUNT => {
+            invalid.add("amount", "out_of_range", "is not between 0 and 9999999999999.99");
+        }
+        Some(_) => {}
+    }
+    let team_id = match subject {
+        Some(subject) => plan::team_of(state, subject, &mut invalid).await?,
+        None => None,
+    };
+    invalid.into_result()?;
+    let (Some(slot), Some(subject), Some(amount)) = (slot, subject, wish.amount) else {
+        return Err(Error::internal("a target was refused without a reason"));
+    };
+    let rights = plan::rights(state, caller).await?;
+    if !rights.may_set(subject, team_id) {
+        return Err(Error::denied(BEYOND_REACH));
+    }
+    let mut tx = state.writes.begin().await?;
+    store::ensure(&mut tx, slot, subject, caller.user_id, now).await?;
+    let kept = store::lock(&mut tx, slot, subject).await?;
+    let is_stale = wish.expected_version.is_some_and(|expected| kept.current() != Some(expected));
+    if is_stale {
+        return Err(Error::Stale { current: kept.current() });
+    }
+    if kept.amount != Some(amount) {
+        store::update(&mut tx, kept.id, Some(amount), caller.user_id, now).await?;
+    }
+    tx.commit().await?;
+    // A manager sees what is within reach, so it is seen.
+    seen(state, &rights, kept.id, calendar).await
+}
+
+/// Takes a target away.
+pub async fn remove(
+    state: &State,
+    caller: &Caller,
+    id: i64,
+    expected_version: Option<i64>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    require_planner(caller)?;
+    let (calendar, _) = calendar(state, now)?;
+    let rights = plan::rights(state, caller).await?;
+    let target = seen(state, &rights, id, calendar).await?;
+    if !rights.may_set(target.subject, target.team_of_owner.or(target.subject.team_id())) {
+        return Err(Error::denied(BEYOND_REACH));
+    }
+    let mut tx = state.writes.begin().await?;
+    let kept = store::lock(&mut tx, target.slot, target.subject).await?;
+    let current = kept.current().ok_or_else(|| Error::not_found("target", id))?;
+    if expected_version.is_some_and(|expected| expected != current) {
+        return Err(Error::Stale { current: Some(current) });
+    }
+    store::update(&mut tx, id, None, caller.user_id, now).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+const BEYOND_REACH: &str = "this is not within your reach";
+
+/// The target of what a forecast is of. Without an owner or a team it is the organisation's, and where none is set the sum of the topmost teams'; for who does not see everything the
+/// sum of those of the topmost teams in sight, or their own. Of one pipeline there is none.
+pub(crate) async fn of_scope(
+    state: &State,
+    caller: &Caller,
+    ask: &Ask,
+    scope: &Scope,
+    (calendar, period): (Calendar, &Period),
+) -> Result<Option<Effective>, Error> {
+    if ask.pipeline_id.is_some() {
+        return Ok(None);
+    }
+    let set = store::of_scope(&state.reads, scope, caller.team_id, period.span).await?;
+    let is_whole = ask.owner_id.is_none() && ask.team_id.is_none();
+    let it = model::of_scope(calendar, period, &set);
+    Ok(it.map(
+        |it| if is_whole && set.iter().all(Set::is_team) { it.summed_over_teams() } else { it },
+    ))
+}
+
+/// The targets of all people whose targets are in sight.
+pub(crate) async fn of_people(
+    state: &State,
+    ask: &Ask,
+    scope: &Scope,
+    (calendar, period): (Calendar, &Period),
+) -> Result<BTreeMap<i64, Effective>, Error> {
+    if ask.pipeline_id.is_some() {
+        return Ok(BTreeMap::new());
+    }
+    let set = store::of_people(&state.reads, scope, period.span).await?;
+    Ok(model::of_people(calendar, period, &set))
+}
