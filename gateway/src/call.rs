@@ -7,7 +7,9 @@ use auth::{Caller, Via};
 use axum::extract::FromRequestParts;
 use http::HeaderValue;
 use http::request::Parts;
+use proto::analytics::v1::adjustment_service_client::AdjustmentServiceClient;
 use proto::analytics::v1::advanced_report_service_client::AdvancedReportServiceClient;
+use proto::analytics::v1::attainment_service_client::AttainmentServiceClient;
 use proto::analytics::v1::forecast_service_client::ForecastServiceClient;
 use proto::analytics::v1::pipeline_change_service_client::PipelineChangeServiceClient;
 use proto::analytics::v1::report_service_client::ReportServiceClient;
@@ -299,6 +301,17 @@ impl Call {
     /// Forecasts.
     pub fn forecasts(&self) -> ForecastServiceClient<Channel> {
         ForecastServiceClient::new(self.guest.app.analytics.clone())
+    }
+
+    /// What is expected beside the model.
+    pub fn adjustments(&self) -> AdjustmentServiceClient<Channel> {
+        AdjustmentServiceClient::new(self.guest.app.analytics.clone())
+            .max_decoding_message_size(PAGE_BYTES)
+    }
+
+    /// How periods stand to their targets.
+    pub fn attainments(&self) -> AttainmentServiceClient<Channel> {
+        AttainmentServiceClient::new(self.guest.app.analytics.clone())
     }
 
     /// Targets.

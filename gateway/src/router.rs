@@ -158,6 +158,16 @@ fn plans() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(rest::targets::list_targets, rest::targets::set_target))
         .routes(routes!(rest::targets::get_target, rest::targets::delete_target))
+        .routes(routes!(rest::targets::get_attainment))
+        .routes(routes!(
+            rest::adjustments::list_forecast_adjustments,
+            rest::adjustments::set_forecast_adjustment
+        ))
+        .routes(routes!(
+            rest::adjustments::get_forecast_adjustment,
+            rest::adjustments::delete_forecast_adjustment
+        ))
+        .routes(routes!(rest::adjustments::list_forecast_adjustment_changes))
 }
 
 /// The lists that administrators manage.

@@ -1,6 +1,7 @@
 //! A handler for every route: path, query and body to a request, one call, the response's message back.
 
 pub mod activities;
+pub mod adjustments;
 pub mod advanced_reports;
 pub mod api_keys;
 pub mod audit;

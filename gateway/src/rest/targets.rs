@@ -1,8 +1,8 @@
-//! Targets: what is to be won.
+//! Targets: what is to be won, and how a period stands to that.
 
 use proto::analytics::v1::{
-    DeleteTargetRequest, GetTargetRequest, ListTargetsRequest, ListTargetsResponse,
-    SetTargetRequest, Target,
+    DeleteTargetRequest, GetAttainmentRequest, GetAttainmentResponse, GetTargetRequest,
+    ListTargetsRequest, ListTargetsResponse, SetTargetRequest, Target,
 };
 
 use crate::call::Call;
@@ -86,4 +86,18 @@ pub async fn delete_target(
     let mut service = call.targets();
     call.write(request, |request| async move { service.delete_target(request).await }).await?;
     Ok(NoContent)
+}
+
+/// How a period stands to its target
+///
+/// What is won of it, whether that is in time, what is open and expected to close in it, and how much open pipeline the rest needs at the win rate of the last twelve months.
+#[utoipa::path(get, path = "/forecast/attainment", tag = "forecast", params(GetAttainmentRequest))]
+pub async fn get_attainment(
+    call: Call,
+    Query(request): Query<GetAttainmentRequest>,
+) -> Answer<Json<GetAttainmentResponse>> {
+    let answer = call.read(call.attainments(), request, |mut it, request| async move {
+        it.get_attainment(request).await
+    });
+    Ok(Json(answer.await?))
 }

@@ -2,11 +2,13 @@
 //!
 //! Writing, in reading order: [`deal`] (what is known of an opportunity), [`version`] (what was known of it when), [`activity`] (what is done about it), [`valuation`] (what it is worth), [`rollup`] (what it adds to which sums), [`projection`] (from events
 //! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`snapshot`] (the open pipeline of every day), [`rebuild`], [`verify`] and [`reconcile`] (against the owners, by [`digest`] first).
-//! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`range`] (days and when they begin), [`visibility`] (who sees what), [`report`], [`forecast`], [`grpc`] (the wire).
-//! Owned, and never derived: [`target`], by [`plan`] (for whom and when, who sees and sets it).
+//! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`range`] (days and when they begin), [`visibility`] (who sees what), [`report`], [`forecast`], [`attainment`], [`grpc`] (the wire).
+//! Owned, and never derived: [`target`] and [`adjustment`], by [`plan`] (for whom and when, who sees and sets it).
 
 pub mod activity;
+pub mod adjustment;
 pub mod ask;
+pub mod attainment;
 pub mod config;
 pub mod consumer;
 pub mod deal;

@@ -7,7 +7,9 @@ use anyhow::Result;
 use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
 use events::{ChangeSource, Consumer, stream};
 use process::{Context, Latch, Work, postgres};
+use proto::analytics::v1::adjustment_service_server::AdjustmentServiceServer;
 use proto::analytics::v1::advanced_report_service_server::AdvancedReportServiceServer;
+use proto::analytics::v1::attainment_service_server::AttainmentServiceServer;
 use proto::analytics::v1::forecast_service_server::ForecastServiceServer;
 use proto::analytics::v1::pipeline_change_service_server::PipelineChangeServiceServer;
 use proto::analytics::v1::report_service_server::ReportServiceServer;
@@ -20,7 +22,9 @@ use tracing::info;
 
 use crate::config::Config;
 use crate::consumer::{self, IDENTITY, NAME, OPPORTUNITIES};
-use crate::grpc::{AdvancedReports, Changes, Forecasts, Reports, Targets};
+use crate::grpc::{
+    Adjustments, AdvancedReports, AttainmentAnswers, Changes, Forecasts, Reports, Targets,
+};
 use crate::identity::Identity;
 use crate::owners::Owner;
 use crate::state::Known;
@@ -101,6 +105,8 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             .add(ReportServiceServer::new(Reports(state.clone())))
             .add(AdvancedReportServiceServer::new(AdvancedReports(state.clone())))
             .add(PipelineChangeServiceServer::new(Changes(state.clone())))
+            .add(AdjustmentServiceServer::new(Adjustments(state.clone())))
+            .add(AttainmentServiceServer::new(AttainmentAnswers(state.clone())))
             .add(TargetServiceServer::new(Targets(state.clone())))
             .add(ForecastServiceServer::new(Forecasts(state)));
         process.spawn("grpc", server.serve(listener, shutdown));

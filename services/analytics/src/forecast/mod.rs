@@ -10,7 +10,7 @@ use rpc::{Error, Invalid};
 use crate::State;
 use crate::ask::{Ask, calendar, prepare};
 use crate::period::Asked;
-use crate::target;
+use crate::{adjustment, target};
 use model::{Forecast, Phase};
 
 /// What will have been won in a period.
@@ -31,5 +31,6 @@ pub async fn forecast(
     let pipelines = ground.pipelines.iter();
     let pipelines = pipelines.filter(|it| ask.pipeline_id.is_none_or(|id| it.id == id));
     let target = target::of_scope(state, caller, ask, &ground.scope, (calendar, &period)).await?;
-    Ok(Forecast { target, ..model::forecast(period, phase, pipelines, &known) })
+    let adjustment = adjustment::of_scope(state, caller, ask, (calendar, &period)).await?;
+    Ok(Forecast { target, adjustment, ..model::forecast(period, phase, pipelines, &known) })
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use money::Money;
 use rust_decimal::Decimal;
 
+use crate::adjustment::model::Adjustment;
 use crate::period::{Period, Span};
 use crate::pipeline::Pipeline;
 use crate::report::value::{NotCovered, Sum};
@@ -77,6 +78,8 @@ pub struct Forecast {
     pub from_new_business: Money,
     /// What is to be won in it, where a target is set.
     pub target: Option<Effective>,
+    /// What somebody expects beside the model, where the caller may know.
+    pub adjustment: Option<Adjustment>,
     /// The open opportunities expected to close in the period, a row for every open stage.
     pub by_stage: Vec<StageForecast>,
     /// What the values leave out.
@@ -91,6 +94,11 @@ impl Forecast {
     /// The mean: the sum of its three parts.
     pub fn expected(&self) -> Money {
         self.closed_won + self.from_pipeline + self.from_new_business
+    }
+
+    /// The mean and what is expected beside it.
+    pub fn adjusted_expected(&self) -> Option<Money> {
+        self.adjustment.as_ref().map(|it| self.expected() + it.amount)
     }
 }
 
@@ -170,6 +178,7 @@ pub(crate) fn forecast<'a>(
         from_pipeline,
         from_new_business: Money::ZERO,
         target: None,
+        adjustment: None,
         by_stage,
         not_covered,
         model: if phase == Phase::Past { CLOSED } else { STAGE_WEIGHTED },

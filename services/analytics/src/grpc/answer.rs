@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use proto::analytics::v1 as pb;
 
+use super::adjustment;
 use crate::forecast::model::{Forecast, StageForecast};
 use crate::period::forecast_label;
 use crate::report::conversion::{Conversion, StageConversion};
@@ -124,6 +125,7 @@ fn sales_performance(it: SalesPerformance) -> pb::SalesPerformance {
 }
 
 pub(super) fn forecast(it: Forecast) -> pb::GetForecastResponse {
+    let adjusted_expected = it.adjusted_expected();
     pb::GetForecastResponse {
         period: forecast_label(&it.period),
         start_date: Some(it.period.span.start.into()),
@@ -140,6 +142,8 @@ pub(super) fn forecast(it: Forecast) -> pb::GetForecastResponse {
         target: it.target.map(|target| target.amount.into()),
         target_source: it.target.map(|target| target.source.as_str().to_owned()),
         target_is_partial: it.target.map(|target| target.is_partial),
+        adjustment: it.adjustment.map(adjustment::to_wire),
+        adjusted_expected: adjusted_expected.map(Into::into),
         not_covered: Some(not_covered(it.not_covered)),
         model: Some(pb::ForecastModel {
             name: it.model.name.to_owned(),

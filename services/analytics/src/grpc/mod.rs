@@ -1,15 +1,19 @@
 //! Transport: proto in, one call, proto out.
 
+mod adjustment;
 mod advanced_answer;
 mod advanced_report;
 mod answer;
 mod asked;
+mod attainment;
 mod forecast;
 mod pipeline_change;
 mod report;
 mod target;
 
+pub use adjustment::Adjustments;
 pub use advanced_report::AdvancedReports;
+pub use attainment::AttainmentAnswers;
 pub use forecast::Forecasts;
 pub use pipeline_change::Changes;
 pub use report::Reports;

@@ -8,8 +8,9 @@ use tonic::{Request, Response, Status};
 use super::reader;
 use crate::State;
 use crate::period::Asked;
+use crate::plan::Listing;
 use crate::target::model::Target;
-use crate::target::{self, Listing, Wish};
+use crate::target::{self, Wish};
 
 /// Serves targets.
 pub struct Targets(pub State);

@@ -1,5 +1,6 @@
 //! What people plan rather than sell: for whom and for which period, and who may see and set it.
 
+mod listing;
 pub mod model;
 pub(crate) mod page;
 pub(crate) mod store;
@@ -10,6 +11,8 @@ use rpc::{Error, Invalid};
 use crate::State;
 use crate::directory::store as directory;
 use crate::visibility::{self, Sight};
+pub use listing::Listing;
+pub(crate) use listing::Wanted;
 use model::{Rights, Subject};
 
 /// What a caller may see of plans, and whose they may set.
@@ -35,6 +38,11 @@ const NOBODY: i64 = -1;
 pub(crate) fn require_planner(caller: &Caller) -> Result<(), Error> {
     caller.require_write()?;
     caller.require_role(&[Role::Admin, Role::Manager])
+}
+
+/// What is told to who may set plans, and not these.
+pub(crate) fn beyond_reach() -> Error {
+    Error::denied("this is not within your reach")
 }
 
 /// The team by which a subject is in reach: a person's own, a team itself. Notes who is nobody; whom no event has told of yet identity is asked for.

@@ -45,7 +45,7 @@ impl Subject {
     }
 
     /// As a row has it: owner and team, 0 is none.
-    pub(crate) fn ids(self) -> (i64, i64) {
+    pub fn ids(self) -> (i64, i64) {
         match self {
             Self::Organisation => (0, 0),
             Self::Owner(id) => (id, 0),

@@ -6,15 +6,15 @@ mod store;
 use std::collections::BTreeMap;
 
 use auth::Caller;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use money::Money;
 use rpc::{Error, Invalid};
 
 use crate::State;
 use crate::ask::{Ask, calendar};
-use crate::period::{Asked, Calendar, Period, Span};
+use crate::period::{Asked, Calendar, Period};
 use crate::plan::model::{Rights, Slot, Subject};
-use crate::plan::{self, page, require_planner};
+use crate::plan::{self, Listing, require_planner};
 use crate::visibility::Scope;
 use model::{Effective, Set, Target};
 
@@ -39,21 +39,6 @@ pub struct Wish {
     pub expected_version: Option<i64>,
 }
 
-/// Which targets are listed, and which page of them.
-#[derive(Clone, Debug, Default)]
-pub struct Listing<'a> {
-    /// Of which period; what is absent narrows nothing.
-    pub asked: Asked<'a>,
-    /// Of this person.
-    pub owner_id: Option<i64>,
-    /// Of this team.
-    pub team_id: Option<i64>,
-    /// How many, 1 to 200.
-    pub limit: Option<i32>,
-    /// Where the page before ended.
-    pub cursor: Option<&'a str>,
-}
-
 /// A page of the targets that the caller may see, the latest first, and where it ended if there are more.
 pub async fn list(
     state: &State,
@@ -61,46 +46,12 @@ pub async fn list(
     listing: &Listing<'_>,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Target>, Option<String>), Error> {
-    let mut invalid = Invalid::default();
-    let limit = page::limit(listing.limit, &mut invalid);
     let (calendar, today) = calendar(state, now)?;
-    let (unit, within) = narrowed(calendar, &listing.asked, today, &mut invalid);
-    invalid.into_result()?;
-    let of = format!("targets {unit:?} {within:?} {:?} {:?}", listing.owner_id, listing.team_id);
-    let before = page::place(listing.cursor, &of)?;
+    let wanted = listing.wanted("targets", calendar, today)?;
     let rights = plan::rights(state, caller).await?;
-    let wanted = store::Wanted {
-        unit,
-        within,
-        owner_id: listing.owner_id,
-        team_id: listing.team_id,
-        before,
-        limit: page::count(limit),
-    };
     let mut targets = store::list(&state.reads, &rights, &wanted, calendar).await?;
-    let next_cursor = page::cut(&mut targets, limit, &of, |it| it.id);
+    let next_cursor = wanted.cut(&mut targets, |it| it.id);
     Ok((targets, next_cursor))
-}
-
-/// Of which length and within which days: what is not named narrows nothing.
-fn narrowed(
-    calendar: Calendar,
-    asked: &Asked<'_>,
-    today: NaiveDate,
-    invalid: &mut Invalid,
-) -> (Option<&'static str>, Option<Span>) {
-    let named = match asked.period {
-        None if asked.quarter.is_some() => Some("quarter"),
-        None if asked.month.is_some() => Some("month"),
-        period => period,
-    };
-    let period = calendar.asked(&Asked { period: named, ..*asked }, today, invalid);
-    let Some(period) = period else { return (None, None) };
-    let unit = named.map(|_| Slot::of(&period).unit.as_str());
-    if asked.quarter.is_some() || asked.month.is_some() {
-        return (unit, Some(period.span));
-    }
-    (unit, asked.year.map(|year| calendar.year(year).span))
 }
 
 /// The target of that id, if the caller may see it.
@@ -160,7 +111,7 @@ pub async fn set(
     };
     let rights = plan::rights(state, caller).await?;
     if !rights.may_set(subject, team_id) {
-        return Err(Error::denied(BEYOND_REACH));
+        return Err(plan::beyond_reach());
     }
     let mut tx = state.writes.begin().await?;
     store::ensure(&mut tx, slot, subject, caller.user_id, now).await?;
@@ -190,7 +141,7 @@ pub async fn remove(
     let rights = plan::rights(state, caller).await?;
     let target = seen(state, &rights, id, calendar).await?;
     if !rights.may_set(target.subject, target.team_of_owner.or(target.subject.team_id())) {
-        return Err(Error::denied(BEYOND_REACH));
+        return Err(plan::beyond_reach());
     }
     let mut tx = state.writes.begin().await?;
     let kept = store::lock(&mut tx, target.slot, target.subject).await?;
@@ -202,8 +153,6 @@ pub async fn remove(
     tx.commit().await?;
     Ok(())
 }
-
-const BEYOND_REACH: &str = "this is not within your reach";
 
 /// The target of what a forecast is of. Without an owner or a team it is the organisation's, and where none is set the sum of the topmost teams'; for who does not see everything the
 /// sum of those of the topmost teams in sight, or their own. Of one pipeline there is none.

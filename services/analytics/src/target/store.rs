@@ -6,18 +6,9 @@ use sqlx::{PgConnection, PgPool};
 
 use super::model::{Set, Target};
 use crate::period::{Calendar, Span};
+use crate::plan::Wanted;
 use crate::plan::model::{Rights, Slot, Subject};
 use crate::visibility::Scope;
-
-/// What a list is narrowed to, and how many rows after which id.
-pub(super) struct Wanted {
-    pub(super) unit: Option<&'static str>,
-    pub(super) within: Option<Span>,
-    pub(super) owner_id: Option<i64>,
-    pub(super) team_id: Option<i64>,
-    pub(super) before: Option<i64>,
-    pub(super) limit: i64,
-}
 
 struct Row {
     id: i64,
@@ -87,7 +78,7 @@ pub(super) async fn list(
         wanted.owner_id,
         wanted.team_id,
         wanted.before,
-        wanted.limit
+        wanted.count()
     )
     .fetch_all(pool)
     .await?;

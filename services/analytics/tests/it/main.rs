@@ -1,7 +1,9 @@
 //! Analytics with a real database: what events tell, and what reports and forecasts say of it.
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod adjustments;
 mod advanced;
+mod attainments;
 mod changes;
 mod forecasts;
 mod money;

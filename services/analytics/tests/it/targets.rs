@@ -2,8 +2,9 @@
 
 use analytics::ask::Ask;
 use analytics::period::Asked;
+use analytics::plan::Listing;
 use analytics::target::model::Target;
-use analytics::target::{self, Listing, Wish};
+use analytics::target::{self, Wish};
 use analytics::{forecast, report};
 use events::Record;
 use proto::events::v1::TeamRecord;

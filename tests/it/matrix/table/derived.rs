@@ -62,6 +62,39 @@ pub(super) fn derived_rows() -> Vec<Row> {
             term: "won".to_owned(),
             ..Default::default()
         }),
+        row(
+            "analytics.v1.AdjustmentService/ListForecastAdjustments",
+            "get /forecast/adjustments",
+            Managers,
+        ),
+        row(
+            "analytics.v1.AdjustmentService/GetForecastAdjustment",
+            "get /forecast/adjustments/{id}",
+            Managers,
+        )
+        .saying(&analytics::GetForecastAdjustmentRequest { id: ABSENT }),
+        row(
+            "analytics.v1.AdjustmentService/SetForecastAdjustment",
+            "put /forecast/adjustments",
+            Managers,
+        )
+        .with(json!({})),
+        row(
+            "analytics.v1.AdjustmentService/DeleteForecastAdjustment",
+            "delete /forecast/adjustments/{id}",
+            Managers,
+        )
+        .saying(&analytics::DeleteForecastAdjustmentRequest { id: ABSENT, ..Default::default() }),
+        row(
+            "analytics.v1.AdjustmentService/ListForecastAdjustmentChanges",
+            "get /forecast/adjustments/{id}/history",
+            Managers,
+        )
+        .saying(&analytics::ListForecastAdjustmentChangesRequest {
+            id: ABSENT,
+            ..Default::default()
+        }),
+        row("analytics.v1.AttainmentService/GetAttainment", "get /forecast/attainment", Readers),
         row("analytics.v1.TargetService/ListTargets", "get /targets", Readers),
         row("analytics.v1.TargetService/GetTarget", "get /targets/{id}", Readers)
             .saying(&analytics::GetTargetRequest { id: ABSENT }),
