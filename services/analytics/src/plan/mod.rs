@@ -54,14 +54,14 @@ pub(crate) async fn team_of(
     match subject {
         Subject::Organisation => Ok(None),
         Subject::Owner(id) => {
-            if store::person_team(&state.reads, id).await?.is_none() {
+            if store::member(&state.reads, id).await?.is_none() {
                 state.identity.fetch_person(&state.writes, id).await?;
             }
-            let known = store::person_team(&state.reads, id).await?;
+            let known = store::member(&state.reads, id).await?;
             if known.is_none() {
                 invalid.add("owner_id", "not_found", "is no user");
             }
-            Ok(known.flatten())
+            Ok(known.and_then(|it| it.team_id))
         }
         Subject::Team(id) => {
             if store::team_is_deleted(&state.reads, id).await?.is_none() {

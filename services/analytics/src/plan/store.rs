@@ -2,9 +2,14 @@
 
 use sqlx::PgPool;
 
-/// The team of a person; nothing at all of who is not known.
-pub(super) async fn person_team(pool: &PgPool, user_id: i64) -> sqlx::Result<Option<Option<i64>>> {
-    sqlx::query_scalar!("select team_id from people where user_id = $1", user_id)
+/// Somebody who is known.
+pub(super) struct Member {
+    pub(super) team_id: Option<i64>,
+}
+
+/// A person and their team; nothing of who is not known.
+pub(super) async fn member(pool: &PgPool, user_id: i64) -> sqlx::Result<Option<Member>> {
+    sqlx::query_as!(Member, "select team_id from people where user_id = $1", user_id)
         .fetch_optional(pool)
         .await
 }

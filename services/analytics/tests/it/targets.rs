@@ -40,9 +40,9 @@ async fn goal(world: &World, by: i64, ask: &Ask) -> Option<(i128, &'static str)>
     it.target.map(|it| (it.amount.hundredths() / 100, it.source.as_str()))
 }
 
-async fn seen(world: &World, by: i64) -> Vec<i64> {
+async fn seen(world: &World, by: i64) -> Vec<i128> {
     let listed = target::list(&world.state, &caller(by), &Listing::default(), now()).await;
-    listed.unwrap().0.into_iter().map(|it| it.amount.hundredths() as i64 / 100).collect()
+    listed.unwrap().0.into_iter().map(|it| it.amount.hundredths() / 100).collect()
 }
 
 #[tokio::test]
@@ -60,9 +60,10 @@ async fn an_administrator_sets_all_a_manager_what_is_within_reach_and_a_rep_none
     ] {
         let answer = set(&world, by, quarter(owner_id, team_id, 1)).await;
         let told = format!("{by} {owner_id:?} {team_id:?} {answer:?}");
-        match may {
-            true => assert!(answer.is_ok(), "{told}"),
-            false => assert!(matches!(answer, Err(Error::Denied { .. })), "{told}"),
+        if may {
+            assert!(answer.is_ok(), "{told}");
+        } else {
+            assert!(matches!(answer, Err(Error::Denied { .. })), "{told}");
         }
     }
     let amy = set(&world, ADA, quarter(Some(BOB), None, 2)).await.unwrap();
