@@ -10,7 +10,7 @@ PRODUCT := $(addprefix -p ,local identity opportunities analytics notifier gatew
 CARGO_TEST := $(if $(shell command -v cargo-nextest),cargo nextest run --workspace,cargo test --workspace --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run test test-api test-paths lint fmt fmt-check clippy buf deny build prepare prepare-check bench bench-forecast bench-large seed clean-data
+.PHONY: help tools run test test-api test-paths sdk lint fmt fmt-check clippy buf deny build prepare prepare-check bench bench-forecast bench-large seed clean-data
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 22
@@ -29,6 +29,7 @@ run: tools ## start everything on http://localhost:8000 (PORT=, REPLICAS=, PROFI
 test: build ## everything that must pass
 	$(LOCAL) with-servers -- $(CARGO_TEST)
 	cargo test --quiet --workspace --doc
+	@$(MAKE) --no-print-directory sdk
 	@echo "All tests passed. Before a commit: make lint; to see it run: make run"
 
 test-api: build ## ask every operation of the API what nobody thought of (schemathesis, all checks)
@@ -36,6 +37,9 @@ test-api: build ## ask every operation of the API what nobody thought of (schema
 
 test-paths: build ## compare 5,000 random sequences of requests by every path with the rules (PATHS_CASES=, PATHS_SEED=)
 	$(LOCAL) with-servers -- cargo test --package tests --test it -- --ignored --nocapture paths::
+
+sdk: build ## check the Python SDK, against the running product too, and build its wheel
+	$(LOCAL) with-servers -- sdk/python/check
 
 lint: fmt-check clippy buf deny prepare-check ## format, clippy, protobuf, licences, SQL
 

@@ -1,0 +1,5 @@
+"""`python -m sales_pipeline_client.cli`."""
+
+from . import main
+
+main()

@@ -1,0 +1,72 @@
+"""What will be won."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Optional
+
+from .base import Model, NotCovered
+
+
+class ForecastRange(Model):
+    """The 90th, 50th and 10th percentile."""
+
+    optimistic: Decimal
+    realistic: Decimal
+    pessimistic: Decimal
+
+
+class ForecastModel(Model):
+    """The model behind a forecast."""
+
+    version: int
+    name: str
+    learned: bool
+    explanation: str
+
+
+class StageForecast(Model):
+    """What is expected of one stage."""
+
+    stage: str
+    stage_key: str
+    count: int
+    total_value: Decimal
+    weighted_value: Decimal
+    predicted_value: Decimal
+
+
+class Forecast(Model):
+    """The forecast of one period.
+
+    `expected` = `closed_won` + `from_pipeline` + `from_new_business`, to the cent.
+    """
+
+    period: str
+    start_date: date
+    end_date: date
+    forecast: ForecastRange
+    expected: Decimal
+    closed_won: Decimal
+    from_pipeline: Decimal
+    from_new_business: Decimal
+    target: Optional[Decimal]
+    by_stage: list[StageForecast]
+    not_covered: NotCovered
+    model: ForecastModel
+    percentiles_add_up: bool
+    as_of: datetime
+
+    @property
+    def optimistic(self) -> Decimal:
+        """Reached one time in ten."""
+        return self.forecast.optimistic
+
+    @property
+    def realistic(self) -> Decimal:
+        """Reached every other time."""
+        return self.forecast.realistic
+
+    @property
+    def pessimistic(self) -> Decimal:
+        """Reached nine times in ten."""
+        return self.forecast.pessimistic

@@ -1,0 +1,88 @@
+"""What the organisation has decided, and the record of changes."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Optional
+
+from .base import Model, Rows, Versioned
+
+
+class Settings(Versioned):
+    """The organisation's settings."""
+
+    time_zone: str
+    default_currency: str
+    visibility: str
+    fiscal_year_start: int
+    currency_fixed: bool
+    second_factor_roles: list[str]
+
+
+class Currency(Model):
+    """A currency."""
+
+    code: str
+    is_default: bool
+    rate: Optional[Decimal]
+    valid_from: Optional[date]
+
+
+class ExchangeRate(Versioned):
+    """What a unit of a currency is worth in the organisation's, from a day on."""
+
+    currency: str
+    valid_from: date
+    rate: Decimal
+    updated_at: datetime
+
+
+class LostReason(Model):
+    """A reason."""
+
+    id: int
+    name: str
+    position: int
+    is_active: bool
+
+
+class LostReasons(Rows[LostReason], Versioned):
+    """All reasons."""
+
+
+class CustomField(Model):
+    """A field."""
+
+    key: str
+    name: str
+    type: str
+    choices: list[str]
+    position: int
+
+
+class CustomFields(Rows[CustomField], Versioned):
+    """All fields."""
+
+
+class AuditChange(Model):
+    """One field that a change altered."""
+
+    field: str
+    old: Any
+    new: Any
+
+
+class AuditEntry(Versioned):
+    """One change of one record."""
+
+    id: str
+    source: str
+    type: str
+    record_type: str
+    record_id: int
+    occurred_at: datetime
+    recorded_at: datetime
+    actor_user_id: Optional[int]
+    actor_service: Optional[str]
+    origin: str
+    request_id: Optional[str]
+    changes: list[AuditChange]

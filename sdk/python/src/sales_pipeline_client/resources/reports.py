@@ -1,0 +1,197 @@
+"""Forecast and reports: `client.forecast`, `client.reports`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from typing_extensions import Required, Unpack
+
+from ..downloads import Downloaded, Target, download
+from ..models import (
+    Cohorts,
+    ConversionRate,
+    Forecast,
+    LossReasons,
+    Page,
+    PipelineChangeOpportunity,
+    PipelineChanges,
+    ReportOpportunity,
+    SalesPerformance,
+    SalesTrend,
+    StageDurations,
+    Velocity,
+)
+from ..operations import Resource, composed, listing, operation
+from ..steps import Flow, M, Progress
+from .opportunities import Day, Paging, When
+from .pipelines import Scope
+
+Period = Literal["month", "quarter", "year"]
+TrendPeriod = Literal["daily", "weekly", "monthly", "quarterly", "yearly"]
+
+
+class ForecastOf(Scope, total=False):
+    """Which period, of whom; the current one by default."""
+
+    period: Period
+    year: int
+    quarter: int
+    month: int
+
+
+class ForecastResource(Resource[M]):
+    """What will be won."""
+
+    @operation("GET /forecast")
+    def get(self, **of: Unpack[ForecastOf]) -> Forecast:
+        """The forecast of a period, by default of the current one."""
+
+    @composed()
+    def get_monthly(self, year: int, month: int, **scope: Unpack[Scope]) -> Flow[Forecast]:
+        """The forecast of a month."""
+        return (yield from self._of(period="month", year=year, month=month, **scope))
+
+    @composed()
+    def get_quarterly(self, year: int, quarter: int, **scope: Unpack[Scope]) -> Flow[Forecast]:
+        """The forecast of a quarter, which follows the organisation's fiscal year."""
+        return (yield from self._of(period="quarter", year=year, quarter=quarter, **scope))
+
+    @composed()
+    def get_yearly(self, year: int, **scope: Unpack[Scope]) -> Flow[Forecast]:
+        """The forecast of a year, which is the organisation's fiscal year."""
+        return (yield from self._of(period="year", year=year, **scope))
+
+    def _of(self, **of: Any) -> Flow[Forecast]:
+        forecast: Forecast = yield from self._engine.exchange.perform(
+            ForecastResource.get.call(**of)
+        )
+        return forecast
+
+
+class Between(Scope, total=False):
+    """From which day to which, both included; of whom."""
+
+    start_date: Day
+    end_date: Day
+
+
+class TrendOf(Scope, total=False):
+    """Rows of what length, of which year; of whom."""
+
+    period: TrendPeriod
+    year: int
+
+
+class PerformanceOf(Scope, total=False):
+    """Of which period; of whom."""
+
+    period: Period
+    year: int
+    quarter: int
+    month: int
+
+
+class CohortsOf(Between, total=False):
+    """By what they were made in, followed for how many months."""
+
+    period: str
+    months: int
+
+
+class ChangesOf(Scope, total=False):
+    """Between the ends of which days, or between which instants; within which window of close dates."""
+
+    from_: When
+    to: When
+    close_from: Day
+    close_to: Day
+
+
+class ChangeBehind(ChangesOf, Paging, total=False):
+    """Which number of pipeline-changes."""
+
+    term: Required[str]
+
+
+class Behind(Between, Paging, total=False):
+    """Which number: the parameters of the report and of a row, and `term` for which of its numbers."""
+
+    term: str
+    period: str
+    year: int
+    quarter: int
+    month: int
+    until: Day
+    stage: str
+    stage_key: str
+    lost_reason: str
+
+
+class ReportParameters(Between, total=False):
+    """The parameters of any report."""
+
+    period: str
+    year: int
+    quarter: int
+    month: int
+    months: int
+
+
+class Reports(Resource[M]):
+    """Reports. All amounts are in the organisation's currency; what is left out for want of a rate is in `not_covered`."""
+
+    @operation("GET /reports/conversion-rate")
+    def conversion_rate(self, **of: Unpack[Between]) -> ConversionRate:
+        """By stage: how many came into it, and what became of them."""
+
+    @operation("GET /reports/sales-trend")
+    def sales_trend(self, **of: Unpack[TrendOf]) -> SalesTrend:
+        """A row for every period of a year."""
+
+    @operation("GET /reports/sales-performance")
+    def sales_performance(self, **of: Unpack[PerformanceOf]) -> SalesPerformance:
+        """A row for every salesperson."""
+
+    @operation("GET /reports/velocity")
+    def velocity(self, **of: Unpack[Between]) -> Velocity:
+        """What is won a day."""
+
+    @operation("GET /reports/stage-duration")
+    def stage_duration(self, **of: Unpack[Between]) -> StageDurations:
+        """How long opportunities are in each stage."""
+
+    @operation("GET /reports/cohorts")
+    def cohorts(self, **of: Unpack[CohortsOf]) -> Cohorts:
+        """What became of those made in the same period, month by month."""
+
+    @operation("GET /reports/loss-reasons")
+    def loss_reasons(self, **of: Unpack[Between]) -> LossReasons:
+        """Why they were lost."""
+
+    @operation("GET /reports/pipeline-changes")
+    def pipeline_changes(self, **of: Unpack[ChangesOf]) -> PipelineChanges:
+        """How the open pipeline became what it is, adding up to the cent."""
+
+    @listing("GET /reports/pipeline-changes/opportunities")
+    def pipeline_change_opportunities(
+        self, **of: Unpack[ChangeBehind]
+    ) -> Page[PipelineChangeOpportunity]:
+        """Exactly the opportunities behind one `term` of pipeline-changes."""
+
+    @listing("GET /reports/{report}/opportunities")
+    def opportunities(self, report: str, **of: Unpack[Behind]) -> Page[ReportOpportunity]:
+        """Exactly the opportunities behind a number of a report, such as `"sales-trend"`."""
+
+    @composed()
+    def download(
+        self,
+        report: str,
+        to: Target,
+        *,
+        progress: Progress | None = None,
+        **of: Unpack[ReportParameters],
+    ) -> Flow[Downloaded]:
+        """Writes a report, such as `"sales-trend"`, into a CSV file; `of` are the parameters of the report."""
+        declared = Reports.__dict__[report.replace("-", "_")]
+        call = declared.call(**of).ask("format", "csv")
+        return (yield from download(self._engine.exchange, call, to, progress))
