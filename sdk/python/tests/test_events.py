@@ -34,11 +34,14 @@ def told(*numbers: int, name: str = "notification", ending: str = "") -> httpx.R
 
 
 def test_events_are_decoded_as_the_standard_says() -> None:
-    decoder = Decoder()
-    lines = ["event: a", "data: 1", "data:2", "id: 7", ":hm", "retry: 1500", "", "", "data", ""]
-    found = [decoder.feed(line) for line in lines]
-    assert [it for it in found if it] == [Event("a", "1\n2", "7"), Event("message", "", "7")]
-    assert decoder.retry == 1.5
+    text = "event: a\rdata: 1\r\ndata:2 \u2028 公\nid: 7\n:hm\nretry: 1500\n\n\ndata\r\r"
+    expected = [Event("a", "1\n2 \u2028 公", "7"), Event("message", "", "7")]
+    for size in (1, 2, 3, 1000):
+        decoder = Decoder()
+        sent = f"\ufeff{text}\n".encode()
+        chunks = [sent[at : at + size] for at in range(0, len(sent), size)]
+        assert [it for chunk in chunks for it in decoder.feed(chunk)] == expected
+        assert decoder.retry == 1.5
 
 
 def test_a_stream_goes_on_after_a_break_from_the_last_that_was_heard(mode: Mode) -> None:
@@ -86,7 +89,13 @@ def test_a_problem_in_a_stream_is_raised(mode: Mode) -> None:
 
 
 def test_what_is_told_under_another_name_is_passed_over(mode: Mode) -> None:
-    server = Server([told(1, name="greeting"), told(2), refusal(403, "denied")])
+    greeting = told(2, ending="")
+    greeting = httpx.Response(
+        200,
+        text="event: greeting\ndata: {}\n\n" + greeting.text,
+        headers={"content-type": "text/event-stream"},
+    )
+    server = Server([greeting, refusal(403, "denied")])
     heard: list[int] = []
     with pytest.raises(PermissionDeniedError):
         _listen(mode, mode.client(server).notifications.stream(), heard)

@@ -73,10 +73,14 @@ def test_arguments_go_where_the_api_wants_them(mode: Mode) -> None:
     client = mode.client(server)
     mode.run(client.currencies.delete_rate("US/D", "2026-01-01"))
     mode.run(client.pipeline.delete_stage("lead", move_to="won"))
+    mode.run(client.custom_fields.delete(".."))
     assert server.asked == [
         "DELETE /api/v1/currencies/US%2FD/rates/2026-01-01",
         "DELETE /api/v1/pipeline/stages/lead?move_to=won",
+        "DELETE /api/v1/custom-fields/%2E%2E",
     ]
+    with pytest.raises(ValueError, match="key is empty"):
+        client.custom_fields.delete("")
 
 
 def test_a_report_waits_for_a_write_that_is_given_to_it(mode: Mode) -> None:

@@ -61,7 +61,7 @@ def _into(
         response: httpx.Response = yield from exchange.send(call)
         try:
             written: int = yield Save(response, file, progress)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             failure = not_answered(error)
             pause = exchange.policy.pause(retry, exchange.clock.random(), None)
             if begin is None or pause is None or not Nature(call.method).may_repeat(failure):

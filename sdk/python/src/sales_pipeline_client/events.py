@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Generic, TypeVar
@@ -13,7 +14,7 @@ from .call import Call
 from .errors import NotAnsweredError, UnexpectedAnswerError, problem
 from .exchange import Exchange
 from .retrying import Nature, RetryPolicy, not_answered
-from .steps import Close, Flow, NextLine, Pause, Stream
+from .steps import Close, Flow, NextChunk, Pause, Stream
 
 T = TypeVar("T")
 
@@ -31,22 +32,37 @@ class Event:
 
 
 class Decoder:
-    """Makes events of lines, as the HTML standard says."""
+    """Makes events of bytes as they come, as the HTML standard says: lines end with CR, LF or both, and with nothing else."""
 
     def __init__(self) -> None:
         self.last_id: str | None = None
         self.retry: float | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets an event that has not ended: what comes now is of another connection."""
+        self._rest = b""
         self._name = ""
         self._data: list[str] = []
 
-    def feed(self, line: str) -> Event | None:
-        """The event that this line ends, if it ends one."""
+    def feed(self, chunk: bytes) -> list[Event]:
+        """The events that end with these bytes."""
+        held = self._rest + chunk
+        # After a CR at the end a LF may come that belongs to it.
+        ended = held[:-1] if held.endswith(b"\r") else held
+        *lines, rest = ended.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._rest = rest + held[len(ended) :]
+        events = [self._line(line.decode("utf-8", "replace")) for line in lines]
+        return [it for it in events if it]
+
+    def _line(self, line: str) -> Event | None:
+        """The event that a line ends, if it ends one."""
         if not line:
             event = Event(self._name or "message", "\n".join(self._data), self.last_id)
             is_event = bool(self._data)
-            self.reset()
+            self._name, self._data = "", []
             return event if is_event else None
-        field, _, value = line.partition(":")
+        field, _, value = line.lstrip("\ufeff").partition(":")
         value = value[1:] if value.startswith(" ") else value
         if field == "event":
             self._name = value
@@ -57,11 +73,6 @@ class Decoder:
         elif field == "retry" and value.isascii() and value.isdigit():
             self.retry = int(value) / 1000
         return None
-
-    def reset(self) -> None:
-        """Forgets an event that has not ended."""
-        self._name = ""
-        self._data = []
 
 
 class Listening(Generic[T]):
@@ -89,20 +100,24 @@ class Listening(Generic[T]):
         self._decoder = Decoder()
         self._decoder.last_id = last_event_id
         self._stream: Stream | None = None
+        self._events: deque[Event] = deque()
+        self._last_event_id = last_event_id
         self._is_over = False
         self._breaks = 0
 
     @property
     def last_event_id(self) -> str | None:
-        """From where another stream would go on."""
-        return self._decoder.last_id
+        """From where another stream would go on: the last that was told."""
+        return self._last_event_id
 
     def next(self) -> Flow[T | None]:
         """What is told next; `None` when nothing will be any more."""
         while not self._is_over:
-            event = yield from self._event()
-            if event is None:
+            if not self._events:
+                yield from self._more()
                 continue
+            event = self._events.popleft()
+            self._last_event_id = event.id
             if event.name == "problem":
                 yield from self.close()
                 self._told(event)
@@ -120,26 +135,25 @@ class Listening(Generic[T]):
     def close(self) -> Flow[None]:
         """Hangs up."""
         stream, self._stream = self._stream, None
+        self._events.clear()
+        self._decoder.reset()
+        self._decoder.last_id = self._last_event_id
         if stream:
             yield Close(stream.response)
 
-    def _event(self) -> Flow[Event | None]:
-        """The next event, after a break from where it was; `None` where there was a break."""
+    def _more(self) -> Flow[None]:
+        """Listens until something came; after a break from where it was."""
         if self._stream is None:
             self._stream = yield from self._opened()
         try:
-            while True:
-                line: str | None = yield NextLine(self._stream)
-                if line is None:
-                    break
-                event = self._decoder.feed(line)
-                if event:
-                    return event
-        except httpx.TransportError as error:
+            chunk: bytes | None = yield NextChunk(self._stream)
+        except httpx.RequestError as error:
             yield from self._again(not_answered(error))
-        else:
+            return
+        if chunk is None:
             yield from self._again(NotAnsweredError("the stream ended", maybe_done=False))
-        return None
+        else:
+            self._events.extend(self._decoder.feed(chunk))
 
     def _opened(self) -> Flow[Stream]:
         headers = dict(self._call.headers)
@@ -154,7 +168,6 @@ class Listening(Generic[T]):
 
     def _again(self, failure: NotAnsweredError) -> Flow[None]:
         yield from self.close()
-        self._decoder.reset()
         pause = self._exchange.policy.pause(self._breaks, self._exchange.clock.random(), None)
         if pause is None:
             raise failure

@@ -114,7 +114,9 @@ class Exchange:
         sent = self.clock.now()
         try:
             response: httpx.Response = yield Send(request)
-        except httpx.TransportError as error:
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+            raise ValueError(f"this cannot be sent: {error}") from error
+        except httpx.RequestError as error:
             raise not_answered(error) from error
         took = (self.clock.now() - sent) * 1000
         request_id = response.headers.get("x-request-id")

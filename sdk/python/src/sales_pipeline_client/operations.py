@@ -139,7 +139,7 @@ class Declared:
         given.pop("if_match", None)
         path = self.path
         for name in self._in_path:
-            path = path.replace(f"{{{name}}}", quote(_text(given.pop(name)), safe=""))
+            path = path.replace(f"{{{name}}}", _segment(name, given.pop(name)))
         has_body = self.method in {"POST", "PUT", "PATCH"}
         query: list[tuple[str, str]] = []
         body: dict[str, Any] = {}
@@ -255,9 +255,12 @@ class Streaming(Declared, Generic[P, T]):
         kind = EventStream if isinstance(engine.driver, SyncDriver) else AsyncEventStream
 
         def told(event: Event) -> Any:
-            if event.name not in {"message", "progress", "notification"}:
-                return None
-            return self._adapter.validate_python(exact.loads(event.data))
+            try:
+                return self._adapter.validate_python(exact.loads(event.data))
+            except ValueError:
+                if event.name in {"message", "progress", "notification"}:
+                    raise
+                return None  # of a kind that is not known here
 
         def bound(*args: Any, last_event_id: str | None = None, **kwargs: Any) -> Any:
             call = self.call(*args, **kwargs)
@@ -396,6 +399,14 @@ def _asked(name: str, value: Any) -> list[tuple[str, str]]:
     if isinstance(value, Iterable) and not isinstance(value, (str, BaseModel)):
         return [(name, _text(it)) for it in value]
     return [(name, _text(value))]
+
+
+def _segment(name: str, value: Any) -> str:
+    """A part of a path that stays one, whatever it holds."""
+    text = _text(value)
+    if not text:
+        raise ValueError(f"{name} is empty")
+    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="")
 
 
 def _text(value: Any) -> str:

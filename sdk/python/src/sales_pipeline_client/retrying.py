@@ -80,7 +80,7 @@ def is_lost(failure: SalesPipelineError) -> bool:
     return isinstance(failure, APIError) and failure.status in _PASSING
 
 
-def not_answered(error: httpx.TransportError) -> NotAnsweredError:
+def not_answered(error: httpx.RequestError) -> NotAnsweredError:
     """What a failure of the connection is to the caller."""
     maybe_done = not isinstance(error, _NOT_SENT)
     if isinstance(error, httpx.TimeoutException):

@@ -49,11 +49,11 @@ class Request:
 
 @dataclass
 class Stream:
-    """An answer that is read line by line."""
+    """An answer that is read as it comes."""
 
     response: httpx.Response
-    lines: Any = None
-    """An iterator over them, made by who reads them."""
+    chunks: Any = None
+    """An iterator over what comes, made by who reads it."""
 
 
 @dataclass
@@ -94,8 +94,8 @@ class Save:
 
 
 @dataclass
-class NextLine:
-    """Gives the next line of a stream, `None` at its end."""
+class NextChunk:
+    """Gives what comes next of a stream, `None` at its end."""
 
     stream: Stream
 
@@ -107,7 +107,7 @@ class Close:
     response: httpx.Response
 
 
-Step = Union[Send, Pause, Alone[Any], Read, Save, NextLine, Close]
+Step = Union[Send, Pause, Alone[Any], Read, Save, NextChunk, Close]
 
 
 class Clock:
@@ -183,10 +183,10 @@ class SyncDriver:
         if isinstance(step, Alone):
             with self._lock:
                 return self.run(step.flow)
-        if isinstance(step, NextLine):
-            if step.stream.lines is None:
-                step.stream.lines = step.stream.response.iter_lines()
-            return next(step.stream.lines, None)
+        if isinstance(step, NextChunk):
+            if step.stream.chunks is None:
+                step.stream.chunks = step.stream.response.iter_bytes()
+            return next(step.stream.chunks, None)
         if isinstance(step, Close):
             return step.response.close()
         try:
@@ -239,11 +239,11 @@ class AsyncDriver:
         if isinstance(step, Alone):
             async with self._lock:
                 return await self.run(step.flow)
-        if isinstance(step, NextLine):
-            if step.stream.lines is None:
-                step.stream.lines = step.stream.response.aiter_lines()
-            async for line in step.stream.lines:
-                return line
+        if isinstance(step, NextChunk):
+            if step.stream.chunks is None:
+                step.stream.chunks = step.stream.response.aiter_bytes()
+            async for chunk in step.stream.chunks:
+                return chunk
             return None
         if isinstance(step, Close):
             return await step.response.aclose()
