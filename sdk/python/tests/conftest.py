@@ -9,12 +9,11 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
 from sales_pipeline_client import SalesPipelineClient
@@ -66,17 +65,19 @@ def stack() -> Iterator[Stack]:
         "ADMIN_EMAIL": ADMIN,
         "ADMIN_PASSWORD": stack.password,
     }
-    log = folder / "run.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [str(programs / "local"), "run"], env=environment, stdout=out, stderr=out
-        )
+    process = subprocess.Popen(
+        [str(programs / "local"), "run"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
-        _wait(process, stack.url, log)
+        _wait(process)
         yield stack
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
+        process.communicate(timeout=60)
         shutil.rmtree(folder)
 
 
@@ -93,18 +94,15 @@ def _servers() -> dict[str, str]:
     }
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    until = time.monotonic() + 90
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            break
-        try:
-            if (
-                httpx.get(f"{url}/readyz").is_success
-                and "The sales pipeline is at" in log.read_text()
-            ):
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"the product does not start:\n{log.read_text()}")
+def _wait(process: subprocess.Popen[str]) -> None:
+    """Reads what it says until it says that it is ready."""
+    too_late = threading.Timer(120, process.kill)
+    too_late.start()
+    said = ""
+    for line in process.stdout or ():
+        said += line
+        if "The sales pipeline is at" in line:
+            too_late.cancel()
+            return
+    too_late.cancel()
+    pytest.fail(f"the product does not start:\n{said}")

@@ -7,6 +7,8 @@ from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from talking import Mode, Server, answer, team, teams
 
 
@@ -52,6 +54,17 @@ def test_a_walk_can_be_gone_on_with_another_time(mode: Mode) -> None:
     # Of a type that this version does not know.
     assert pages[-1][0].record == team()
     assert server.asked == ["GET /api/v1/sync?since=s0", "GET /api/v1/sync?since=s1"]
+
+
+def test_trio_runs_the_async_client_too() -> None:
+    trio = pytest.importorskip("trio")
+    server = Server([answer({}, 503), answer(teams(1, following="x")), answer(teams(2))])
+
+    async def walk() -> list[int]:
+        async with Mode(is_async=True).client(server) as client:
+            return [it.id async for it in client.teams.list()]
+
+    assert trio.run(walk) == [1, 2]
 
 
 def test_filters_are_sent_as_the_api_reads_them(mode: Mode) -> None:

@@ -278,6 +278,11 @@ class Composed(Generic[P, T]):
         self.routes = routes
 
     @property
+    def sends(self) -> frozenset[str]:
+        """The names of its arguments."""
+        return frozenset(self.signature.parameters)
+
+    @property
     def signature(self) -> inspect.Signature:
         """Its parameters."""
         return _signature(self._flow)
