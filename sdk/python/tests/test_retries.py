@@ -15,6 +15,7 @@ from sales_pipeline_client import (
     PreconditionFailedError,
     RateLimitedError,
     SalesPipelineError,
+    ServerError,
     TimedOutError,
     UnavailableError,
 )
@@ -96,17 +97,26 @@ def test_a_post_keeps_its_idempotency_key_over_all_tries(mode: Mode) -> None:
 
 
 def test_a_plain_change_is_not_sent_twice_when_its_answer_was_lost(mode: Mode) -> None:
-    lost: list[tuple[Answer, bool]] = [
-        (BROKEN, True),
-        (refusal(503, "outcome_unknown"), True),
-        (DOWN, False),
+    lost: list[tuple[Answer, type[SalesPipelineError]]] = [
+        (BROKEN, NotAnsweredError),
+        (refusal(503, "outcome_unknown"), OutcomeUnknownError),
+        (refusal(504, "gateway_timeout"), ServerError),
     ]
-    for failure, maybe_done in lost:
+    for failure, kind in lost:
         server = Server([failure])
-        with pytest.raises(SalesPipelineError) as raised:
+        with pytest.raises(kind):
             mode.run(mode.client(server).teams.update(1, name="B"))
-        assert getattr(raised.value, "maybe_done") is maybe_done  # noqa: B009
-        assert isinstance(raised.value, OutcomeUnknownError) is (failure is lost[1][0])
+        assert len(server.requests) == 1
+
+
+def test_what_was_refused_because_a_part_is_down_is_sent_again(mode: Mode) -> None:
+    server = Server([DOWN, refusal(412, "stale")])
+    with pytest.raises(PreconditionFailedError) as failure:
+        mode.run(mode.client(server).teams.update(1, name="B"))
+    assert not failure.value.maybe_done
+    gone = Server([DOWN, refusal(404, "not_found")])
+    with pytest.raises(APIError, match="404"):
+        mode.run(mode.client(gone).teams.delete(1))
 
 
 def test_a_change_with_a_condition_is_sent_again(mode: Mode) -> None:

@@ -29,7 +29,7 @@ from .resources.organisation import (
 from .resources.organisation import Sync as SyncResource
 from .resources.people import ApiKeys, OAuthClients, SecondFactors, Sessions, Teams, Users
 from .resources.pipelines import AllPipelines, PipelineFunnel
-from .resources.reports import ForecastResource, Reports
+from .resources.reports import ForecastResource, Reports, Targets
 from .retrying import RetryPolicy
 from .steps import Async, AsyncDriver, Clock, Flow, M, Sync, SyncDriver
 
@@ -63,6 +63,7 @@ class Client(Generic[M]):
         self.custom_fields: CustomFieldsResource[M] = CustomFieldsResource(engine)
         self.currencies: Currencies[M] = Currencies(engine)
         self.forecast: ForecastResource[M] = ForecastResource(engine)
+        self.targets: Targets[M] = Targets(engine)
         self.reports: Reports[M] = Reports(engine)
         self.imports: Imports[M] = Imports(engine)
         self.notifications: Notifications[M] = Notifications(engine)

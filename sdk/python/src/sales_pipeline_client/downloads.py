@@ -15,7 +15,7 @@ from .exchange import Exchange
 from .retrying import Nature, not_answered
 from .steps import Flow, Pause, Progress, Save
 
-Target = Union[str, "os.PathLike[str]", BinaryIO]
+Destination = Union[str, "os.PathLike[str]", BinaryIO]
 """A path, or a file that is open for bytes."""
 
 
@@ -30,7 +30,7 @@ class Downloaded:
 
 
 def download(
-    exchange: Exchange, call: Call[Any], to: Target, progress: Progress | None
+    exchange: Exchange, call: Call[Any], to: Destination, progress: Progress | None
 ) -> Flow[Downloaded]:
     """Makes a call and writes what it answers. If that breaks off, it is begun anew."""
     call = replace(call, is_streamed=True)

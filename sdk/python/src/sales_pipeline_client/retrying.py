@@ -65,7 +65,7 @@ class Nature:
             return self.is_repeatable or not failure.maybe_done
         if not isinstance(failure, APIError):
             return False
-        if failure.status == 429:
+        if failure.status == 429 or _is_down(failure):
             return True  # nothing was done
         if failure.status == 409:
             # A twin with the same key still runs.
@@ -77,7 +77,12 @@ def is_lost(failure: SalesPipelineError) -> bool:
     """Whether the request may have been done although there was a failure."""
     if isinstance(failure, NotAnsweredError):
         return failure.maybe_done
-    return isinstance(failure, APIError) and failure.status in _PASSING
+    return isinstance(failure, APIError) and failure.status in _PASSING and not _is_down(failure)
+
+
+def _is_down(failure: APIError) -> bool:
+    """The API says of what it may have done that the outcome is unknown: of this it has done nothing."""
+    return failure.status == 503 and failure.code == "unavailable"
 
 
 def not_answered(error: httpx.RequestError) -> NotAnsweredError:

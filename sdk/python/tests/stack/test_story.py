@@ -239,8 +239,34 @@ def test_reports_agree_with_what_is_behind_them(admin: SalesPipelineClient) -> N
     changes = admin.reports.pipeline_changes(from_=date.today() - timedelta(7), to=date.today())
     terms = [getattr(changes, it) for it in TERMS]
     assert changes.start_value.value + sum(it.value for it in terms) == changes.end_value.value
+    admin.activities.create(made.id, activity_type="call", subject="Call")
+    done = admin.reports.activities(owner_id=made.owner_id)
+    assert done[0].created.call >= 1
     with pytest.raises(NotFoundError):
         admin.reports.opportunities("no-such-report").first()
+
+
+def test_a_forecast_stands_beside_a_target_and_what_managers_expect(
+    admin: SalesPipelineClient,
+) -> None:
+    period: Any = {"period": "month", "year": 2031, "month": 5}
+    amount = Decimal("1000.55")
+    target = admin.targets.set(amount=amount, **period)
+    assert admin.targets.get(target.id) == target
+    assert target in admin.targets.list(**period).all()
+    expected = admin.forecast.set_adjustment(amount=1, note="a feeling", **period)
+    changed = admin.forecast.set_adjustment(amount=2, if_match=expected, **period)
+    versions = admin.forecast.adjustment_history(changed.id).all()
+    assert [it.amount for it in versions[:2]] == [2, 1]
+    forecast = admin.forecast.get_monthly(2031, 5)
+    assert forecast.target == amount
+    assert forecast.adjustment == changed
+    standing = admin.forecast.get_attainment(by="owner", **period)
+    assert standing.gap == amount
+    assert len(standing) >= 1
+    admin.forecast.delete_adjustment(changed.id, if_match=changed)
+    admin.targets.delete(target.id)
+    assert admin.forecast.get_monthly(2031, 5).target is None
 
 
 TERMS = [

@@ -39,6 +39,7 @@ class Report(str, Enum):
     cohorts = "cohorts"
     loss_reasons = "loss-reasons"
     pipeline_changes = "pipeline-changes"
+    activities = "activities"
 
 
 class Mode(str, Enum):

@@ -57,6 +57,9 @@ from .pipelines import (
     Stages,
 )
 from .reports import (
+    ActivityCounts,
+    ActivityReport,
+    ActivityReportRow,
     CohortMonth,
     Cohorts,
     ConversionRate,
@@ -77,10 +80,16 @@ from .reports import (
     Velocity,
 )
 from .sync import SyncItem, SyncPage, SyncRecord
+from .targets import AdjustmentVersion, Attainment, ForecastAdjustment, PersonAttainment, Target
 
 __all__ = [
     "Activity",
+    "ActivityCounts",
+    "ActivityReport",
+    "ActivityReportRow",
+    "AdjustmentVersion",
     "ApiKey",
+    "Attainment",
     "AuditChange",
     "AuditEntry",
     "BulkResult",
@@ -96,6 +105,7 @@ __all__ = [
     "Erasure",
     "ExchangeRate",
     "Forecast",
+    "ForecastAdjustment",
     "ForecastModel",
     "ForecastRange",
     "Import",
@@ -126,6 +136,7 @@ __all__ = [
     "OpportunityUpdateFault",
     "OpportunityUpdateResult",
     "Page",
+    "PersonAttainment",
     "Pipeline",
     "PipelineChangeOpportunity",
     "PipelineChangeTerm",
@@ -154,6 +165,7 @@ __all__ = [
     "SyncItem",
     "SyncPage",
     "SyncRecord",
+    "Target",
     "Team",
     "TrendPeriod",
     "Unmerge",

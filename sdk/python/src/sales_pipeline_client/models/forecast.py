@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Optional
 
 from .base import Model, NotCovered
+from .targets import ForecastAdjustment
 
 
 class ForecastRange(Model):
@@ -50,6 +51,11 @@ class Forecast(Model):
     from_pipeline: Decimal
     from_new_business: Decimal
     target: Optional[Decimal]
+    target_source: Optional[str] = None
+    target_is_partial: Optional[bool] = None
+    adjustment: Optional[ForecastAdjustment] = None
+    """What managers expect beside the model."""
+    adjusted_expected: Optional[Decimal] = None
     by_stage: list[StageForecast]
     not_covered: NotCovered
     model: ForecastModel

@@ -268,3 +268,37 @@ class ReportOpportunity(Versioned):
     actual_close_date: Optional[date]
     lost_reason: Optional[str]
     created_at: datetime
+
+
+class ActivityCounts(Model):
+    """How many activities, by kind."""
+
+    call: int
+    email: int
+    meeting: int
+    task: int
+    note: int
+    total: int
+
+
+class ActivityReportRow(Model):
+    """What one person did about opportunities, and how the open ones stand that they own."""
+
+    owner_id: int
+    owner_name: str
+    team_id: Optional[int]
+    created: ActivityCounts
+    completed: ActivityCounts
+    overdue_count: int
+    touched_count: int
+    open_count: int
+    untouched_count: int
+    without_next_count: int
+
+
+class ActivityReport(Rows[ActivityReportRow]):
+    """What each person did."""
+
+    start_date: Optional[date]
+    end_date: Optional[date]
+    as_of: datetime

@@ -9,7 +9,7 @@ from typing import Any, Callable, Literal, Optional, Union
 from typing_extensions import Required, TypedDict, Unpack
 
 from ..call import Call
-from ..downloads import Downloaded, Target, download
+from ..downloads import Destination, Downloaded, download
 from ..errors import PreconditionFailedError
 from ..exact import Amount
 from ..models import BulkResult, LineItem, Opportunity, OpportunityAccess, Page, StageHistory
@@ -248,7 +248,7 @@ class Opportunities(Resource[M]):
     @composed()
     def export(
         self,
-        to: Target,
+        to: Destination,
         *,
         format: Literal["csv", "xlsx", "jsonl"] = "csv",
         progress: Progress | None = None,

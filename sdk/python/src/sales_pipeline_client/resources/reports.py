@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from typing_extensions import Required, Unpack
+from typing_extensions import Required, TypedDict, Unpack
 
-from ..downloads import Downloaded, Target, download
+from ..downloads import Destination, Downloaded, download
+from ..exact import Amount
 from ..models import (
+    ActivityReport,
+    AdjustmentVersion,
+    Attainment,
     Cohorts,
     ConversionRate,
     Forecast,
+    ForecastAdjustment,
     LossReasons,
     Page,
     PipelineChangeOpportunity,
@@ -19,12 +24,14 @@ from ..models import (
     SalesPerformance,
     SalesTrend,
     StageDurations,
+    Target,
     Velocity,
 )
-from ..operations import Resource, composed, listing, operation
+from ..operations import Guarded, Resource, composed, listing, operation
 from ..steps import Flow, M, Progress
+from .activities import ActivityType
 from .opportunities import Day, Paging, When
-from .pipelines import Scope
+from .pipelines import After, Scope
 
 Period = Literal["month", "quarter", "year"]
 TrendPeriod = Literal["daily", "weekly", "monthly", "quarterly", "yearly"]
@@ -37,6 +44,48 @@ class ForecastOf(Scope, total=False):
     year: int
     quarter: int
     month: int
+
+
+class AttainmentOf(TypedDict, total=False):
+    """Which period, of whom; by person or not."""
+
+    period: Period
+    year: int
+    quarter: int
+    month: int
+    owner_id: int
+    team_id: int
+    by: Literal["owner"]
+    after: After
+
+
+class PlanFilters(Paging, total=False):
+    """Of which period, of whom."""
+
+    period: Period
+    year: int
+    quarter: int
+    month: int
+    owner_id: int
+    team_id: int
+
+
+class NewTarget(Guarded, total=False):
+    """What is to be won, when, by whom."""
+
+    period: Required[Period]
+    year: Required[int]
+    quarter: int
+    month: int
+    owner_id: int
+    team_id: int
+    amount: Required[Amount]
+
+
+class NewAdjustment(NewTarget, total=False):
+    """What is expected, and why."""
+
+    note: str | None
 
 
 class ForecastResource(Resource[M]):
@@ -61,11 +110,57 @@ class ForecastResource(Resource[M]):
         """The forecast of a year, which is the organisation's fiscal year."""
         return (yield from self._of(period="year", year=year, **scope))
 
+    @operation("GET /forecast/attainment")
+    def get_attainment(self, **of: Unpack[AttainmentOf]) -> Attainment:
+        """How a period stands to its target, and how much pipeline the rest needs; `by="owner"` has a row for each person."""
+
+    @listing("GET /forecast/adjustments")
+    def list_adjustments(self, **filters: Unpack[PlanFilters]) -> Page[ForecastAdjustment]:
+        """What managers expect beside the model."""
+
+    @operation("PUT /forecast/adjustments")
+    def set_adjustment(self, **fields: Unpack[NewAdjustment]) -> ForecastAdjustment:
+        """Says what is expected in a period, of a person, of a team, or of the organisation."""
+
+    @operation("GET /forecast/adjustments/{adjustment_id}")
+    def get_adjustment(self, adjustment_id: int) -> ForecastAdjustment:
+        """One."""
+
+    @operation("DELETE /forecast/adjustments/{adjustment_id}")
+    def delete_adjustment(self, adjustment_id: int, **options: Unpack[Guarded]) -> None:
+        """Takes it back."""
+
+    @listing("GET /forecast/adjustments/{adjustment_id}/history")
+    def adjustment_history(
+        self, adjustment_id: int, **options: Unpack[Paging]
+    ) -> Page[AdjustmentVersion]:
+        """Every version of it, the latest first."""
+
     def _of(self, **of: Any) -> Flow[Forecast]:
         forecast: Forecast = yield from self._engine.exchange.perform(
             ForecastResource.get.call(**of)
         )
         return forecast
+
+
+class Targets(Resource[M]):
+    """What is to be won in a month, a quarter or a year."""
+
+    @listing("GET /targets")
+    def list(self, **filters: Unpack[PlanFilters]) -> Page[Target]:
+        """All that suit the filters."""
+
+    @operation("PUT /targets")
+    def set(self, **fields: Unpack[NewTarget]) -> Target:
+        """Says what is to be won, by a person, by a team, or by the organisation."""
+
+    @operation("GET /targets/{target_id}")
+    def get(self, target_id: int) -> Target:
+        """One."""
+
+    @operation("DELETE /targets/{target_id}")
+    def delete(self, target_id: int, **options: Unpack[Guarded]) -> None:
+        """Takes it back."""
 
 
 class Between(Scope, total=False):
@@ -125,6 +220,7 @@ class Behind(Between, Paging, total=False):
     stage: str
     stage_key: str
     lost_reason: str
+    activity_type: ActivityType
 
 
 class ReportParameters(Between, total=False):
@@ -168,6 +264,10 @@ class Reports(Resource[M]):
     def loss_reasons(self, **of: Unpack[Between]) -> LossReasons:
         """Why they were lost."""
 
+    @operation("GET /reports/activities")
+    def activities(self, **of: Unpack[Between]) -> ActivityReport:
+        """What each person did about opportunities, and which of theirs nobody touched."""
+
     @operation("GET /reports/pipeline-changes")
     def pipeline_changes(self, **of: Unpack[ChangesOf]) -> PipelineChanges:
         """How the open pipeline became what it is, adding up to the cent."""
@@ -186,7 +286,7 @@ class Reports(Resource[M]):
     def download(
         self,
         report: str,
-        to: Target,
+        to: Destination,
         *,
         progress: Progress | None = None,
         **of: Unpack[ReportParameters],
