@@ -263,7 +263,7 @@ def test_a_forecast_stands_beside_a_target_and_what_managers_expect(
     assert forecast.adjustment == changed
     standing = admin.forecast.get_attainment(by="owner", **period)
     assert standing.gap == amount
-    assert len(standing) >= 1
+    assert standing.text_en
     admin.forecast.delete_adjustment(changed.id, if_match=changed)
     admin.targets.delete(target.id)
     assert admin.forecast.get_monthly(2031, 5).target is None
