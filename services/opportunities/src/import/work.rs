@@ -4,6 +4,7 @@
 
 mod rows;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -73,20 +74,22 @@ pub async fn forget(state: &State, before: DateTime<Utc>) -> sqlx::Result<()> {
 /// Who works imports off, and what they know by now of the rows that come next.
 #[derive(Default)]
 pub struct Worker {
-    ahead: Option<Ahead>,
+    /// Of imports that take turns, by their ids.
+    ahead: HashMap<i64, Ahead>,
 }
 
 impl Worker {
     /// Works off the next rows of the import that has waited longest; false where there is none, or where it has to be tried again after a while.
     pub async fn step(&mut self, state: &State, now: DateTime<Utc>) -> Result<bool, Error> {
-        let (until, ahead) = (now + HAS_IT_FOR, self.ahead.take());
+        let until = now + HAS_IT_FOR;
+        self.ahead.retain(|_, ahead| ahead.holds(now));
         let Some(import) = store::claim(&state.writes, now, until).await? else {
             return Ok(false);
         };
         let id = import.id;
-        match attempt(state, import, ahead, now, until).await {
+        match attempt(state, import, self.ahead.remove(&id), now, until).await {
             Ok(ahead) => {
-                self.ahead = ahead;
+                self.ahead.extend(ahead.map(|ahead| (id, ahead)));
                 Ok(true)
             }
             Err(error) => again(state, id, error, (now, until)).await,

@@ -69,8 +69,13 @@ impl Ahead {
         let is_so = place(&self.import) == place(import)
             && self.rows.who == *who
             && self.rules == *rules
-            && now - self.import.updated_at < HOLDS_FOR;
+            && self.holds(now);
         is_so.then_some(self.rows)
+    }
+
+    /// Whether what was decided is not too old.
+    pub(super) fn holds(&self, now: DateTime<Utc>) -> bool {
+        now - self.import.updated_at < HOLDS_FOR
     }
 }
 
