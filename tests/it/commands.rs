@@ -102,14 +102,21 @@ async fn what_was_tampered_with_is_named_and_made_good(world: &World) {
         "update activity_facts set completed_at = '2025-01-01'",
         "update standing_rollup set total_value = total_value + 0.01 where stage_key = 'proposal'",
         "delete from flow_rollup where kind = 'won' and grain = 'month'",
+        "update stay_rollup set count = count + 1 where stage_key = 'lead' and grain = 'day' and since = '-infinity'",
         "update conversion_rollup set advanced = advanced - 1 where stage_key = 'lead' and grain = 'all'",
     ] {
         execute(&mut database, &format!("set search_path = analytics; {sql}")).await.unwrap();
     }
-    let found = verifies(world, 6).await;
-    for (difference, name) in
-        found.iter().zip(["opportunity", "versions", "activity", "standing", "flow", "conversion"])
-    {
+    let found = verifies(world, 7).await;
+    for (difference, name) in found.iter().zip([
+        "opportunity",
+        "versions",
+        "activity",
+        "standing",
+        "flow",
+        "conversion",
+        "stays",
+    ]) {
         assert!(difference.as_str().unwrap().starts_with(&format!("{name} ")), "{difference}");
     }
     rebuild(world).await;

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use money::Money;
 
 use crate::deal::{Deal, Fact, Kind, Ladders};
+use crate::stay::{StayKey, Stays, stays};
 use crate::valuation::Valuation;
 use crate::version::Version;
 
@@ -157,6 +158,12 @@ impl Sum for Conversion {
     }
 }
 
+impl Sum for Stays {
+    fn add(&mut self, other: Self, sign: i64) {
+        self.count += sign * other.count;
+    }
+}
+
 fn signed(money: Money, sign: i64) -> Money {
     Money::from_hundredths(money.hundredths() * i128::from(sign))
 }
@@ -170,6 +177,8 @@ pub struct Rollups {
     pub flow: HashMap<FlowKey, Flow>,
     /// Who entered which stage.
     pub conversion: HashMap<ConversionKey, Conversion>,
+    /// Who is how long in which stage.
+    pub stays: HashMap<StayKey, Stays>,
 }
 
 impl Rollups {
@@ -208,12 +217,14 @@ impl Rollups {
         self.standing.retain(|_, it| *it != Standing::default());
         self.flow.retain(|_, it| *it != Flow::default());
         self.conversion.retain(|_, it| *it != Conversion::default());
+        self.stays.retain(|_, it| *it != Stays::default());
     }
 
     fn count(&mut self, deal: &Deal, frame: &Frame, sign: i64) {
         let Some(fact) = deal.fact.as_ref().filter(|fact| !fact.is_deleted) else { return };
         self.count_values(fact, frame, sign);
         self.count_entries(deal, fact, frame, sign);
+        self.count_stays(deal, fact, frame, sign);
     }
 
     fn count_values(&mut self, fact: &Fact, frame: &Frame, sign: i64) {
@@ -250,6 +261,24 @@ impl Rollups {
                     team_id: fact.team_id.unwrap_or(0),
                 };
                 put(&mut self.conversion, key, sum, sign);
+            }
+        }
+    }
+
+    fn count_stays(&mut self, deal: &Deal, fact: &Fact, frame: &Frame, sign: i64) {
+        for (stage_key, day, length) in stays(deal, fact, &frame.ladders, frame.zone) {
+            let starts = [("day", Some(day)), ("month", Some(month(day))), ("all", None)];
+            for (grain, start_date) in starts {
+                let key = StayKey {
+                    grain,
+                    start_date,
+                    pipeline_id: fact.pipeline_id,
+                    stage_key: stage_key.to_owned(),
+                    owner_id: fact.owner_id,
+                    team_id: fact.team_id.unwrap_or(0),
+                    length,
+                };
+                put(&mut self.stays, key, Stays { count: 1 }, sign);
             }
         }
     }

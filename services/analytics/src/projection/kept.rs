@@ -1,9 +1,11 @@
 //! The rollups as they are kept, read whole: for verifying.
 
+use chrono::NaiveDate;
 use sqlx::{PgConnection, Row};
 
 use crate::deal::Kind;
 use crate::rollup::{Conversion, ConversionKey, Flow, FlowKey, Rollups, Standing, StandingKey};
+use crate::stay::{Length, StayKey, Stays};
 
 /// All of them.
 pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
@@ -73,6 +75,24 @@ pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
             stay_seconds: row.try_get(10)?,
         };
         all.conversion.insert(key, sum);
+    }
+    let rows = sqlx::query(
+        "select grain, nullif(start_date, '-infinity'), pipeline_id, stage_key, owner_id, team_id, nullif(since, '-infinity'), days, count from stay_rollup",
+    );
+    for row in rows.fetch_all(&mut *tx).await? {
+        let days = row.try_get(7)?;
+        let key = StayKey {
+            grain: known(row.try_get(0)?, &["day", "month", "all"]),
+            start_date: row.try_get(1)?,
+            pipeline_id: row.try_get(2)?,
+            stage_key: row.try_get(3)?,
+            owner_id: row.try_get(4)?,
+            team_id: row.try_get(5)?,
+            length: row
+                .try_get::<Option<NaiveDate>, _>(6)?
+                .map_or(Length::Ended(days), Length::Since),
+        };
+        all.stays.insert(key, Stays { count: row.try_get(8)? });
     }
     Ok(all)
 }

@@ -270,14 +270,16 @@ pub(crate) async fn insert_moves(
 pub(crate) async fn add(tx: &mut PgConnection, rollups: &Rollups) -> sqlx::Result<()> {
     super::sums::standing(tx, &rollups.standing).await?;
     super::sums::flow(tx, &rollups.flow).await?;
-    super::sums::conversion(tx, &rollups.conversion).await
+    super::sums::conversion(tx, &rollups.conversion).await?;
+    super::sums::stays(tx, &rollups.stays).await
 }
 
 /// Removes all rollups.
 pub(crate) async fn clear_rollups(tx: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("delete from standing_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from flow_rollup").execute(&mut *tx).await?;
-    sqlx::query!("delete from conversion_rollup").execute(tx).await?;
+    sqlx::query!("delete from conversion_rollup").execute(&mut *tx).await?;
+    sqlx::query!("delete from stay_rollup").execute(tx).await?;
     Ok(())
 }
 

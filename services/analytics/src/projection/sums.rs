@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 
 use crate::rollup::{Conversion, ConversionKey, Flow, FlowKey, Standing, StandingKey};
+use crate::stay::{Length, StayKey, Stays};
 
 /// A field of every entry.
 fn all<'a, K, V, T>(sums: &[(&'a K, &'a V)], field: impl Fn(&'a K, &'a V) -> T) -> Vec<T> {
@@ -143,6 +144,61 @@ pub(super) async fn conversion(
         )
         .bind(grains)
         .bind(starts)
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn stays(
+    tx: &mut PgConnection,
+    sums: &HashMap<StayKey, Stays>,
+) -> sqlx::Result<()> {
+    if sums.is_empty() {
+        return Ok(());
+    }
+    let since = |key: &StayKey| match key.length {
+        Length::Since(day) => Some(day),
+        Length::Ended(_) => None,
+    };
+    let days = |key: &StayKey| match key.length {
+        Length::Since(_) => 0,
+        Length::Ended(days) => days,
+    };
+    let sums = sorted(sums);
+    sqlx::query(
+        "insert into stay_rollup as r (grain, start_date, pipeline_id, stage_key, owner_id, team_id, since, days, count)
+         select a, coalesce(b, '-infinity'), c, d, e, f, coalesce(g, '-infinity'), h, i
+         from unnest($1::text[], $2::date[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::date[], $8::bigint[], $9::bigint[])
+           as u (a, b, c, d, e, f, g, h, i)
+         on conflict (grain, start_date, pipeline_id, stage_key, owner_id, team_id, since, days) do update set count = r.count + excluded.count",
+    )
+    .bind(all(&sums, |key, _| key.grain))
+    .bind(all(&sums, |key, _| key.start_date))
+    .bind(all(&sums, |key, _| key.pipeline_id))
+    .bind(all(&sums, |key, _| key.stage_key.as_str()))
+    .bind(all(&sums, |key, _| key.owner_id))
+    .bind(all(&sums, |key, _| key.team_id))
+    .bind(all(&sums, |key, _| since(key)))
+    .bind(all(&sums, |key, _| days(key)))
+    .bind(all(&sums, |_, sum| sum.count))
+    .execute(&mut *tx)
+    .await?;
+    let (mut grains, mut starts, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, _) in sums.iter().filter(|(_, sum)| sum.count < 0) {
+        grains.push(key.grain);
+        starts.push(key.start_date);
+        keys.push((key.pipeline_id, key.stage_key.as_str()));
+    }
+    if !grains.is_empty() {
+        let (pipelines, stages): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+        sqlx::query(
+            "delete from stay_rollup where (grain, start_date, pipeline_id, stage_key) in (select a, coalesce(b, '-infinity'), c, d from unnest($1::text[], $2::date[], $3::bigint[], $4::text[]) as u (a, b, c, d)) and count = 0",
+        )
+        .bind(grains)
+        .bind(starts)
+        .bind(pipelines)
+        .bind(stages)
         .execute(tx)
         .await?;
     }

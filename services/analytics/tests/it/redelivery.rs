@@ -88,6 +88,7 @@ pub(crate) async fn tables(world: &World) -> Vec<String> {
         "standing_rollup",
         "flow_rollup",
         "conversion_rollup",
+        "stay_rollup",
     ] {
         let sql = format!("select row_to_json(t)::text from {table} t order by 1");
         let rows = sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(sql));

@@ -15,6 +15,7 @@ use crate::State;
 use crate::ask::{Ask, calendar, prepare};
 use crate::period::Cut;
 use crate::range::{Range, begin};
+use crate::report::conversion;
 use activities::Activities;
 use cohorts::Cohorts;
 use loss_reasons::LossReasons;
@@ -68,9 +69,10 @@ pub async fn stage_durations(
     now: DateTime<Utc>,
 ) -> Result<StageDurations, Error> {
     range.check(&mut invalid);
-    let zone = state.settings.get()?.zone;
+    let (_, today) = calendar(state, now)?;
     let ground = prepare(state, caller, ask, invalid, now).await?;
-    let read = store::durations(&state.reads, &ground.scope, range.instants(zone), now).await?;
+    let slices = conversion::slices(range.start, range.end, today);
+    let read = store::durations(&state.reads, &ground.scope, &slices, today).await?;
     let pipelines = ground.pipelines.iter();
     let pipelines = pipelines.filter(|it| ask.pipeline_id.is_none_or(|id| it.id == id));
     Ok(stage_duration::stage_durations(pipelines, &read))

@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 use crate::pipeline::Pipeline;
 use crate::report::Read;
 
-/// So many tenths of a day some were in a stage, all their stays together.
+/// So many days some were in a stage, all their stays together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) pipeline_id: i64,
     pub(crate) stage_key: String,
     /// Whether they are there now.
     pub(crate) is_open: bool,
-    pub(crate) tenths: i64,
+    pub(crate) days: i64,
     pub(crate) count: i64,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn stage_durations<'a>(
     StageDurations { items: items.collect(), as_of: read.as_of }
 }
 
-/// How many ended, and how many are open, after each number of tenths.
+/// How many ended, and how many are open, after each number of days.
 struct Curve(BTreeMap<i64, At>);
 
 #[derive(Clone, Copy, Default)]
@@ -82,7 +82,7 @@ impl Curve {
     fn of<'a>(rows: impl Iterator<Item = &'a Row>) -> Self {
         let mut curve = BTreeMap::<i64, At>::new();
         for row in rows {
-            let at = curve.entry(row.tenths).or_default();
+            let at = curve.entry(row.days).or_default();
             *(if row.is_open { &mut at.open } else { &mut at.ended }) += row.count;
         }
         Self(curve)
@@ -94,7 +94,7 @@ impl Curve {
         let mut at_risk: i64 = self.0.values().map(|at| at.ended + at.open).sum();
         let mut there = 1.0;
         let mut found = [None; 4];
-        for (tenths, at) in &self.0 {
+        for (days, at) in &self.0 {
             if at.ended > 0 {
                 there *= 1.0 - exact(at.ended) / exact(at_risk);
             }
@@ -102,7 +102,7 @@ impl Curve {
                 // Products of fractions are not exact: one that comes down to the mark has reached it.
                 let has_reached = there <= 1.0 - f64::from(percent) / 100.0 + 1e-9;
                 if place.is_none() && at.ended > 0 && has_reached {
-                    *place = Some(exact(*tenths) / 10.0);
+                    *place = Some(exact(*days));
                 }
             }
             at_risk -= at.ended + at.open;
@@ -111,7 +111,7 @@ impl Curve {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts and tenths of days are far below 2^53")]
+#[expect(clippy::cast_precision_loss, reason = "counts and days are far below 2^53")]
 fn exact(number: i64) -> f64 {
     number as f64
 }
@@ -122,11 +122,11 @@ mod tests {
     use crate::report::tests::pipeline;
 
     fn of(rows: &[(bool, i64, i64)]) -> StageDuration {
-        let row = |(is_open, tenths, count): &(bool, i64, i64)| Row {
+        let row = |(is_open, days, count): &(bool, i64, i64)| Row {
             pipeline_id: 1,
             stage_key: "lead".into(),
             is_open: *is_open,
-            tenths: *tenths,
+            days: *days,
             count: *count,
         };
         let read = Read { rows: rows.iter().map(row).collect(), as_of: DateTime::UNIX_EPOCH };
@@ -137,7 +137,7 @@ mod tests {
     fn without_open_ones_the_percentiles_are_those_of_what_ended() {
         let it = of(&[(false, 10, 1), (false, 20, 1), (false, 30, 1), (false, 40, 1)]);
         assert_eq!((it.ended, it.open), (4, 0));
-        assert_eq!(it.percentiles, [Some(1.0), Some(2.0), Some(3.0), Some(4.0)]);
+        assert_eq!(it.percentiles, [Some(10.0), Some(20.0), Some(30.0), Some(40.0)]);
     }
 
     #[test]
@@ -145,13 +145,13 @@ mod tests {
         // 6 of the textbook: 1 ends of 5, then one is open, then 1 of 3: 4/5, 4/5 × 2/3 = 8/15; 1 of 2: 4/15; the last is open.
         let it = of(&[(false, 5, 1), (true, 7, 1), (false, 9, 1), (false, 12, 1), (true, 30, 1)]);
         assert_eq!((it.ended, it.open), (3, 2));
-        assert_eq!(it.percentiles, [Some(0.9), Some(1.2), None, None]);
+        assert_eq!(it.percentiles, [Some(9.0), Some(12.0), None, None]);
     }
 
     #[test]
     fn at_one_time_those_leave_first_who_leave() {
         let it = of(&[(true, 10, 2), (false, 10, 2)]);
-        assert_eq!(it.percentiles, [Some(1.0), Some(1.0), None, None]);
+        assert_eq!(it.percentiles, [Some(10.0), Some(10.0), None, None]);
     }
 
     #[test]

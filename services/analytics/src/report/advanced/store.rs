@@ -1,6 +1,6 @@
-//! All SQL of the advanced reports: one statement each, so that all its numbers are of one moment. Velocity reads a rollup; the others read what they are about.
+//! All SQL of the advanced reports: one statement each, so that all its numbers are of one moment. Velocity and durations read rollups; the others read what they are about.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgPool;
 
 use super::{activities, cohorts, loss_reasons, stage_duration, velocity};
@@ -56,8 +56,8 @@ pub(super) async fn closed(
         scope.team_id,
         scope.pipeline_id,
         &grains,
-        &from as &[Option<chrono::NaiveDate>],
-        &before as &[Option<chrono::NaiveDate>]
+        &from as &[Option<NaiveDate>],
+        &before as &[Option<NaiveDate>]
     )
     .fetch_all(pool)
     .await?;
@@ -137,44 +137,48 @@ pub(super) async fn lost(
     Ok(Read { rows: rows.collect(), as_of })
 }
 
-/// How long those were in each open stage that first entered it between two instants, as of an instant.
+/// How long those were in each open stage that first entered it in these slices of time, as of a day.
 pub(super) async fn durations(
     pool: &PgPool,
     scope: &Scope,
-    (from, before): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
-    now: DateTime<Utc>,
+    slices: &[Slice],
+    today: NaiveDate,
 ) -> sqlx::Result<Read<stage_duration::Row>> {
     let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
+    let grains: Vec<_> = slices.iter().map(|slice| slice.grain.to_owned()).collect();
+    let from: Vec<_> = slices.iter().map(|slice| slice.from).collect();
+    let before: Vec<_> = slices.iter().map(|slice| slice.before).collect();
     let rows = sqlx::query!(
         r#"with stays as (
-             select v.opportunity_id, v.pipeline_id, m.to_stage_key, m.changed_at,
-                    lead(m.changed_at) over (partition by m.opportunity_id order by m.changed_at, m.history_id) as left_at
-             from valued_opportunities v join stage_move_facts m using (opportunity_id)
-             where ($1 or v.owner_id = $2 or v.team_id = any($3)) and ($4::bigint is null or v.owner_id = $4)
-               and ($5::bigint is null or v.team_id = $5) and ($6::bigint is null or v.pipeline_id = $6)
-           ), entered as (
-             select it.pipeline_id, it.to_stage_key, bool_or(it.left_at is null) as is_open,
-                    round(sum(greatest(extract(epoch from coalesce(it.left_at, $9) - it.changed_at), 0)) / 8640)::bigint as tenths
-             from stays it join stages s on s.pipeline_id = it.pipeline_id and s.key = it.to_stage_key
-             where s.kind = 'open' and not s.is_deleted
-             group by it.opportunity_id, it.pipeline_id, it.to_stage_key
-             having min(it.changed_at) >= coalesce($7, '-infinity'::timestamptz) and min(it.changed_at) < coalesce($8, 'infinity'::timestamptz)
-           ), counted as (
-             select pipeline_id, to_stage_key, is_open, tenths, count(*) as count from entered group by pipeline_id, to_stage_key, is_open, tenths
+             select c.pipeline_id, c.stage_key, c.since > '-infinity' as is_open,
+                    case when c.since > '-infinity' then greatest($10::date - c.since, 0) else c.days end as days, sum(c.count)::bigint as count
+             from unnest($7::text[], $8::date[], $9::date[]) as slice (grain, from_date, before_date)
+             -- Summed by slice, so that each is read by the index.
+             cross join lateral (
+               select pipeline_id, stage_key, since, days, sum(count) as count
+               from stay_rollup
+               where grain = slice.grain and start_date >= coalesce(slice.from_date, '-infinity')
+                 and start_date < coalesce(slice.before_date, 'infinity')
+                 and ($1 or owner_id = $2 or team_id = any($3)) and ($4::bigint is null or owner_id = $4)
+                 and ($5::bigint is null or team_id = $5) and ($6::bigint is null or pipeline_id = $6)
+               group by pipeline_id, stage_key, since, days
+             ) c
+             group by 1, 2, 3, 4
            )
            select (select recorded_at from progress where source = 'opportunities') as as_of,
-                  it.pipeline_id as "pipeline_id?", coalesce(it.to_stage_key, '') as "stage_key!", coalesce(it.is_open, false) as "is_open!",
-                  coalesce(it.tenths, 0) as "tenths!", coalesce(it.count, 0) as "count!"
-           from (values (1)) as always left join counted it on true"#,
+                  it.pipeline_id as "pipeline_id?", coalesce(it.stage_key, '') as "stage_key!", coalesce(it.is_open, false) as "is_open!",
+                  coalesce(it.days, 0) as "days!", coalesce(it.count, 0) as "count!"
+           from (values (1)) as always left join stays it on true"#,
         sees_all,
         sees_owner,
         sees_teams,
         scope.owner_id,
         scope.team_id,
         scope.pipeline_id,
-        from,
-        before,
-        now
+        &grains,
+        &from as &[Option<NaiveDate>],
+        &before as &[Option<NaiveDate>],
+        today
     )
     .fetch_all(pool)
     .await?;
@@ -184,7 +188,7 @@ pub(super) async fn durations(
             pipeline_id: row.pipeline_id?,
             stage_key: row.stage_key,
             is_open: row.is_open,
-            tenths: row.tenths,
+            days: row.days,
             count: row.count,
         })
     });

@@ -1,7 +1,6 @@
 //! How the open pipeline changed between two days or instants, adding up to the cent, and the opportunities behind each term.
 
 pub mod model;
-mod page;
 mod store;
 
 use auth::Caller;
@@ -11,9 +10,9 @@ use rpc::{Error, Invalid};
 
 use crate::State;
 use crate::ask::{Ask, Ground, prepare};
+use crate::report::page;
 use crate::rollup::day;
 use model::{Behind, Lens, Page, PipelineChanges, Rates, Term};
-use page::Place;
 
 /// How many days are looked at where no first one is named.
 const WEEK: Days = Days::new(7);
@@ -172,11 +171,12 @@ pub async fn opportunities(
         }
         Some(_) => {}
     }
-    let limit = page::limit(wanted.limit, &mut invalid);
+    let size = page::size(wanted.limit, &mut invalid);
     let it = prepared(state, caller, ask, asked, invalid, now).await?;
     let term = term.ok_or_else(|| Error::internal("a term that is neither good nor bad"))?;
     let listing = format!("{} {:?} {:?} {:?}", term.as_str(), it.lens, it.from, it.to);
-    let before_id = wanted.cursor.map(|text| Place::parse(text, &listing)).transpose()?;
+    let page = page::Page::parse(size, wanted.cursor, &listing)?;
+    let before_id = page.after.map(|(_, id)| id);
     let mut found = Vec::new();
     let tell = |pair: model::Pair| {
         model::contribute(&pair, &it.lens, &it.rates, |of, value| {
@@ -184,14 +184,11 @@ pub async fn opportunities(
                 found.push((pair.opportunity_id, value));
             }
         });
-        found.len() <= limit
+        found.len() <= page.size
     };
     let question = it.question(before_id);
     let as_of = store::each(&state.reads, &question, term.is_of_steady(), tell).await?;
-    let is_more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| is_more);
-    let next_cursor = last.map(|(id, _)| Place::write(*id, &listing));
+    let (found, next_cursor) = page.cut(found, |(id, _)| (0, *id));
     let ids: Vec<i64> = found.iter().map(|(id, _)| *id).collect();
     let mut present = store::present(&state.reads, &ids).await?;
     let items = found.into_iter().map(|(opportunity_id, value)| {

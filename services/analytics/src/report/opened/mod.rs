@@ -10,8 +10,8 @@ use rpc::{Error, Invalid};
 use crate::State;
 use crate::ask::{Ask, calendar, prepare};
 use crate::pipeline::Pipelines;
-use crate::report::Read;
-use model::{Done, Opened, Page, Report, Wanted, selection};
+use crate::report::page::{self, Page};
+use model::{Done, Opened, Report, Wanted, selection};
 
 /// A page of opportunities.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,9 @@ pub async fn opportunities(
     now: DateTime<Utc>,
 ) -> Result<Listed, Error> {
     let report = Report::parse(report).ok_or_else(|| Error::not_found("report", report))?;
-    let page = Page::parse(limit, cursor, &mut invalid)?;
+    let size = page::size(limit, &mut invalid);
+    let whose = (ask.owner_id, ask.team_id, ask.pipeline_id);
+    let page = Page::parse(size, cursor, &format!("{report:?} {wanted:?} {whose:?}"))?;
     let texts = [("stage_key", wanted.stage_key), ("lost_reason", wanted.lost_reason)];
     for (field, _) in texts.iter().filter(|(_, it)| it.is_some_and(|it| it.contains('\0'))) {
         invalid.add(*field, "invalid_character", "must not contain NUL");
@@ -51,10 +53,10 @@ pub async fn opportunities(
     let is_of_person = selection.done.as_ref().is_some_and(Done::is_of_person);
     let person = ground.scope.owner_id.take_if(|_| is_of_person);
     let zone = state.settings.get()?.zone;
-    let Read { rows, as_of } =
-        store::selected(&state.reads, &ground.scope, &selection, person, zone, page).await?;
-    let (items, next_cursor) = page.cut(rows);
-    Ok(Listed { items, next_cursor, as_of })
+    let read = store::selected(&state.reads, &ground.scope, &selection, person, zone, page).await?;
+    let place = |it: &Opened| (it.created_at.timestamp_micros(), it.opportunity_id);
+    let (items, next_cursor) = page.cut(read.rows, place);
+    Ok(Listed { items, next_cursor, as_of: read.as_of })
 }
 
 /// The key of the stage that is meant; one that there is not is noted. A stage that was deleted is known by its key alone.

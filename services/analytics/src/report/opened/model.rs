@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use money::Money;
-use rpc::{Error, Invalid};
+use rpc::Invalid;
 
 use crate::activity::TYPES;
 use crate::deal::Kind;
@@ -362,60 +362,4 @@ fn within_period(
 fn whole(periods: &[Period]) -> Option<Span> {
     let (first, last) = periods.first().zip(periods.last())?;
     Some(Span { start: first.span.start, end: last.span.end })
-}
-
-/// How many a page has where nobody says.
-const USUAL: i32 = 50;
-/// How many it has at most.
-const MOST: i32 = 200;
-
-/// Which page of a list by time of creation, the newest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Page {
-    /// It comes after this place.
-    pub(crate) after: Option<(DateTime<Utc>, i64)>,
-    /// So many.
-    limit: usize,
-}
-
-impl Page {
-    /// Reads what a caller asks for. A bad limit is noted; a cursor that is none is malformed, reason `CURSOR_INVALID`.
-    pub(crate) fn parse(
-        limit: Option<i32>,
-        cursor: Option<&str>,
-        invalid: &mut Invalid,
-    ) -> Result<Self, Error> {
-        let limit = limit.unwrap_or(USUAL);
-        if !(1..=MOST).contains(&limit) {
-            invalid.add("limit", "out_of_range", format!("is not between 1 and {MOST}"));
-        }
-        let after = cursor.map(place).transpose()?;
-        Ok(Self { after, limit: usize::try_from(limit).unwrap_or_default() })
-    }
-
-    /// How many rows to read: one more than are answered, which says whether there is a next page.
-    pub(crate) fn count(self) -> i64 {
-        i64::try_from(self.limit + 1).unwrap_or(i64::MAX)
-    }
-
-    /// The page of those rows, and the cursor of the next one unless it is the last.
-    pub(crate) fn cut(self, mut rows: Vec<Opened>) -> (Vec<Opened>, Option<String>) {
-        let is_more = rows.len() > self.limit;
-        rows.truncate(self.limit);
-        let last = rows.last().filter(|_| is_more);
-        let cursor =
-            last.map(|it| format!("{}.{}", it.created_at.timestamp_micros(), it.opportunity_id));
-        (rows, cursor)
-    }
-}
-
-fn place(cursor: &str) -> Result<(DateTime<Utc>, i64), Error> {
-    let numbers = cursor.split_once('.').and_then(|(at, id)| at.parse().ok().zip(id.parse().ok()));
-    // No later than what PostgreSQL holds.
-    let numbers = numbers.filter(|(at, _): &(i64, i64)| at.unsigned_abs() < 1 << 56);
-    let place = numbers.and_then(|(at, id)| Some((DateTime::from_timestamp_micros(at)?, id)));
-    place.ok_or_else(|| Error::Malformed {
-        reason: "CURSOR_INVALID".into(),
-        message: "the cursor is not from this listing".to_owned(),
-    })
 }

@@ -5,9 +5,10 @@ use chrono_tz::Tz;
 use money::Money;
 use sqlx::PgPool;
 
-use super::model::{Opened, Page, Selection};
+use super::model::{Opened, Selection};
 use crate::range::begin;
 use crate::report::Read;
+use crate::report::page::Page;
 use crate::visibility::Scope;
 
 /// Whether a stage of that key is or was there, in a pipeline or in any.
@@ -95,6 +96,7 @@ pub(super) async fn selected(
     let done = it.done.as_ref();
     let (done_from, done_before) = done.map_or((None, None), |it| it.range.instants(zone));
     let (after_at, after_id) = page.after.unzip();
+    let after_at = after_at.and_then(DateTime::from_timestamp_micros);
     let lines = sqlx::query_as!(
         Line,
         r#"with page as (

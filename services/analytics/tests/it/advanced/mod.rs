@@ -136,7 +136,7 @@ async fn loss_reasons_add_up_to_what_was_lost_and_its_stages_to_each() {
     }
 }
 
-/// Within how many tenths of a day a part of them leaves: each has the same mass, and one who is still there hands theirs on to all who stay longer (Efron's redistribution to the right),
+/// Within how many days a part of them leaves: each has the same mass, and one who is still there hands theirs on to all who stay longer (Efron's redistribution to the right),
 /// which comes to the same as the product of Kaplan and Meier.
 fn left_within(mut stays: Vec<(i64, bool)>, part: f64) -> Option<i64> {
     // At one time those leave first who leave.
@@ -145,7 +145,7 @@ fn left_within(mut stays: Vec<(i64, bool)>, part: f64) -> Option<i64> {
     let mut masses = vec![1.0 / f64::from(u32::try_from(all).unwrap()); all];
     let mut gone = 0.0;
     for index in 0..all {
-        let (tenths, is_open) = stays[index];
+        let (days, is_open) = stays[index];
         if is_open {
             let rest = all - index - 1;
             let share = masses[index] / f64::from(u32::try_from(rest.max(1)).unwrap());
@@ -155,7 +155,7 @@ fn left_within(mut stays: Vec<(i64, bool)>, part: f64) -> Option<i64> {
         } else {
             gone += masses[index];
             if gone >= part - 1e-9 {
-                return Some(tenths);
+                return Some(days);
             }
         }
     }
@@ -186,7 +186,7 @@ async fn stage_durations_take_those_still_there_for_as_long_as_they_have_been() 
                         && deal.first_entry(key).is_some_and(|at| it.holds(day(at)))
                 });
                 let stays: Vec<_> =
-                    of.map(|deal| (tenths_in(deal, key), deal.stage == key)).collect();
+                    of.map(|deal| (days_in(deal, key), deal.stage == key)).collect();
                 let open = stays.iter().filter(|(_, is_open)| *is_open).count();
                 assert_eq!(row.open, i64::try_from(open).unwrap());
                 assert_eq!(row.ended + row.open, i64::try_from(stays.len()).unwrap());
@@ -194,7 +194,7 @@ async fn stage_durations_take_those_still_there_for_as_long_as_they_have_been() 
                     let expected = left_within(stays.clone(), part);
                     unreached += i64::from(expected.is_none() && !stays.is_empty());
                     #[expect(clippy::cast_possible_truncation, reason = "days of two years")]
-                    let found = found.map(|days| (days * 10.0).round() as i64);
+                    let found = found.map(|days| days.round() as i64);
                     assert_eq!(found, expected, "seed {seed} {key} {part} {:?} {stays:?}", it.ask);
                 }
             }
@@ -203,12 +203,13 @@ async fn stage_durations_take_those_still_there_for_as_long_as_they_have_been() 
     assert!(unreached > 10, "{unreached}");
 }
 
-/// The time in a stage, all stays together, minute by minute.
-fn tenths_in(deal: &Known, stage: &str) -> i64 {
+/// The days in a stage, all stays together, each night that it was there.
+fn days_in(deal: &Known, stage: &str) -> i64 {
     let ends = deal.moves.iter().skip(1).map(|(_, at)| *at).chain([now()]);
     let stays = deal.moves.iter().zip(ends).filter(|((key, _), _)| key == stage);
-    let minutes: i64 = stays.map(|((_, at), end)| (end - *at).num_minutes()).sum();
-    (minutes + 72) / 144
+    let nights =
+        stays.map(|((_, at), end)| day(*at).iter_days().take_while(|it| *it < day(end)).count());
+    i64::try_from(nights.sum::<usize>()).unwrap()
 }
 
 #[tokio::test]
