@@ -56,7 +56,7 @@ pub(crate) fn stays<'a>(
         let pairs = moves.clone().zip(moves.clone().skip(1));
         let ended = pairs.filter(|((stage, _), _)| stage == key);
         let days: i64 = ended.map(|((_, from), (_, to))| (to - from).num_days()).sum();
-        let length = match moves.last() {
+        let length = match moves.clone().next_back() {
             Some((stage, since)) if stage == key => {
                 let earlier = since.checked_sub_signed(TimeDelta::days(days));
                 Length::Since(earlier.unwrap_or(since))

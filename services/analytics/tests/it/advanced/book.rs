@@ -1,5 +1,5 @@
 //! A book of random histories in two pipelines, as events tell it and as the test knows it: stages skipped, gone back to and left for good, opportunities reopened, handed over, in
-//! other currencies, without amounts, deleted.
+//! other currencies, without amounts, deleted and restored, about midnight and about a leap day.
 
 use analytics::activity::TYPES;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -21,6 +21,7 @@ pub(crate) const OTHER: i64 = 2;
 pub(crate) const STAGES: [(i64, [&str; 3]); 2] =
     [(PIPELINE, ["lead", "qualify", "proposal"]), (OTHER, ["lead", "visit", "proposal"])];
 const REASONS: [Option<&str>; 4] = [Some("價格"), Some("=price"), Some("timing"), None];
+const CURRENCIES: [&str; 5] = ["TWD", "TWD", "USD", "EUR", "JPY"];
 const DOLLAR: &str = "31.2345";
 /// Of which 2,000 are more than an amount can be.
 const EURO: &str = "5000000000";
@@ -181,7 +182,7 @@ fn sell(id: i64, random: &mut StdRng) -> (Known, Vec<Event>) {
     let (owner_id, team_id) = *owners.choose(random).unwrap();
     let (pipeline_id, stages) = *STAGES.choose(random).unwrap();
     let cents = Some(random.random_range(0..1_000_000)).filter(|_| random.random_bool(0.85));
-    let currency = *["TWD", "TWD", "USD", "EUR", "JPY"].choose(random).unwrap();
+    let currency = *CURRENCIES.choose(random).unwrap();
     let (mut deal, mut events) = Deal::begin(id, owner_id, None, &at.to_rfc3339());
     let mut known = Known {
         id,
@@ -203,6 +204,21 @@ fn sell(id: i64, random: &mut StdRng) -> (Known, Vec<Event>) {
     for _ in 0..random.random_range(0..7) {
         let next = *[stages[0], stages[1], stages[2], "won", "lost"].choose(random).unwrap();
         at += TimeDelta::minutes(random.random_range(1..60_000));
+        if random.random_bool(0.2) {
+            // The last instant of the day, or the first of the next.
+            let next = day(at).succ_opt().unwrap();
+            let before = TimeDelta::microseconds(random.random_range(0..2));
+            at = rpc::start_of(next, chrono_tz::Asia::Taipei) - before;
+        }
+        if random.random_bool(0.1) {
+            let deleted_at = Some(at.into());
+            events.push(deal.later(at).change(|it| it.deleted_at = deleted_at));
+            events.push(deal.later(at).change(|it| it.deleted_at = None));
+        }
+        if random.random_bool(0.15) && known.status() == "open" {
+            (*CURRENCIES.choose(random).unwrap()).clone_into(&mut known.currency);
+            events.push(deal.later(at).change(|it| known.write(it)));
+        }
         if at >= now() || next == known.stage {
             continue;
         }

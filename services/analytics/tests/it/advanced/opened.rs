@@ -15,6 +15,9 @@ use rpc::{Error, Invalid};
 use super::{ADMIN, Question, book};
 use crate::support::{AMY, BOB, Deal, World, at, caller, everything, now, on};
 
+/// How many histories each of the four worlds has: 2,000 in all.
+const HISTORIES: i64 = 500;
+
 /// Who opens what.
 struct Opener<'a> {
     world: &'a World,
@@ -76,10 +79,10 @@ fn span(start: NaiveDate, end: NaiveDate) -> Range {
 #[tokio::test]
 async fn the_numbers_of_advanced_reports_open_to_as_many_that_add_up_to_them() {
     for seed in 10..12 {
-        let (world, book, mut random) = book::written(seed, 100).await;
+        let (world, book, mut random) = book::written(seed, HISTORIES).await;
         for _ in 0..3 {
             let Question { ask, range, .. } = Question::any(&book, &mut random);
-            let opener = Opener { world: &world, ask, limit: random.random_range(1..40) };
+            let opener = Opener { world: &world, ask, limit: random.random_range(50..=200) };
             opener.velocity(range).await;
             opener.loss_reasons(range).await;
             opener.stage_durations(range).await;
@@ -91,10 +94,10 @@ async fn the_numbers_of_advanced_reports_open_to_as_many_that_add_up_to_them() {
 #[tokio::test]
 async fn the_numbers_of_every_day_open_to_as_many_that_add_up_to_them() {
     for seed in 12..14 {
-        let (world, book, mut random) = book::written(seed, 100).await;
+        let (world, book, mut random) = book::written(seed, HISTORIES).await;
         for _ in 0..3 {
             let Question { ask, range, .. } = Question::any(&book, &mut random);
-            let opener = Opener { world: &world, ask, limit: random.random_range(1..40) };
+            let opener = Opener { world: &world, ask, limit: random.random_range(50..=200) };
             opener.conversion(range).await;
             opener.trend().await;
             opener.performance().await;
