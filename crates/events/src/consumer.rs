@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use apply::{ApplyError, Applying};
+pub use aside::replay;
 
 use crate::{ChangeSource, Event, lock, stream};
 

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use prost::Message as _;
-use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::Event;
@@ -126,6 +127,55 @@ pub async fn dead_letter(
     .execute(transaction)
     .await?;
     Ok(())
+}
+
+/// An event that was put aside, and why.
+#[derive(Debug)]
+pub struct DeadLetter {
+    /// Its id.
+    pub dead_letter_id: i64,
+    /// The service whose event it is.
+    pub source: String,
+    /// The event's place in its source's sequence.
+    pub position: i64,
+    /// The event, if it can be decoded.
+    pub event: Result<Event, prost::DecodeError>,
+    /// What was wrong the last time.
+    pub error: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// The last time.
+    pub failed_at: DateTime<Utc>,
+}
+
+/// The events that a consumer has put aside, in the order in which that happened: those after an id, so many at most.
+pub async fn dead_letters(
+    connection: &mut PgConnection,
+    consumer: &str,
+    after_id: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<DeadLetter>> {
+    let rows = sqlx::query(
+        "select dead_letter_id, source, position, payload, error, attempts, failed_at from dead_letter
+        where consumer = $1 and dead_letter_id > $2 order by dead_letter_id limit $3",
+    )
+    .bind(consumer)
+    .bind(after_id)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    let read = |row: &PgRow| {
+        Ok(DeadLetter {
+            dead_letter_id: row.try_get(0)?,
+            source: row.try_get(1)?,
+            position: row.try_get(2)?,
+            event: Event::decode(row.try_get::<&[u8], _>(3)?),
+            error: row.try_get(4)?,
+            attempts: row.try_get(5)?,
+            failed_at: row.try_get(6)?,
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// The next event after a position that was put aside, if it can be decoded.

@@ -6,6 +6,7 @@ use tracing::{error, info, warn};
 
 use crate::consumer::Consumer;
 use crate::consumer::apply::{ATTEMPTS, Applied, ApplyError, Applying};
+use crate::inbox::DeadLetter;
 use crate::{Event, inbox};
 
 /// Puts an event aside and moves on.
@@ -55,33 +56,73 @@ where
         inbox::next_dead_letter(connection, name, source, after).await?
     {
         after = position;
-        let mut transaction = connection.begin().await?;
-        // Nothing is applied beside it, by a rebuild neither.
-        inbox::hold(&mut transaction, name, source).await?;
-        let applied = match &event {
-            Ok(event) => apply(&mut transaction, std::slice::from_ref(event)).await,
-            Err(error) => Err(error.clone().into()),
-        };
-        match applied {
-            Ok(()) => {
-                inbox::forget_dead_letter(&mut transaction, name, source, position).await?;
-                transaction.commit().await?;
-                info!(name, source, position, "an event that was put aside is applied");
-            }
-            Err(error) => {
-                transaction.rollback().await?;
-                let (ApplyError::Poison(cause) | ApplyError::Outage(cause)) = &error;
-                let text = format!("{cause:#}");
-                warn!(name, source, position, error = text, "an event stays aside");
-                if let (ApplyError::Poison(_), Ok(event)) = (&error, &event) {
-                    inbox::dead_letter(connection, name, source, event, (&text, 1), now).await?;
-                }
-            }
-        }
+        // What stays aside is in the log and in its row.
+        drop(again(connection, (name, source), (position, &event), apply, now).await?);
     }
+    tell_count(connection, consumer).await
+}
+
+/// Tells how many events are put aside, whoever put them there or applied them since.
+pub(super) async fn tell_count(
+    connection: &mut PgConnection,
+    consumer: &Consumer,
+) -> sqlx::Result<()> {
+    let (name, source) = (&*consumer.name, &*consumer.source);
     let labels = [("consumer", consumer.name.clone()), ("source", consumer.source.clone())];
     let left = inbox::count_dead_letters(connection, name, source).await?;
     #[expect(clippy::cast_precision_loss, reason = "a gauge")]
     metrics::gauge!("dead_letters", &labels).set(left as f64);
     Ok(())
+}
+
+/// Tries an event again that was put aside. What cannot be applied even now stays; the inner error says why.
+pub async fn replay<A>(
+    connection: &mut PgConnection,
+    name: &str,
+    letter: &DeadLetter,
+    apply: &A,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Result<(), String>>
+where
+    A: for<'a> Fn(&'a mut PgConnection, &'a [Event]) -> Applying<'a> + Send + Sync,
+{
+    let told = (letter.position, &letter.event);
+    again(connection, (name, &letter.source), told, apply, now).await
+}
+
+async fn again<A>(
+    connection: &mut PgConnection,
+    (name, source): (&str, &str),
+    (position, event): (i64, &Result<Event, prost::DecodeError>),
+    apply: &A,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Result<(), String>>
+where
+    A: for<'a> Fn(&'a mut PgConnection, &'a [Event]) -> Applying<'a> + Send + Sync,
+{
+    let mut transaction = connection.begin().await?;
+    // Nothing is applied beside it, by a rebuild neither.
+    inbox::hold(&mut transaction, name, source).await?;
+    let applied = match event {
+        Ok(event) => apply(&mut transaction, std::slice::from_ref(event)).await,
+        Err(error) => Err(error.clone().into()),
+    };
+    match applied {
+        Ok(()) => {
+            inbox::forget_dead_letter(&mut transaction, name, source, position).await?;
+            transaction.commit().await?;
+            info!(name, source, position, "an event that was put aside is applied");
+            Ok(Ok(()))
+        }
+        Err(error) => {
+            transaction.rollback().await?;
+            let (ApplyError::Poison(cause) | ApplyError::Outage(cause)) = &error;
+            let text = format!("{cause:#}");
+            warn!(name, source, position, error = text, "an event stays aside");
+            if let (ApplyError::Poison(_), Ok(event)) = (&error, event) {
+                inbox::dead_letter(connection, name, source, event, (&text, 1), now).await?;
+            }
+            Ok(Err(text))
+        }
+    }
 }

@@ -89,6 +89,7 @@ where
         }
         // Here it is seen that the connection is gone or the position was moved, when no message comes.
         feed.move_to(inbox::position(connection, name, source).await?);
+        aside::tell_count(connection, consumer).await?;
         match feed.ask(connection, consumer, apply).await? {
             Ok(()) => {
                 backoff = BACKOFF.0;

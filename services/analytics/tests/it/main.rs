@@ -5,6 +5,7 @@ mod adjustments;
 mod advanced;
 mod attainments;
 mod changes;
+mod dead_letters;
 mod forecasts;
 mod money;
 mod owner;
