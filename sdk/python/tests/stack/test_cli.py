@@ -85,7 +85,7 @@ def test_the_numbers_are_there_for_people_and_for_programs(spm: Spm) -> None:
     assert "optimistic" in spm("forecast", "--period", "year")
     assert spm.json("forecast", "--year", "2025", "--quarter", "4")["period"] == "Q4 2025"
     assert "won value change" in spm("report", "sales-trend")
-    assert "velocity per day" in spm("report", "velocity")
+    assert "won count" in spm("report", "velocity")
     assert spm.json("report", "sales-performance")["as_of"]
     changes = spm.json("report", "pipeline-changes", "--start", "2026-10-01", "--end", "2026-10-31")
     assert changes["from"] == "2026-10-01"
