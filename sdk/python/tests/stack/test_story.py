@@ -26,6 +26,7 @@ from sales_pipeline_client import (
     SalesPipelineClient,
     TokenError,
 )
+from sales_pipeline_client.models import Opportunity
 
 pytestmark = pytest.mark.stack
 LARGEST = Decimal("9999999999999.99")
@@ -37,39 +38,49 @@ def admin(stack: Stack) -> Iterator[SalesPipelineClient]:
         yield client
 
 
+def arrived(client: SalesPipelineClient, written: Opportunity) -> None:
+    """Asks until a write is in the reports; each asking waits a moment for it."""
+    asked = (client.pipeline.get_overview(after=written).as_of for _ in range(80))
+    assert any(as_of >= written.updated_at for as_of in asked)
+
+
 def named(name: str) -> str:
     return f"{name} {secrets.token_hex(4)}"
 
 
 def test_the_calls_of_the_contract_are_these(stack: Stack, admin: SalesPipelineClient) -> None:
     key = admin.api_keys.create(name="contract", scopes=["write"]).key
-    client = SalesPipelineClient(base_url=stack.url, api_key=key)
-    before = client.pipeline.get_overview().total_pipeline_value
-    opportunity = client.opportunities.create(
-        customer_name="XYZ 公司",
-        opportunity_name="軟體授權採購",
-        stage="潛在客戶",
-        amount=300000,
-        probability=25,
-    )
-    moved = client.opportunities.update_stage(
-        opportunity_id=opportunity.id,
-        new_stage="需求確認",
-        probability=40,
-        notes="需求訪談完成，預算確認",
-    )
-    assert (moved.stage, moved.stage_key, moved.probability) == ("需求確認", "qualification", 40)
-    overview = client.pipeline.get_overview(after=moved)
-    assert overview.total_pipeline_value == before + 300000
-    forecast = client.forecast.get_quarterly(year=2025, quarter=4)
-    assert forecast.period == "Q4 2025"
-    assert forecast.realistic == forecast.forecast.realistic == forecast.closed_won
-    assert client.forecast.get_monthly(2025, 10).period == "2025-10"
-    assert client.forecast.get_yearly(2025).period == "2025"
-    history = client.opportunities.history(opportunity.id).all()
-    assert [it.to_stage for it in history] == ["潛在客戶", "需求確認"]
-    assert history[1].notes == "需求訪談完成，預算確認"
-    client.close()
+    with SalesPipelineClient(base_url=stack.url, api_key=key) as client:
+        opportunity = client.opportunities.create(
+            customer_name="XYZ 公司",
+            opportunity_name="軟體授權採購",
+            stage="潛在客戶",
+            amount=300000,
+            probability=25,
+        )
+        moved = client.opportunities.update_stage(
+            opportunity_id=opportunity.id,
+            new_stage="需求確認",
+            probability=40,
+            notes="需求訪談完成，預算確認",
+        )
+        assert (moved.stage, moved.stage_key, moved.probability) == (
+            "需求確認",
+            "qualification",
+            40,
+        )
+        arrived(client, moved)
+        overview = client.pipeline.get_overview(after=moved)
+        open_ones = client.opportunities.list(status="open", limit=200)
+        assert overview.total_pipeline_value == sum(it.amount or 0 for it in open_ones)
+        forecast = client.forecast.get_quarterly(year=2025, quarter=4)
+        assert forecast.period == "Q4 2025"
+        assert forecast.realistic == forecast.forecast.realistic == forecast.closed_won
+        assert client.forecast.get_monthly(2025, 10).period == "2025-10"
+        assert client.forecast.get_yearly(2025).period == "2025"
+        history = client.opportunities.history(opportunity.id).all()
+        assert [it.to_stage for it in history] == ["潛在客戶", "需求確認"]
+        assert history[1].notes == "需求訪談完成，預算確認"
 
 
 def test_amounts_dates_and_instants_come_back_as_they_were_sent(admin: SalesPipelineClient) -> None:
@@ -228,6 +239,7 @@ def test_reports_agree_with_what_is_behind_them(admin: SalesPipelineClient) -> N
         customer_name="Reported", opportunity_name="A", amount=Decimal("12.34")
     )
     won = admin.opportunities.update_stage(made.id, "won")
+    arrived(admin, won)
     year = date.today().year
     trend = admin.reports.sales_trend(period="yearly", year=year, after=won)
     assert len(trend) == 5
