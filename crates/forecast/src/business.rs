@@ -3,6 +3,7 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Gamma, Poisson};
+use serde::{Deserialize, Serialize};
 
 use crate::history::{History, Seconds, days};
 use crate::sample::median_life;
@@ -15,7 +16,7 @@ const STEPS: u32 = 32;
 const ENOUGH_VALUES: usize = 30;
 
 /// How deals have come so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Business {
     now: Seconds,
     /// How many come a day.
@@ -65,6 +66,32 @@ impl Business {
         Self { now, per_day, dispersion, won_after: incidence(lives), values }
     }
 
+    /// With few enough numbers to be kept: every so many of those that there are, which come to the same on average.
+    #[must_use]
+    pub fn thinned(mut self) -> Self {
+        const MOST: usize = 2_000;
+        self.won_after = every_so_many(self.won_after, MOST);
+        self.values.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)));
+        let mean = |values: &[(f64, f64)]| {
+            values.iter().map(|it| it.1).sum::<f64>() / values.len().max(1) as f64
+        };
+        let before = mean(&self.values);
+        self.values = every_so_many(self.values, MOST);
+        let after = mean(&self.values);
+        if after > 0.0 {
+            for value in &mut self.values {
+                value.1 *= before / after;
+            }
+        }
+        self
+    }
+
+    /// The same at a later instant, as if what has come since had been like what came before.
+    #[must_use]
+    pub fn at(&self, now: Seconds) -> Self {
+        Self { now, ..self.clone() }
+    }
+
     /// What comes of it between two instants.
     #[must_use]
     pub fn within(&self, from: Seconds, to: Seconds) -> Coming {
@@ -105,6 +132,14 @@ impl Coming {
         self.count * self.chance
     }
 
+    /// The variance of that.
+    #[must_use]
+    pub fn variance(&self) -> f64 {
+        let squares = self.values.iter().map(|it| it * it).sum::<f64>();
+        let square = squares / self.values.len().max(1) as f64;
+        self.expected() * square + self.mean().powi(2) * self.dispersion
+    }
+
     /// What might come: as many as a negative binomial says, each for what one of the past was won for.
     pub fn draw(&self, rng: &mut StdRng) -> f64 {
         let mean = self.count * self.chance;
@@ -119,6 +154,14 @@ impl Coming {
         let count = Poisson::new(mean).map_or(0.0, |poisson| poisson.sample(rng));
         (0..count as u64).map(|_| self.values[rng.random_range(0..self.values.len())]).sum()
     }
+}
+
+/// At most so many, evenly, the last always.
+fn every_so_many<T: Copy>(all: Vec<T>, most: usize) -> Vec<T> {
+    if all.len() <= most {
+        return all;
+    }
+    (1..=most).map(|part| all[part * all.len() / most - 1]).collect()
 }
 
 /// How much more than by chance the numbers of months vary, over the last twelve.

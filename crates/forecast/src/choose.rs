@@ -1,6 +1,7 @@
 //! Whom to believe: each voice is heard as it would have spoken at several instants of the past. The best of them is believed, unless one that looks at nothing of a deal did not do
 //! clearly worse.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::history::{DAY, History, Seconds};
@@ -19,7 +20,7 @@ const ENOUGH_TO_COUNT: usize = 100;
 const ENOUGH_TO_JUDGE: usize = 40;
 
 /// How a voice did.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Which.
     pub voice: Voice,
@@ -32,7 +33,7 @@ pub struct Trial {
 }
 
 /// Who is believed, and how each did; none is tried where there is too little to try them on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// Whom to believe.
     pub voice: Voice,

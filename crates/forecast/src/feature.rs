@@ -1,5 +1,6 @@
 //! What is looked at of an open deal: each feature is cut into a few levels, so that what it does can be told in words.
 
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 use crate::history::{Deal, History, Seconds, Standing, Value, days};
@@ -12,7 +13,7 @@ const MOST_CATEGORIES: usize = 80;
 /// The most stages that count by themselves, those that are rare being one.
 const MOST_STAGES: usize = 30;
 /// A feature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Feature {
     /// Its stage.
     Stage,
@@ -35,7 +36,7 @@ pub enum Feature {
 }
 
 /// What a level of a feature is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Level {
     /// It is not known.
     Missing,
@@ -50,7 +51,7 @@ pub enum Level {
 }
 
 /// A feature as it is cut.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Group {
     feature: Feature,
     /// The number of its first level.
@@ -59,7 +60,7 @@ struct Group {
     cut: Cut,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Cut {
     /// Which level each stage is, the first being none.
     Stage(Vec<usize>),
@@ -72,7 +73,7 @@ enum Cut {
 }
 
 /// How deals are looked at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Design {
     groups: Vec<Group>,
     size: usize,

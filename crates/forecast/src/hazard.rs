@@ -1,6 +1,8 @@
 //! The chances of a deal by everything that is known of it: for every stretch of time after a look, log-odds to be won and to be lost in it against staying open, which add up over its
 //! features (a discrete-time competing-risks model; the two causes are fitted one by one against staying open, after Begg and Gray, Biometrika 71 (1984) 11 to 18).
 
+use serde::{Deserialize, Serialize};
+
 use crate::feature::{Design, Look, looks};
 use crate::history::History;
 use crate::logistic::{Rows, fit, logit, sigmoid};
@@ -14,7 +16,7 @@ const PENALTY: f64 = 2.0;
 const NO_PENALTY: f64 = 1e-3;
 
 /// Log-odds by level.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hazards {
     won: Vec<f64>,
     lost: Vec<f64>,

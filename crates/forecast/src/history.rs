@@ -1,5 +1,7 @@
 //! What is known of deals: when they were made, what they are worth, where they stood when, and how they ended.
 
+use serde::{Deserialize, Serialize};
+
 /// An instant, in seconds since 1970.
 pub type Seconds = i64;
 
@@ -49,7 +51,7 @@ impl History {
 }
 
 /// Something known of every deal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Its name.
     pub name: String,

@@ -2,6 +2,7 @@
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
 
 use crate::feature::{Design, Feature, Look};
 use crate::hazard::{Hazards, between};
@@ -21,7 +22,7 @@ const MANY_LOOKS: usize = 40_000;
 const ENOUGH_OF_EACH: usize = 25;
 
 /// Who speaks of a deal's chances, from the simplest to the one that looks at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Voice {
     /// What each stage is said to promise.
     Ladder,
@@ -59,7 +60,7 @@ impl Voice {
 }
 
 /// What was learned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Learned {
     /// As of when.
     pub now: Seconds,

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`history`] (what is known of deals), [`folder`] (read from files), [`sample`] (what is learned from), [`feature`] (what is looked at of a deal), [`outlook`]
 //! (what may become of one), [`table`] and [`hazard`] (two ways to say so; [`logistic`] fits the second), [`learned`] (all that was learned), [`reason`] (why chances are what they are), [`choose`] (whom to believe), [`column`] (what of deals is looked at),
-//! [`business`] (deals that are not made yet), [`revenue`] (what a window of time will bring), [`answer`] (a forecast), [`backtest`] and [`measure`] (how good it is), [`made_up`] (histories to test it on).
+//! [`business`] (deals that are not made yet), [`revenue`] (what a window of time will bring), [`answer`] (a forecast), [`backtest`] and [`measure`] (how good it is), [`trained`] (what a service keeps of all that), [`track`] (how it would have done), [`made_up`] (histories to test it on).
 
 #![expect(
     clippy::cast_precision_loss,
@@ -29,3 +29,5 @@ pub mod reason;
 pub mod revenue;
 pub mod sample;
 pub mod table;
+pub mod track;
+pub mod trained;

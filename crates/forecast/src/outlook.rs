@@ -1,7 +1,9 @@
 //! What may become of an open deal, and when.
 
+use serde::{Deserialize, Serialize};
+
 /// Stretches of the time after a look at a deal, in days: each begins where the one before ends, and the last has no end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intervals {
     /// Where each but the last ends.
     ends: Vec<f64>,

@@ -3,6 +3,7 @@
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 use crate::business::Business;
 use crate::choose::Choice;
@@ -22,10 +23,12 @@ const PRIOR_COUNT: f64 = 3.0;
 const PRIOR_OF_WAYS: (f64, f64) = (0.3, 2.0);
 /// How many windows of the past are forecast again, at most; each begins half a window before the one after it.
 const REPLAYS: i32 = 10;
+/// How much of each is news where they overlap by half.
+pub(crate) const OVERLAP: f64 = 0.5;
 /// From how many looks at deals it is learned for that.
-const LOOKS: usize = 12_000;
+pub(crate) const LOOKS: usize = 12_000;
 /// How many deals have to have ended before a window of the past can be forecast.
-const ENOUGH: usize = 20;
+pub(crate) const ENOUGH: usize = 20;
 /// How often the future is drawn, at most, and how many deals are drawn in all.
 const DRAWS: (usize, usize) = (2_000, 20_000_000);
 /// A year in seconds.
@@ -45,11 +48,11 @@ impl Window {
         self.from < at && at <= self.to
     }
 
-    fn before(self, by: Seconds) -> Self {
+    pub(crate) fn before(self, by: Seconds) -> Self {
         Self { from: self.from - by, to: self.to - by }
     }
 
-    fn length(self) -> Seconds {
+    pub(crate) fn length(self) -> Seconds {
         self.to - self.from
     }
 }
@@ -68,7 +71,7 @@ pub struct BottomUp {
 }
 
 /// A window of the past, forecast as it would have been then.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Replay {
     /// When the forecast would have been made.
     pub at: Seconds,
@@ -111,34 +114,59 @@ pub fn revenue(
     let bottom_up = bottom_up(history, learned, choice.voice, window, seed);
     let replays = replay(history, ladder, now, choice.voice, window, seed);
     let ways = [Some(bottom_up.median), last(history, now, window), year_ago(history, now, window)];
+    let combined = combine(ways, bottom_up.spread, &replays, OVERLAP);
+    let (percentiles, sigma, weights) = (combined.percentiles(), combined.sigma, combined.weights);
+    Revenue { percentiles, bottom_up, weights, sigma, replays }
+}
+
+/// A middle, and how wrong it may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Combined {
+    /// The middle.
+    pub middle: f64,
+    /// The standard deviation of the logarithm.
+    pub sigma: f64,
+    /// How much each of the ways counts.
+    pub weights: [f64; 3],
+}
+
+impl Combined {
+    /// The 10th, 50th and 90th percentile.
+    #[must_use]
+    pub fn percentiles(&self) -> [f64; 3] {
+        let far = (NORMAL_90 * self.sigma).exp();
+        [self.middle / far, self.middle, self.middle * far]
+    }
+}
+
+/// Combines what deals promise, what the window before brought and what the same a year ago did, by how wrong each was in replays, of each of which `share` is news.
+#[must_use]
+pub fn combine(ways: [Option<f64>; 3], spread: f64, replays: &[Replay], share: f64) -> Combined {
     // Nothing has no logarithm: next to nothing stands for it.
     let all = replays.iter().map(|it| it.actual).chain(ways.into_iter().flatten());
     let (sum, count) = all.fold((0.0, 0.0), |(sum, count), it| (sum + it, count + 1.0));
     let least = (sum / f64::max(count, 1.0) * 0.02).max(1e-9);
     let log = |it: f64| it.max(least).ln();
-    let weights = weights(&replays, ways, log);
-    let combine = |ways: [Option<f64>; 3]| -> f64 {
+    let weights = weights(replays, ways, share, log);
+    let mean_of = |ways: [Option<f64>; 3]| -> f64 {
         let known =
             ways.iter().zip(weights).filter_map(|(way, weight)| Some((log((*way)?), weight)));
         let (sum, all) =
             known.fold((0.0, 0.0), |(sum, all), (way, weight)| (sum + way * weight, all + weight));
         if all > 0.0 { sum / all } else { log(0.0) }
     };
-    let middle = combine(ways);
+    let middle = mean_of(ways);
     let errors = replays.iter().map(|it| {
-        let told = combine([Some(it.bottom_up), Some(it.last), it.year_ago]);
+        let told = mean_of([Some(it.bottom_up), Some(it.last), it.year_ago]);
         (told - log(it.actual)).powi(2)
     });
-    // They overlap by half.
-    let count = replays.len() as f64 / 2.0;
+    let count = replays.len() as f64 * share;
     let mean = errors.sum::<f64>() / replays.len().max(1) as f64;
     let prior = if replays.len() < FEW_REPLAYS { UNTRIED_ERROR } else { PRIOR_ERROR };
-    let prior = prior.max(bottom_up.spread).powi(2);
+    let prior = prior.max(spread).powi(2);
     let sigma = ((PRIOR_COUNT * prior + count * mean) / (PRIOR_COUNT + count)).sqrt();
     let middle = if ways.into_iter().flatten().all(|it| it <= 0.0) { 0.0 } else { middle.exp() };
-    let far = (NORMAL_90 * sigma).exp();
-    let percentiles = [middle / far, middle, middle * far];
-    Revenue { percentiles, bottom_up, weights, sigma, replays }
+    Combined { middle, sigma, weights }
 }
 
 /// What deals promise.
@@ -182,7 +210,8 @@ pub fn bottom_up(
 }
 
 /// What an open deal would be won for.
-struct Worth {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Worth {
     /// For how much of its amount deals were won.
     share: f64,
     /// What is taken where the amount is not known.
@@ -190,7 +219,9 @@ struct Worth {
 }
 
 impl Worth {
-    fn learn(history: &History, now: Seconds) -> Self {
+    /// Of deals that were won by an instant.
+    #[must_use]
+    pub fn learn(history: &History, now: Seconds) -> Self {
         let (mut won, mut asked, mut values, mut count) = (0.0, 0.0, 0.0, 0.0);
         for deal in &history.deals {
             if !deal.end(now).is_some_and(|end| end.is_won) {
@@ -211,7 +242,9 @@ impl Worth {
         }
     }
 
-    fn of(&self, amount: Option<f64>) -> f64 {
+    /// Of one with an amount, or without.
+    #[must_use]
+    pub fn of(&self, amount: Option<f64>) -> f64 {
         amount.map_or(self.unknown, |amount| amount * self.share)
     }
 }
@@ -226,25 +259,39 @@ pub fn won_in(history: &History, window: Window, now: Seconds) -> f64 {
     won.sum()
 }
 
-fn first(history: &History) -> Option<Seconds> {
+/// When the first deal was made.
+#[must_use]
+pub fn first(history: &History) -> Option<Seconds> {
     history.deals.iter().map(|deal| deal.created_at).min()
 }
 
 /// What a window of the same length before now has brought.
-fn last(history: &History, now: Seconds, window: Window) -> Option<f64> {
-    let before = Window { from: now - window.length(), to: now };
-    first(history).filter(|first| *first <= before.from)?;
+pub(crate) fn last(history: &History, now: Seconds, window: Window) -> Option<f64> {
+    let before = before(now, window, first(history)?)?;
     Some(won_in(history, before, now))
 }
 
+/// The window of the same length before now, if something was known when it began.
+#[must_use]
+pub fn before(now: Seconds, window: Window, first: Seconds) -> Option<Window> {
+    let before = Window { from: now - window.length(), to: now };
+    Some(before).filter(|before| first <= before.from)
+}
+
 /// What the same window a year ago has brought, where there was enough before it.
-fn year_ago(history: &History, now: Seconds, window: Window) -> Option<f64> {
+pub(crate) fn year_ago(history: &History, now: Seconds, window: Window) -> Option<f64> {
+    let before = a_year_before(now, window, first(history)?)?;
+    Some(won_in(history, before, now))
+}
+
+/// The same window a year ago, or so many that it was over by now, if something was known long enough before it.
+#[must_use]
+pub fn a_year_before(now: Seconds, window: Window, first: Seconds) -> Option<Window> {
     let mut before = window.before(YEAR);
     while before.to > now {
         before = before.before(YEAR);
     }
-    first(history).filter(|first| *first <= before.from - window.length())?;
-    Some(won_in(history, before, now))
+    Some(before).filter(|before| first <= before.from - window.length())
 }
 
 /// Windows of the past, the latest first.
@@ -280,12 +327,17 @@ fn replay(
 }
 
 /// How much each way counts: the less, the more it was wrong.
-fn weights(replays: &[Replay], ways: [Option<f64>; 3], log: impl Fn(f64) -> f64) -> [f64; 3] {
+fn weights(
+    replays: &[Replay],
+    ways: [Option<f64>; 3],
+    share: f64,
+    log: impl Fn(f64) -> f64,
+) -> [f64; 3] {
     let of = |way: &dyn Fn(&Replay) -> Option<f64>| -> f64 {
         let errors = replays.iter().filter_map(|it| Some((log(way(it)?) - log(it.actual)).powi(2)));
-        let (sum, count) = errors.fold((0.0, 0.0), |(sum, count), it| (sum + it, count + 0.5));
+        let (sum, count) = errors.fold((0.0, 0.0), |(sum, count), it| (sum + it, count + share));
         let (prior, tries) = PRIOR_OF_WAYS;
-        let mean = sum / 2.0 + prior * prior * tries;
+        let mean = sum * share + prior * prior * tries;
         (count + tries) / mean
     };
     let mut weights =

@@ -1,5 +1,7 @@
 //! What became of deals like this one: counted by stage and by time in it, each cell shrunk to its stage, and each stage to all.
 
+use serde::{Deserialize, Serialize};
+
 use crate::feature::{Design, Look, looks};
 use crate::history::History;
 use crate::outlook::{Intervals, Outlook};
@@ -32,7 +34,7 @@ impl Count {
 }
 
 /// Chances by stretch of time, by how much is looked at of a deal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Table {
     overall: Chances,
     stages: Vec<Chances>,
@@ -40,7 +42,7 @@ pub struct Table {
 }
 
 /// The chances to be won and lost in each stretch of time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Chances {
     stretches: Vec<(f64, f64)>,
     /// What share ends every day in the last of them.
