@@ -34,7 +34,17 @@ impl<T: Serialize> Table<T> {
         format: ReportFormat,
         name: &'static str,
     ) -> Answer<Self> {
-        Self::of(report, format, name, |whole| rows::<R>(whole))
+        Self::of_rows_like(report, &R::default(), format, name)
+    }
+
+    /// The same with the columns of such a row first, where one that says nothing would lack some.
+    pub fn of_rows_like<R: Serialize>(
+        report: T,
+        row: &R,
+        format: ReportFormat,
+        name: &'static str,
+    ) -> Answer<Self> {
+        Self::of(report, format, name, |whole| rows(whole, row))
     }
 
     /// Of a report that is one object: a table of one line.
@@ -79,14 +89,14 @@ struct Written {
     lines: Vec<Vec<String>>,
 }
 
-fn rows<R: Serialize + Default>(mut whole: Members) -> serde_json::Result<Written> {
+fn rows<R: Serialize>(mut whole: Members, like: &R) -> serde_json::Result<Written> {
     let items = whole.0.iter().position(|(name, _)| name == "items");
     let items = items.map(|index| whole.0.remove(index).1);
     let items: Vec<Members> =
         items.map(|items| serde_json::from_str(items.get())).transpose()?.unwrap_or_default();
     let mut columns = Columns::default();
     // Without a row there are columns nevertheless.
-    columns.lay_out(members(&R::default())?)?;
+    columns.lay_out(members(like)?)?;
     let mut lines = Vec::with_capacity(items.len());
     for item in items {
         lines.push(columns.lay_out(item)?);
