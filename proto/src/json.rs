@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(answer["tags"], json!([]));
         assert_eq!(answer["created_at"], json!("1970-01-01T00:00:00Z"));
         assert_eq!(answer["updated_at"], json!("1970-01-01T00:00:00.5Z"));
-        assert_eq!(answer.as_object().unwrap().len(), 37);
+        assert_eq!(answer.as_object().unwrap().len(), 39);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod oauth;
 mod outage;
 mod paging;
 mod paths;
+mod plans;
 mod problems;
 mod revocation;
 mod rights;

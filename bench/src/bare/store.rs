@@ -71,6 +71,8 @@ fn opportunity(row: &PgRow, now: DateTime<Utc>) -> sqlx::Result<Opportunity> {
         next_activity: None,
         line_items: Vec::new(),
         custom_fields: None,
+        forecast_category: 0,
+        forecast_category_is_own: false,
     })
 }
 

@@ -95,6 +95,6 @@ mod tests {
         assert_eq!((&id["name"], &id["in"]), (&json!("id"), &json!("path")));
         assert_eq!(id["schema"]["type"], "integer");
         let parameters = at(&format!("{paths}/get/parameters"));
-        assert_eq!(parameters.as_array().unwrap().len(), 31);
+        assert_eq!(parameters.as_array().unwrap().len(), 32);
     }
 }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use money::Money;
 
+use crate::category::Category;
+
 /// What being in a stage means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -65,6 +67,8 @@ pub struct Fact {
     pub expected_close_date: Option<NaiveDate>,
     /// The day it closed.
     pub actual_close_date: Option<NaiveDate>,
+    /// How sure a forecast may be of it, where it says so itself.
+    pub forecast_category: Option<Category>,
     /// Why it was lost.
     pub lost_reason: Option<String>,
     /// Where it came from.

@@ -9,6 +9,7 @@ pub mod activity;
 pub mod adjustment;
 pub mod ask;
 pub mod attainment;
+pub mod category;
 pub mod config;
 pub mod consumer;
 pub mod dead_letters;

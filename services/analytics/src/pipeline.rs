@@ -2,6 +2,7 @@
 
 use sqlx::PgPool;
 
+use crate::category::Category;
 use crate::deal::Kind;
 
 /// A step of a pipeline.
@@ -13,6 +14,8 @@ pub struct Stage {
     pub name: String,
     /// What being in it means.
     pub kind: Kind,
+    /// How sure a forecast may be of what is open in it and says nothing itself.
+    pub category: Category,
 }
 
 /// A pipeline with its stages in order.
@@ -72,7 +75,7 @@ pub(crate) fn with_deleted(before: &[String], now: &[String]) -> Vec<(String, bo
 /// All pipelines as they are stored.
 pub(crate) async fn all(pool: &PgPool) -> sqlx::Result<Pipelines> {
     let rows = sqlx::query!(
-        "select p.pipeline_id, p.is_default, s.key, s.name, s.kind
+        "select p.pipeline_id, p.is_default, s.key, s.name, s.kind, s.default_probability, s.forecast_category
          from pipelines p join stages s using (pipeline_id)
          where not p.is_deleted and not s.is_deleted
          order by p.is_default desc, p.pipeline_id, s.ordinal"
@@ -83,7 +86,9 @@ pub(crate) async fn all(pool: &PgPool) -> sqlx::Result<Pipelines> {
     for row in rows {
         let kind =
             Kind::parse(&row.kind).ok_or_else(|| sqlx::Error::Decode("stages.kind".into()))?;
-        let stage = Stage { key: row.key, name: row.name, kind };
+        let set = row.forecast_category.as_deref();
+        let category = Category::of_stage(set, row.default_probability);
+        let stage = Stage { key: row.key, name: row.name, kind, category };
         match pipelines.last_mut() {
             Some(pipeline) if pipeline.id == row.pipeline_id => pipeline.stages.push(stage),
             _ => pipelines.push(Pipeline {

@@ -7,6 +7,7 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use chrono_tz::Tz;
 use money::Money;
 
+use crate::category::Category;
 use crate::deal::{Deal, Fact, Kind, Ladders};
 use crate::stay::{StayKey, Stays, stays};
 use crate::valuation::Valuation;
@@ -40,6 +41,15 @@ pub struct StandingKey {
     pub currency: String,
     /// First day of the month in which an open one is expected to close.
     pub close_month: Option<NaiveDate>,
+}
+
+/// By what those are grouped, too, that are open and have a forecast category of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CategoryKey {
+    /// The group of those that stand in the same place, with a category or without.
+    pub of: StandingKey,
+    /// The category.
+    pub category: Category,
 }
 
 /// What is summed of them.
@@ -173,6 +183,8 @@ fn signed(money: Money, sign: i64) -> Money {
 pub struct Rollups {
     /// What stands where.
     pub standing: HashMap<StandingKey, Standing>,
+    /// What of that is open and has a forecast category of its own.
+    pub category: HashMap<CategoryKey, Standing>,
     /// What happened when.
     pub flow: HashMap<FlowKey, Flow>,
     /// Who entered which stage.
@@ -215,6 +227,7 @@ impl Rollups {
     /// Forgets groups of which nothing is left.
     pub fn tidy(&mut self) {
         self.standing.retain(|_, it| *it != Standing::default());
+        self.category.retain(|_, it| *it != Standing::default());
         self.flow.retain(|_, it| *it != Flow::default());
         self.conversion.retain(|_, it| *it != Conversion::default());
         self.stays.retain(|_, it| *it != Stays::default());
@@ -230,6 +243,10 @@ impl Rollups {
     fn count_values(&mut self, fact: &Fact, frame: &Frame, sign: i64) {
         let worth = Worth::of(fact, &frame.valuation);
         let (key, sum) = standing(fact, worth);
+        if let Some(category) = fact.forecast_category.filter(|_| fact.status == Kind::Open) {
+            let key = CategoryKey { of: key.clone(), category };
+            put(&mut self.category, key, sum, sign);
+        }
         put(&mut self.standing, key, sum, sign);
         for (kind, day, sum) in flows(fact, worth, frame.zone) {
             for (grain, start_date) in [("day", day), ("month", month(day))] {

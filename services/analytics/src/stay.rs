@@ -100,6 +100,7 @@ mod tests {
             amount: None,
             closed_amount: None,
             probability: 10,
+            forecast_category: None,
             expected_close_date: None,
             actual_close_date: None,
             lost_reason: None,

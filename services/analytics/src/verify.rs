@@ -273,7 +273,11 @@ async fn verify_rollups(connection: &mut PgConnection) -> Result<(usize, Vec<Str
     let expected = projection::sum_of_facts(&mut tx, &settings).await?;
     let kept = projection::kept::rollups(&mut tx).await?;
     tx.rollback().await?;
-    let groups = kept.standing.len() + kept.flow.len() + kept.conversion.len() + kept.stays.len();
+    let groups = kept.standing.len()
+        + kept.category.len()
+        + kept.flow.len()
+        + kept.conversion.len()
+        + kept.stays.len();
     Ok((groups, differences(&expected, &kept)))
 }
 
@@ -281,6 +285,7 @@ async fn verify_rollups(connection: &mut PgConnection) -> Result<(usize, Vec<Str
 pub fn differences(expected: &Rollups, kept: &Rollups) -> Vec<String> {
     let mut all = Vec::new();
     differ("standing", &expected.standing, &kept.standing, &mut all);
+    differ("category", &expected.category, &kept.category, &mut all);
     differ("flow", &expected.flow, &kept.flow, &mut all);
     differ("conversion", &expected.conversion, &kept.conversion, &mut all);
     differ("stays", &expected.stays, &kept.stays, &mut all);

@@ -74,6 +74,12 @@ pub(super) async fn a_forecast_of_a_period_gone_by_is_what_was_won_in_it(
             "predicted_value": 0,
         })
     };
+    let categories = ["commit", "best_case", "pipeline", "omitted"];
+    let none_of = |category: &str| {
+        json!({
+            "forecast_category": category, "count": 0, "total_value": 0, "weighted_value": 0,
+        })
+    };
     assert_eq!(
         without(&forecast.body, &["as_of", "model"]),
         json!({
@@ -85,6 +91,7 @@ pub(super) async fn a_forecast_of_a_period_gone_by_is_what_was_won_in_it(
             "not_covered": {"without_amount": 0, "without_rate": 1, "without_date": 0},
             "target_source": null, "target_is_partial": null,
             "adjustment": null, "adjusted_expected": null,
+            "by_category": categories.map(none_of),
         })
     );
     let of_chen = world.admin.get(&format!("{path}&owner_id={}", team.chen.id)).await;

@@ -136,7 +136,8 @@ pub(super) async fn an_opportunity_is_made_as_the_sdk_makes_it(team: &Team) -> V
             "stage_key": "lead", "status": "open", "weighted_value": 75_000, "actual_close_date": null,
             "lost_reason": null, "owner_name": "wang", "team_id": team.id, "stale": false,
             "days_in_stage": 0, "version": 1, "next_activity": null, "closed_amount": null, "closed_rate": null,
-            "line_items": [], "custom_fields": {},
+            "line_items": [], "custom_fields": {}, "forecast_category": "pipeline",
+            "forecast_category_is_own": false,
         })
         .as_object()
         .unwrap()

@@ -5,6 +5,7 @@ use money::Money;
 use rust_decimal::Decimal;
 
 use crate::adjustment::model::Adjustment;
+use crate::category::Category;
 use crate::period::{Period, Span};
 use crate::pipeline::Pipeline;
 use crate::report::value::{NotCovered, Sum};
@@ -44,6 +45,8 @@ pub(crate) struct Known {
     pub(crate) won: Sum,
     /// The open opportunities expected to close in it, and those without a date.
     pub(crate) open: Vec<Open>,
+    /// Of those with a date, those that have a forecast category of their own.
+    pub(crate) categorised: Vec<(Category, Open)>,
     pub(crate) as_of: DateTime<Utc>,
 }
 
@@ -82,6 +85,8 @@ pub struct Forecast {
     pub adjustment: Option<Adjustment>,
     /// The open opportunities expected to close in the period, a row for every open stage.
     pub by_stage: Vec<StageForecast>,
+    /// The same by forecast category, the surest first.
+    pub by_category: [CategoryForecast; 4],
     /// What the values leave out.
     pub not_covered: NotCovered,
     /// Which model spoke.
@@ -109,6 +114,23 @@ pub struct StageForecast {
     pub stage: String,
     /// Its key.
     pub stage_key: String,
+    /// How many opportunities.
+    pub count: i64,
+    /// What they are worth.
+    pub total_value: Money,
+    /// The same by their probabilities.
+    pub weighted_value: Money,
+    /// What the model expects of them: nothing of those that are left out of the forecast.
+    pub predicted_value: Money,
+    /// What those are worth that are not left out.
+    counted_value: Money,
+}
+
+/// What is open of one forecast category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CategoryForecast {
+    /// Which.
+    pub category: Category,
     /// How many opportunities.
     pub count: i64,
     /// What they are worth.
@@ -155,7 +177,7 @@ pub(crate) fn forecast<'a>(
     pipelines: impl Iterator<Item = &'a Pipeline>,
     known: &Known,
 ) -> Forecast {
-    let mut stages = Stages::of(pipelines);
+    let mut stages = Stages::laid_out(pipelines);
     let mut not_covered = known.won.not_covered();
     for open in &known.open {
         if open.is_dated {
@@ -165,10 +187,13 @@ pub(crate) fn forecast<'a>(
             not_covered.without_date += open.sum.count;
         }
     }
-    let by_stage = stages.rows;
+    for (category, open) in &known.categorised {
+        stages.own(*category, open);
+    }
+    let (by_stage, by_category) = (stages.rows, stages.categories);
     let closed_won = known.won.value;
-    let total_value: Money = by_stage.iter().map(|stage| stage.total_value).sum();
-    let from_pipeline: Money = by_stage.iter().map(|stage| stage.weighted_value).sum();
+    let total_value: Money = by_stage.iter().map(|stage| stage.counted_value).sum();
+    let from_pipeline: Money = by_stage.iter().map(|stage| stage.predicted_value).sum();
     Forecast {
         period,
         optimistic: closed_won + total_value.min(from_pipeline.converted(OPTIMISTIC)),
@@ -180,6 +205,7 @@ pub(crate) fn forecast<'a>(
         target: None,
         adjustment: None,
         by_stage,
+        by_category,
         not_covered,
         model: if phase == Phase::Past { CLOSED } else { STAGE_WEIGHTED },
         as_of: known.as_of,
@@ -189,22 +215,29 @@ pub(crate) fn forecast<'a>(
 /// Rows of stages: those of several pipelines that have the same key and name are one.
 struct Stages {
     rows: Vec<StageForecast>,
-    /// Which row a stage of a pipeline is in.
-    places: Vec<(i64, String, usize)>,
+    /// Which row a stage of a pipeline is in, and the forecast category of what says nothing itself.
+    places: Vec<(i64, String, usize, Category)>,
+    categories: [CategoryForecast; 4],
 }
 
 impl Stages {
-    fn of<'a>(pipelines: impl Iterator<Item = &'a Pipeline>) -> Self {
-        let mut stages = Self { rows: Vec::new(), places: Vec::new() };
+    fn laid_out<'a>(pipelines: impl Iterator<Item = &'a Pipeline>) -> Self {
+        let categories = Category::ALL.map(|category| CategoryForecast {
+            category,
+            count: 0,
+            total_value: Money::ZERO,
+            weighted_value: Money::ZERO,
+        });
+        let mut stages = Self { rows: Vec::new(), places: Vec::new(), categories };
         for pipeline in pipelines {
             for stage in pipeline.open_stages() {
-                stages.place(pipeline.id, &stage.key, &stage.name);
+                stages.place(pipeline.id, (&stage.key, &stage.name), stage.category);
             }
         }
         stages
     }
 
-    fn place(&mut self, pipeline_id: i64, key: &str, name: &str) -> usize {
+    fn place(&mut self, pipeline_id: i64, (key, name): (&str, &str), of: Category) -> usize {
         let same = |row: &StageForecast| row.stage_key == key && row.stage == name;
         let place = self.rows.iter().position(same).unwrap_or_else(|| {
             self.rows.push(StageForecast {
@@ -213,21 +246,52 @@ impl Stages {
                 count: 0,
                 total_value: Money::ZERO,
                 weighted_value: Money::ZERO,
+                predicted_value: Money::ZERO,
+                counted_value: Money::ZERO,
             });
             self.rows.len() - 1
         });
-        self.places.push((pipeline_id, key.to_owned(), place));
+        self.places.push((pipeline_id, key.to_owned(), place, of));
         place
     }
 
-    fn add(&mut self, open: &Open) {
-        let known = self.places.iter().find(|(pipeline_id, key, _)| {
+    /// The row of a stage, and its category. One that is not known, as of a pipeline that was deleted, is called by its key, so that the rows add up.
+    fn of(&mut self, open: &Open) -> (usize, Category) {
+        let known = self.places.iter().find(|(pipeline_id, key, _, _)| {
             *pipeline_id == open.pipeline_id && *key == open.stage_key
         });
-        // One that is not known, as of a pipeline that was deleted, is called by its key, so that the rows add up.
-        let place = known.map(|(_, _, place)| *place);
-        let place =
-            place.unwrap_or_else(|| self.place(open.pipeline_id, &open.stage_key, &open.stage_key));
+        if let Some((_, _, place, category)) = known {
+            return (*place, *category);
+        }
+        let called = (&*open.stage_key, &*open.stage_key);
+        (self.place(open.pipeline_id, called, Category::Pipeline), Category::Pipeline)
+    }
+
+    /// Adds to a category, and to what its stage counts for unless it is left out; takes away with the sign.
+    fn count(&mut self, (place, category): (usize, Category), open: &Open, sign: i64) {
+        let signed = |money: Money| if sign < 0 { -money } else { money };
+        if let Some(it) = self.categories.iter_mut().find(|it| it.category == category) {
+            it.count += sign * open.sum.count;
+            it.total_value += signed(open.sum.value);
+            it.weighted_value += signed(open.weighted);
+        }
+        if category != Category::Omitted {
+            let row = &mut self.rows[place];
+            row.counted_value += signed(open.sum.value);
+            row.predicted_value += signed(open.weighted);
+        }
+    }
+
+    /// Of what was added to a stage, this has a category of its own.
+    fn own(&mut self, category: Category, open: &Open) {
+        let (place, of_stage) = self.of(open);
+        self.count((place, of_stage), open, -1);
+        self.count((place, category), open, 1);
+    }
+
+    fn add(&mut self, open: &Open) {
+        let (place, category) = self.of(open);
+        self.count((place, category), open, 1);
         let row = &mut self.rows[place];
         row.count += open.sum.count;
         row.total_value += open.sum.value;
@@ -256,7 +320,7 @@ mod tests {
 
     fn of(phase: Phase, won: Sum, open: Vec<Open>) -> Forecast {
         let period = Calendar { first_month: 1 }.quarter(2025, 4);
-        let known = Known { won, open, as_of: DateTime::UNIX_EPOCH };
+        let known = Known { won, open, ..Known::default() };
         forecast(period, phase, [&pipeline()].into_iter(), &known)
     }
 
@@ -306,9 +370,45 @@ mod tests {
     }
 
     #[test]
+    fn categories_add_up_to_what_is_open_and_what_is_left_out_is_not_expected() {
+        let rows = vec![open("lead", 3, 10_000, 1_000), open("proposal", 1, 50_000, 25_000)];
+        let categorised = vec![
+            (Category::Commit, open("lead", 1, 4_000, 400)),
+            (Category::Omitted, open("lead", 1, 1_000, 100)),
+        ];
+        let known = Known { open: rows, categorised, ..Known::default() };
+        let mut pipeline = pipeline();
+        pipeline.stages[1].category = Category::BestCase;
+        let period = Calendar { first_month: 1 }.quarter(2025, 4);
+        let it = forecast(period, Phase::Current, [&pipeline].into_iter(), &known);
+        let told = it.by_category.map(|it| (it.count, it.total_value, it.weighted_value));
+        let expected = [
+            (1, money(4_000), money(400)),
+            (1, money(50_000), money(25_000)),
+            (1, money(5_000), money(500)),
+            (1, money(1_000), money(100)),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!((it.from_pipeline, it.expected()), (money(25_900), money(25_900)));
+        let lead = &it.by_stage[0];
+        assert_eq!((lead.count, lead.weighted_value), (3, money(1_000)));
+        assert_eq!(lead.predicted_value, money(900));
+        // All that may come, without what is left out.
+        assert_eq!(it.optimistic, money(49_158));
+        pipeline.stages[0].category = Category::Omitted;
+        let period = Calendar { first_month: 1 }.quarter(2025, 4);
+        let it = forecast(period, Phase::Current, [&pipeline].into_iter(), &known);
+        assert_eq!(it.from_pipeline, money(25_400), "what says so itself is not left out");
+    }
+
+    #[test]
     fn stages_of_the_same_key_and_name_are_one_row_over_all_pipelines() {
-        let stage =
-            |key: &str, name: &str| Stage { key: key.into(), name: name.into(), kind: Kind::Open };
+        let stage = |key: &str, name: &str| Stage {
+            key: key.into(),
+            name: name.into(),
+            kind: Kind::Open,
+            category: Category::Pipeline,
+        };
         let stages =
             vec![stage("lead", "潛在客戶"), stage("proposal", "Quote"), stage("trial", "Trial")];
         let other = Pipeline { id: 2, is_default: false, stages };

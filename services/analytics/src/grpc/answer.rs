@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use proto::analytics::v1 as pb;
 
 use super::adjustment;
-use crate::forecast::model::{Forecast, StageForecast};
+use crate::forecast::model::{CategoryForecast, Forecast, StageForecast};
 use crate::period::forecast_label;
 use crate::report::conversion::{Conversion, StageConversion};
 use crate::report::overview::{Overview, StageOverview};
@@ -144,6 +144,7 @@ pub(super) fn forecast(it: Forecast) -> pb::GetForecastResponse {
         target_is_partial: it.target.map(|target| target.is_partial),
         adjustment: it.adjustment.map(adjustment::to_wire),
         adjusted_expected: adjusted_expected.map(Into::into),
+        by_category: it.by_category.map(category_forecast).into(),
         not_covered: Some(not_covered(it.not_covered)),
         model: Some(pb::ForecastModel {
             name: it.model.name.to_owned(),
@@ -157,6 +158,15 @@ pub(super) fn forecast(it: Forecast) -> pb::GetForecastResponse {
     }
 }
 
+fn category_forecast(it: CategoryForecast) -> pb::CategoryForecast {
+    pb::CategoryForecast {
+        forecast_category: it.category.as_str().to_owned(),
+        count: it.count,
+        total_value: Some(it.total_value.into()),
+        weighted_value: Some(it.weighted_value.into()),
+    }
+}
+
 fn stage_forecast(it: StageForecast) -> pb::StageForecast {
     pb::StageForecast {
         stage: it.stage,
@@ -164,7 +174,6 @@ fn stage_forecast(it: StageForecast) -> pb::StageForecast {
         count: it.count,
         total_value: Some(it.total_value.into()),
         weighted_value: Some(it.weighted_value.into()),
-        // The model expects of each opportunity what its probability says.
-        predicted_value: Some(it.weighted_value.into()),
+        predicted_value: Some(it.predicted_value.into()),
     }
 }

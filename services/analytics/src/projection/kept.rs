@@ -3,8 +3,11 @@
 use chrono::NaiveDate;
 use sqlx::{PgConnection, Row};
 
+use crate::category::Category;
 use crate::deal::Kind;
-use crate::rollup::{Conversion, ConversionKey, Flow, FlowKey, Rollups, Standing, StandingKey};
+use crate::rollup::{
+    CategoryKey, Conversion, ConversionKey, Flow, FlowKey, Rollups, Standing, StandingKey,
+};
 use crate::stay::{Length, StayKey, Stays};
 
 /// All of them.
@@ -32,6 +35,31 @@ pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
             weighted_value: row.try_get(11)?,
         };
         all.standing.insert(key, sum);
+    }
+    let rows = sqlx::query(
+        "select pipeline_id, stage_key, owner_id, team_id, currency, nullif(close_month, '-infinity'), forecast_category, count, value_count, rate_missing, total_value, weighted_value
+         from category_rollup",
+    );
+    for row in rows.fetch_all(&mut *tx).await? {
+        let of = StandingKey {
+            pipeline_id: row.try_get(0)?,
+            stage_key: row.try_get(1)?,
+            status: Kind::Open.as_str(),
+            owner_id: row.try_get(2)?,
+            team_id: row.try_get(3)?,
+            currency: row.try_get(4)?,
+            close_month: row.try_get(5)?,
+        };
+        let category = Category::parse(row.try_get(6)?);
+        let broken = || sqlx::Error::Decode("category_rollup.forecast_category".into());
+        let sum = Standing {
+            count: row.try_get(7)?,
+            value_count: row.try_get(8)?,
+            rate_missing: row.try_get(9)?,
+            total_value: row.try_get(10)?,
+            weighted_value: row.try_get(11)?,
+        };
+        all.category.insert(CategoryKey { of, category: category.ok_or_else(broken)? }, sum);
     }
     let rows = sqlx::query(
         "select grain, start_date, kind, pipeline_id, owner_id, team_id, currency, count, value_count, rate_missing, value, days_to_close from flow_rollup",

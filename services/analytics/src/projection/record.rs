@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use events::{ApplyError, Event, Record};
 use money::{Money, Rate};
 
+use crate::category::Category;
 use crate::deal::{Fact, Kind, Move};
 use crate::version::Version;
 
@@ -43,6 +44,7 @@ pub fn read(event: &Event) -> Result<(Fact, Option<Move>), ApplyError> {
         probability: it.probability,
         expected_close_date: date(it.expected_close_date)?,
         actual_close_date: date(it.actual_close_date)?,
+        forecast_category: it.forecast_category.as_deref().and_then(Category::parse),
         lost_reason: it.lost_reason.clone(),
         source: it.source.clone(),
         created_at: instant(it.created_at)?,

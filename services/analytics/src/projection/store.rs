@@ -9,6 +9,7 @@ use sqlx::{PgConnection, PgPool, Row};
 
 use super::Deals;
 use super::record::ExchangeRate;
+use crate::category::Category;
 use crate::deal::{Deal, Fact, Kind, Ladders, Move};
 use crate::directory::model::Settings;
 use crate::pipeline;
@@ -60,7 +61,7 @@ pub(crate) async fn upsert_pipeline(
         return Ok(());
     }
     let known = sqlx::query!(
-        "delete from stages where pipeline_id = $1 returning key, name, kind, ordinal",
+        "delete from stages where pipeline_id = $1 returning key, name, kind, ordinal, default_probability, forecast_category",
         it.id
     );
     let mut known = known.fetch_all(&mut *tx).await?;
@@ -70,19 +71,29 @@ pub(crate) async fn upsert_pipeline(
     let order = pipeline::with_deleted(&before, &now);
     for ((key, is_deleted), ordinal) in order.iter().zip(1_i32..) {
         let present = it.stages.iter().find(|stage| stage.key == *key);
-        let present = present.map(|stage| (&*stage.name, &*stage.kind));
-        let gone = || known.iter().find(|stage| stage.key == *key);
-        let Some((name, kind)) = present.or_else(|| gone().map(|it| (&*it.name, &*it.kind))) else {
+        let present = present.map(|it| {
+            let sure = (Some(it.default_probability), it.forecast_category.as_deref());
+            (&*it.name, &*it.kind, sure)
+        });
+        let gone = || {
+            let it = known.iter().find(|stage| stage.key == *key)?;
+            let sure = (it.default_probability, it.forecast_category.as_deref());
+            Some((&*it.name, &*it.kind, sure))
+        };
+        let Some((name, kind, (probability, category))) = present.or_else(gone) else {
             continue;
         };
         sqlx::query!(
-            "insert into stages (pipeline_id, key, name, kind, ordinal, is_deleted) values ($1, $2, $3, $4, $5, $6)",
+            "insert into stages (pipeline_id, key, name, kind, ordinal, is_deleted, default_probability, forecast_category)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
             it.id,
             key,
             name,
             kind,
             ordinal,
-            is_deleted
+            is_deleted,
+            probability,
+            category
         )
         .execute(&mut *tx)
         .await?;
@@ -101,7 +112,7 @@ pub(crate) async fn runs_any(tx: &mut PgConnection, pipeline_id: i64) -> sqlx::R
 }
 
 const FACT: &str = "opportunity_id, version, opportunity_name, customer_id, pipeline_id, stage_key, status, owner_id, team_id, currency, amount, \
-closed_amount, probability, expected_close_date, actual_close_date, lost_reason, source, created_at, stage_entered_at, is_deleted";
+closed_amount, probability, expected_close_date, actual_close_date, lost_reason, source, created_at, stage_entered_at, is_deleted, forecast_category";
 
 fn fact(row: &sqlx::postgres::PgRow) -> sqlx::Result<Fact> {
     Ok(Fact {
@@ -125,6 +136,7 @@ fn fact(row: &sqlx::postgres::PgRow) -> sqlx::Result<Fact> {
         created_at: row.try_get(17)?,
         stage_entered_at: row.try_get(18)?,
         is_deleted: row.try_get(19)?,
+        forecast_category: row.try_get::<Option<&str>, _>(20)?.and_then(Category::parse),
     })
 }
 
@@ -203,17 +215,17 @@ pub(crate) async fn upsert_facts(tx: &mut PgConnection, facts: &[&Fact]) -> sqlx
     }
     sqlx::query(
         "insert into opportunity_facts as f (opportunity_id, version, opportunity_name, customer_id, pipeline_id, stage_key, status, owner_id, team_id,
-           currency, amount, closed_amount, probability, expected_close_date, actual_close_date, lost_reason, source, created_at, stage_entered_at, is_deleted)
+           currency, amount, closed_amount, probability, expected_close_date, actual_close_date, lost_reason, source, created_at, stage_entered_at, is_deleted, forecast_category)
          select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[],
            $10::text[], $11::numeric[], $12::numeric[], $13::integer[], $14::date[], $15::date[], $16::text[], $17::text[], $18::timestamptz[],
-           $19::timestamptz[], $20::boolean[])
+           $19::timestamptz[], $20::boolean[], $21::text[])
          on conflict (opportunity_id) do update
          set version = excluded.version, opportunity_name = excluded.opportunity_name, customer_id = excluded.customer_id,
              pipeline_id = excluded.pipeline_id, stage_key = excluded.stage_key, status = excluded.status, owner_id = excluded.owner_id,
              team_id = excluded.team_id, currency = excluded.currency, amount = excluded.amount, closed_amount = excluded.closed_amount,
              probability = excluded.probability, expected_close_date = excluded.expected_close_date, actual_close_date = excluded.actual_close_date,
              lost_reason = excluded.lost_reason, source = excluded.source, created_at = excluded.created_at,
-             stage_entered_at = excluded.stage_entered_at, is_deleted = excluded.is_deleted
+             stage_entered_at = excluded.stage_entered_at, is_deleted = excluded.is_deleted, forecast_category = excluded.forecast_category
          where f.version < excluded.version",
     )
     .bind(all(facts, |it| it.opportunity_id))
@@ -236,6 +248,7 @@ pub(crate) async fn upsert_facts(tx: &mut PgConnection, facts: &[&Fact]) -> sqlx
     .bind(all(facts, |it| it.created_at))
     .bind(all(facts, |it| it.stage_entered_at))
     .bind(all(facts, |it| it.is_deleted))
+    .bind(all(facts, |it| it.forecast_category.map(Category::as_str)))
     .execute(tx)
     .await?;
     Ok(())
@@ -269,6 +282,7 @@ pub(crate) async fn insert_moves(
 /// Adds a change to the rollups; groups of which nothing is left are removed.
 pub(crate) async fn add(tx: &mut PgConnection, rollups: &Rollups) -> sqlx::Result<()> {
     super::sums::standing(tx, &rollups.standing).await?;
+    super::sums::category(tx, &rollups.category).await?;
     super::sums::flow(tx, &rollups.flow).await?;
     super::sums::conversion(tx, &rollups.conversion).await?;
     super::sums::stays(tx, &rollups.stays).await
@@ -277,6 +291,7 @@ pub(crate) async fn add(tx: &mut PgConnection, rollups: &Rollups) -> sqlx::Resul
 /// Removes all rollups.
 pub(crate) async fn clear_rollups(tx: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("delete from standing_rollup").execute(&mut *tx).await?;
+    sqlx::query!("delete from category_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from flow_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from conversion_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from stay_rollup").execute(tx).await?;
@@ -286,6 +301,9 @@ pub(crate) async fn clear_rollups(tx: &mut PgConnection) -> sqlx::Result<()> {
 /// Removes what the rollups say of the values of open ones in these currencies; their counts are in the same groups.
 pub(super) async fn clear_values(tx: &mut PgConnection, currencies: &[String]) -> sqlx::Result<()> {
     sqlx::query!("delete from standing_rollup where currency = any($1)", currencies)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query!("delete from category_rollup where currency = any($1)", currencies)
         .execute(&mut *tx)
         .await?;
     sqlx::query!("delete from flow_rollup where currency = any($1)", currencies)

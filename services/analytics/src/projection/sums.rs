@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::PgConnection;
 
-use crate::rollup::{Conversion, ConversionKey, Flow, FlowKey, Standing, StandingKey};
+use crate::rollup::{CategoryKey, Conversion, ConversionKey, Flow, FlowKey, Standing, StandingKey};
 use crate::stay::{Length, StayKey, Stays};
 
 /// A field of every entry.
@@ -53,6 +53,47 @@ pub(super) async fn standing(
     if sums.iter().any(|(_, sum)| sum.count < 0) {
         sqlx::query!(
             "delete from standing_rollup where count = 0 and value_count = 0 and rate_missing = 0 and total_value = 0 and weighted_value = 0"
+        )
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn category(
+    tx: &mut PgConnection,
+    sums: &HashMap<CategoryKey, Standing>,
+) -> sqlx::Result<()> {
+    if sums.is_empty() {
+        return Ok(());
+    }
+    let sums = sorted(sums);
+    sqlx::query(
+        "insert into category_rollup as r (pipeline_id, stage_key, owner_id, team_id, currency, close_month, forecast_category, count, value_count, rate_missing, total_value, weighted_value)
+         select a, b, c, d, e, coalesce(f, '-infinity'), g, h, i, j, k, l
+         from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::date[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::numeric[], $12::numeric[])
+           as u (a, b, c, d, e, f, g, h, i, j, k, l)
+         on conflict (pipeline_id, stage_key, owner_id, team_id, currency, close_month, forecast_category) do update
+         set count = r.count + excluded.count, value_count = r.value_count + excluded.value_count, rate_missing = r.rate_missing + excluded.rate_missing,
+             total_value = r.total_value + excluded.total_value, weighted_value = r.weighted_value + excluded.weighted_value",
+    )
+    .bind(all(&sums, |key, _| key.of.pipeline_id))
+    .bind(all(&sums, |key, _| key.of.stage_key.as_str()))
+    .bind(all(&sums, |key, _| key.of.owner_id))
+    .bind(all(&sums, |key, _| key.of.team_id))
+    .bind(all(&sums, |key, _| key.of.currency.as_str()))
+    .bind(all(&sums, |key, _| key.of.close_month))
+    .bind(all(&sums, |key, _| key.category.as_str()))
+    .bind(all(&sums, |_, sum| sum.count))
+    .bind(all(&sums, |_, sum| sum.value_count))
+    .bind(all(&sums, |_, sum| sum.rate_missing))
+    .bind(all(&sums, |_, sum| sum.total_value))
+    .bind(all(&sums, |_, sum| sum.weighted_value))
+    .execute(&mut *tx)
+    .await?;
+    if sums.iter().any(|(_, sum)| sum.count < 0) {
+        sqlx::query!(
+            "delete from category_rollup where count = 0 and value_count = 0 and rate_missing = 0 and total_value = 0 and weighted_value = 0"
         )
         .execute(tx)
         .await?;

@@ -103,6 +103,7 @@ pub async fn performance(
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::category::Category;
     use crate::deal::Kind;
     use crate::pipeline::{Pipeline, Stage};
     use money::Money;
@@ -126,6 +127,7 @@ pub(crate) mod tests {
             key: key.to_owned(),
             name: name.to_owned(),
             kind,
+            category: Category::Pipeline,
         };
         Pipeline { id: 1, is_default: true, stages: stages.map(stage).to_vec() }
     }

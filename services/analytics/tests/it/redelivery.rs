@@ -52,7 +52,7 @@ fn lives(random: &mut StdRng) -> Vec<Event> {
         for _ in 0..random.random_range(0..8) {
             now += TimeDelta::hours(random.random_range(0..2_000));
             deal.later(now);
-            all.push(match random.random_range(0..5) {
+            all.push(match random.random_range(0..6) {
                 0 => deal.change(|it| it.owner_id = if it.owner_id == AMY { BOB } else { AMY }),
                 1 => deal.change(|it| {
                     it.deleted_at = it.deleted_at.map_or_else(|| Some(now.into()), |_| None);
@@ -60,6 +60,10 @@ fn lives(random: &mut StdRng) -> Vec<Event> {
                 2 => deal.change(|it| {
                     let other = if it.currency == "TWD" { "USD" } else { "TWD" };
                     other.clone_into(&mut it.currency);
+                }),
+                3 => deal.change(|it| {
+                    let said = [None, Some("commit"), Some("omitted")];
+                    it.forecast_category = said.choose(random).unwrap().map(str::to_owned);
                 }),
                 _ => {
                     let stages = ["lead", "proposal", "won", "lost"];
@@ -86,6 +90,7 @@ pub(crate) async fn tables(world: &World) -> Vec<String> {
         "opportunity_versions",
         "activity_facts",
         "standing_rollup",
+        "category_rollup",
         "flow_rollup",
         "conversion_rollup",
         "stay_rollup",

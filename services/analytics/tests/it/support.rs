@@ -176,6 +176,7 @@ pub(crate) fn pipeline_of(version: i64, keys: &str) -> Event {
             .find(|it| key.starts_with(it))
             .unwrap_or("open")
             .to_owned(),
+        default_probability: if key == "lead" { 10 } else { 50 },
         ..StageRecord::default()
     });
     let record = PipelineRecord {

@@ -13,6 +13,7 @@ use crate::directory::model::Settings;
 use crate::opportunity::line_item::LineItem;
 use crate::opportunity::model::day;
 use crate::opportunity::{Detail, HistoryRow};
+use crate::pipeline::category::Category;
 use crate::pipeline::model::{Kind, Pipeline, Pipelines, Stage};
 use crate::pipeline::stage::Placed;
 use crate::state::Rules;
@@ -46,6 +47,8 @@ pub(super) fn opportunity(detail: Detail, view: &View, now: DateTime<Utc>) -> pb
         stale: stage.is_some_and(|stage| it.is_stale(stage, today, settings.zone)),
         days_in_stage: it.days_in_stage(today, settings.zone),
         status: status(it.status).into(),
+        forecast_category: category(it.category(stage)).into(),
+        forecast_category_is_own: it.forecast_category.is_some(),
         weighted_value: it.weighted_value().map(Into::into),
         id: it.id,
         opportunity_name: it.opportunity_name,
@@ -94,6 +97,17 @@ fn line(it: LineItem) -> pb::LineItem {
         quantity: Some(it.quantity.into()),
         unit_price: Some(it.unit_price.into()),
         discount: Some(it.discount.into()),
+    }
+}
+
+/// What is closed has none.
+fn category(category: Option<Category>) -> pb::ForecastCategory {
+    match category {
+        Some(Category::Commit) => pb::ForecastCategory::Commit,
+        Some(Category::BestCase) => pb::ForecastCategory::BestCase,
+        Some(Category::Pipeline) => pb::ForecastCategory::Pipeline,
+        Some(Category::Omitted) => pb::ForecastCategory::Omitted,
+        None => pb::ForecastCategory::Closed,
     }
 }
 
@@ -169,6 +183,8 @@ fn placed(stage: &Stage, position: i32) -> pb::Stage {
         kind: kind.into(),
         default_probability: stage.default_probability,
         rotting_days: stage.rotting_days,
+        forecast_category: category(stage.category()).into(),
+        forecast_category_is_set: stage.forecast_category.is_some(),
         required_fields: stage.required_fields.clone(),
         position,
         moving_to: stage.moving_to.clone(),

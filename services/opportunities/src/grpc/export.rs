@@ -106,6 +106,7 @@ fn listed(it: pb::ExportOpportunitiesRequest) -> pb::ListOpportunitiesRequest {
         entered_from,
         entered_to,
         custom_field,
+        forecast_category,
         format: _,
     } = it;
     pb::ListOpportunitiesRequest {
@@ -137,6 +138,7 @@ fn listed(it: pb::ExportOpportunitiesRequest) -> pb::ListOpportunitiesRequest {
         entered_from,
         entered_to,
         custom_field,
+        forecast_category,
         limit: None,
         cursor: None,
         include_total: None,

@@ -12,6 +12,7 @@ use super::{answer, caller_and_meta};
 use crate::State;
 use crate::custom_field;
 use crate::pipeline;
+use crate::pipeline::category::Category;
 use crate::pipeline::closing::{self, Left};
 use crate::pipeline::draft::{NewStage, StageEdit};
 use crate::pipeline::model::{Kind, Pipeline, REQUIRABLE, asking_for_own_field};
@@ -59,6 +60,10 @@ impl PipelineService for PipelinesGrpc {
                 name: it.name,
                 default_probability: it.default_probability,
                 rotting_days: it.rotting_days,
+                forecast_category: it.forecast_category.and_then(|category| {
+                    let field = format!("stages[{index}].forecast_category");
+                    category_of(&mut invalid, &field, category)
+                }),
                 required_fields: it.required_fields,
                 position: None,
             }
@@ -128,6 +133,9 @@ impl PipelineService for PipelinesGrpc {
             name: asked.name,
             default_probability: asked.default_probability,
             rotting_days: asked.rotting_days,
+            forecast_category: asked
+                .forecast_category
+                .and_then(|it| category_of(&mut invalid, "forecast_category", it)),
             required_fields: asked.required_fields,
             position: asked.position,
         };
@@ -146,8 +154,15 @@ impl PipelineService for PipelinesGrpc {
     ) -> Result<Response<pb::UpdateStageResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
         let asked = request.into_inner();
-        let fields =
-            ["name", "kind", "default_probability", "rotting_days", "required_fields", "position"];
+        let fields = [
+            "name",
+            "kind",
+            "default_probability",
+            "rotting_days",
+            "forecast_category",
+            "required_fields",
+            "position",
+        ];
         let mask = Mask::of(asked.update_mask, &fields)?;
         let mut invalid = Invalid::default();
         let required = Some(asked.required_fields).filter(|fields| !fields.is_empty());
@@ -157,6 +172,9 @@ impl PipelineService for PipelinesGrpc {
             kind: kind.map(|kind| kind.and_then(|kind| kind_of(&mut invalid, "kind", kind))),
             default_probability: mask.wish("default_probability", asked.default_probability),
             rotting_days: mask.wish("rotting_days", asked.rotting_days),
+            forecast_category: mask
+                .wish("forecast_category", asked.forecast_category)
+                .map(|it| it.and_then(|it| category_of(&mut invalid, "forecast_category", it))),
             required_fields: mask.wish("required_fields", required),
             position: mask.wish("position", asked.position),
         };
@@ -224,6 +242,19 @@ async fn requirable(state: &State) -> Result<Vec<String>, rpc::Error> {
 }
 
 /// A kind of a message, or a bad field.
+pub(super) fn category_of(invalid: &mut Invalid, field: &str, category: i32) -> Option<Category> {
+    match pb::ForecastCategory::try_from(category) {
+        Ok(pb::ForecastCategory::Commit) => Some(Category::Commit),
+        Ok(pb::ForecastCategory::BestCase) => Some(Category::BestCase),
+        Ok(pb::ForecastCategory::Pipeline) => Some(Category::Pipeline),
+        Ok(pb::ForecastCategory::Omitted) => Some(Category::Omitted),
+        Ok(pb::ForecastCategory::Closed | pb::ForecastCategory::Unspecified) | Err(_) => {
+            invalid.add(field, "unknown_value", "is none of commit, best_case, pipeline, omitted");
+            None
+        }
+    }
+}
+
 fn kind_of(invalid: &mut Invalid, field: &str, kind: i32) -> Option<Kind> {
     match pb::StageKind::try_from(kind) {
         Ok(pb::StageKind::Open) => Some(Kind::Open),

@@ -8,12 +8,13 @@ use proto::opportunities::v1 as pb;
 use rpc::{Error, Invalid, Span, mask::Mask, span};
 
 use super::answer::View;
+use super::pipeline::category_of;
 use crate::custom_field::model::{Value, ValueWishes};
 use crate::opportunity::bulk::Update;
 use crate::opportunity::draft::Wish;
 use crate::opportunity::edit::EditWish;
 use crate::opportunity::line_item::LineWish;
-use crate::opportunity::list::{Filter, Staleness};
+use crate::opportunity::list::{Categorized, Filter, Staleness};
 use crate::opportunity::model::Step;
 use crate::opportunity::past::{Past, PastMove};
 use crate::opportunity::search::Query;
@@ -37,6 +38,9 @@ pub(super) fn wish(invalid: &mut Invalid, it: pb::CreateOpportunityRequest) -> W
     Wish {
         expected_close_date: day(invalid, "expected_close_date", it.expected_close_date),
         waiting_until: day(invalid, "waiting_until", it.waiting_until),
+        forecast_category: it
+            .forecast_category
+            .and_then(|it| category_of(invalid, "forecast_category", it)),
         customer_name: it.customer_name,
         customer_id: it.customer_id,
         contact_name: it.contact_name,
@@ -81,7 +85,7 @@ fn said(values: proto::CustomValues) -> ValueWishes {
 }
 
 /// What can be changed of an opportunity.
-const CHANGED: [&str; 22] = [
+const CHANGED: [&str; 23] = [
     "customer_name",
     "customer_id",
     "contact_name",
@@ -102,6 +106,7 @@ const CHANGED: [&str; 22] = [
     "source",
     "tags",
     "waiting_until",
+    "forecast_category",
     "line_items",
     "custom_fields",
 ];
@@ -109,7 +114,11 @@ const CHANGED: [&str; 22] = [
 pub(super) fn edit(it: pb::UpdateOpportunityRequest) -> Result<EditWish, Error> {
     let mask = Mask::of(it.update_mask, &CHANGED)?;
     let mut invalid = Invalid::default();
+    let mut categories = Invalid::default();
     let mut day = |field, date| mask.wish(field, day(&mut invalid, field, date));
+    let category = mask.wish("forecast_category", it.forecast_category);
+    let category =
+        category.map(|it| it.and_then(|it| category_of(&mut categories, "forecast_category", it)));
     let names =
         |field, names: Vec<String>| mask.wish(field, Some(names).filter(|names| !names.is_empty()));
     let lines: Vec<_> = it.line_items.into_iter().map(line).collect();
@@ -117,6 +126,7 @@ pub(super) fn edit(it: pb::UpdateOpportunityRequest) -> Result<EditWish, Error> 
         expected_close_date: day("expected_close_date", it.expected_close_date),
         actual_close_date: day("actual_close_date", it.actual_close_date),
         waiting_until: day("waiting_until", it.waiting_until),
+        forecast_category: category,
         customer_name: mask.wish("customer_name", it.customer_name),
         customer_id: mask.wish("customer_id", it.customer_id),
         contact_name: mask.wish("contact_name", it.contact_name),
@@ -138,6 +148,7 @@ pub(super) fn edit(it: pb::UpdateOpportunityRequest) -> Result<EditWish, Error> 
         line_items: mask.wish("line_items", Some(lines).filter(|lines| !lines.is_empty())),
         move_notes: None,
     };
+    invalid.extend(categories);
     invalid.into_result()?;
     Ok(wish)
 }
@@ -166,6 +177,7 @@ pub(super) fn upsert(it: pb::UpsertOpportunityRequest) -> Result<(Wish, EditWish
         source,
         tags,
         waiting_until,
+        forecast_category,
         line_items,
         custom_fields,
     } = it;
@@ -193,6 +205,7 @@ pub(super) fn upsert(it: pb::UpsertOpportunityRequest) -> Result<(Wish, EditWish
         source,
         tags,
         waiting_until,
+        forecast_category,
         line_items,
         custom_fields,
     };
@@ -215,6 +228,7 @@ pub(super) fn upsert(it: pb::UpsertOpportunityRequest) -> Result<(Wish, EditWish
         source: update.source.clone(),
         tags: update.tags.clone(),
         waiting_until,
+        forecast_category,
         line_items: update.line_items.clone(),
         custom_fields: update.custom_fields.clone(),
     };
@@ -225,6 +239,15 @@ pub(super) fn upsert(it: pb::UpsertOpportunityRequest) -> Result<(Wish, EditWish
     let edit = edit(update)?;
     let actual_close_date = edit.actual_close_date.flatten();
     Ok((Wish { lost_reason, actual_close_date, ..wish }, edit))
+}
+
+/// What is of a forecast category, as the stages say now.
+fn categorized(invalid: &mut Invalid, asked: i32, pipelines: &Pipelines) -> Option<Categorized> {
+    if pb::ForecastCategory::try_from(asked) == Ok(pb::ForecastCategory::Closed) {
+        return Some(Categorized::Closed);
+    }
+    let category = category_of(invalid, "forecast_category", asked)?;
+    Some(Categorized::open(category, pipelines))
 }
 
 /// One of many changes.
@@ -300,6 +323,7 @@ pub(super) fn filter(
     let today = opportunity::model::day(now, zone);
     Filter {
         query: Query::parse(invalid, it.q.as_deref()),
+        category: it.forecast_category.and_then(|it| categorized(invalid, it, pipelines)),
         stale: it.stale.map(|is_wanted| Staleness::new(is_wanted, pipelines, today, zone)),
         entered,
         stages: pipeline::stages_called(pipelines, ("stage", &it.stage), it.pipeline_id, invalid),

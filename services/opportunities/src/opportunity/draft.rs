@@ -9,6 +9,7 @@ use super::model::Step;
 use crate::contact::model::ContactWish;
 use crate::currency::code;
 use crate::custom_field::model::{CustomFields, ValueWishes, Values};
+use crate::pipeline::category::Category;
 use crate::pipeline::model::{Pipelines, Stage};
 use crate::text;
 
@@ -51,6 +52,8 @@ pub struct Wish {
     pub tags: Vec<String>,
     /// Not stale before this day.
     pub waiting_until: Option<NaiveDate>,
+    /// How sure a forecast may be of it, where it says so itself.
+    pub forecast_category: Option<Category>,
     /// What is to be sold, line by line.
     pub line_items: Vec<LineWish>,
     /// What is to be said in the organisation's own fields.
@@ -105,6 +108,8 @@ pub struct Draft<'a> {
     pub tags: Vec<String>,
     /// Not stale before this day.
     pub waiting_until: Option<NaiveDate>,
+    /// How sure a forecast may be of it, where it says so itself.
+    pub forecast_category: Option<Category>,
     /// What is to be sold, line by line.
     pub line_items: Vec<LineItem>,
     /// What is said in the organisation's own fields.
@@ -197,6 +202,7 @@ impl<'a> Draft<'a> {
                 currency: currency.to_owned(),
                 owner_id: wish.owner_id,
                 waiting_until: wish.waiting_until,
+                forecast_category: wish.forecast_category,
                 lost_reason: text::name(it, "lost_reason", wish.lost_reason.as_deref(), 255),
                 actual_close_date: wish.actual_close_date,
             })

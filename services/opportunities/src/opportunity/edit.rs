@@ -11,6 +11,7 @@ use super::line_item::{self, LineItem, LineWish};
 use super::model::{self, Moment, Moved, Opportunity, Step};
 use crate::contact::model::ContactWish;
 use crate::custom_field::model::{CustomFields, ValueWishes};
+use crate::pipeline::category::Category;
 use crate::pipeline::model::{Kind, Pipelines, Stage};
 use crate::{currency::code, text};
 
@@ -57,6 +58,8 @@ pub struct EditWish {
     pub tags: Wish<Vec<String>>,
     /// Not stale before this day.
     pub waiting_until: Wish<NaiveDate>,
+    /// How sure a forecast may be of it.
+    pub forecast_category: Wish<Category>,
     /// What is to be sold, line by line.
     pub line_items: Wish<Vec<LineWish>>,
     /// What is to be said in the organisation's own fields.
@@ -128,6 +131,7 @@ pub struct Edit {
     source: Wish<String>,
     tags: Option<Vec<String>>,
     waiting_until: Wish<NaiveDate>,
+    forecast_category: Wish<Category>,
     line_items: Option<Vec<LineItem>>,
     custom_fields: Wish<ValueWishes>,
     /// What is wrong with it by itself, which [`revise`] tells with all else.
@@ -196,6 +200,7 @@ impl Edit {
                 .map(Option::unwrap_or_default)
                 .map(|names| text::names(it, "tags", &names, 50)),
             waiting_until: wish.waiting_until,
+            forecast_category: wish.forecast_category,
             line_items: wish
                 .line_items
                 .map(Option::unwrap_or_default)
@@ -384,6 +389,7 @@ fn fill(invalid: &mut Invalid, before: &Opportunity, edit: &Edit, found: &Found)
     set(&mut it.source, edit.source.clone());
     set(&mut it.tags, edit.tags.clone());
     set(&mut it.waiting_until, edit.waiting_until);
+    set(&mut it.forecast_category, edit.forecast_category);
     set(&mut it.line_items, edit.line_items.clone());
     if let Some(wishes) = &edit.custom_fields {
         let said = found.custom_fields.merge(invalid, &before.custom_fields, wishes.as_ref());

@@ -9,6 +9,7 @@ use super::line_item::{self, LineItem};
 use super::model::{Moved, Opportunity};
 use crate::custom_field;
 use crate::meta::as_text;
+use crate::pipeline::category::Category;
 use crate::pipeline::model::Kind;
 
 /// The record as others may know it.
@@ -65,6 +66,7 @@ pub(crate) fn opportunity(payload: &[u8]) -> Option<Opportunity> {
         line_items: it.line_items.into_iter().map(line).collect::<Option<_>>()?,
         custom_fields: it.custom_fields.map(custom_field::event::said).unwrap_or_default(),
         waiting_until: day(it.waiting_until)?,
+        forecast_category: it.forecast_category.as_deref().and_then(Category::parse),
         created_by: 0,
         created_at: it.created_at?.into(),
         updated_at: it.updated_at?.into(),
@@ -99,6 +101,7 @@ fn opportunity_record(opportunity: &Opportunity) -> OpportunityRecord {
         external_id: opportunity.external_id.clone(),
         tags: opportunity.tags.clone(),
         waiting_until: opportunity.waiting_until.map(Into::into),
+        forecast_category: opportunity.forecast_category.map(|it| it.as_str().to_owned()),
         created_at: Some(opportunity.created_at.into()),
         updated_at: Some(opportunity.updated_at.into()),
         stage_entered_at: Some(opportunity.stage_entered_at.into()),
@@ -185,7 +188,7 @@ pub(crate) fn changes(before: Option<&Opportunity>, after: &Opportunity) -> Vec<
 }
 
 /// The fields that people and rules change, in the order of the record, as JSON text. Amounts are exact.
-fn fields(it: &Opportunity) -> [(&'static str, String); 26] {
+fn fields(it: &Opportunity) -> [(&'static str, String); 27] {
     [
         ("opportunity_name", json(&it.opportunity_name)),
         ("customer_id", json(&it.customer_id)),
@@ -210,6 +213,7 @@ fn fields(it: &Opportunity) -> [(&'static str, String); 26] {
         ("external_id", json(&it.external_id)),
         ("tags", json(&Some(&it.tags).filter(|names| !names.is_empty()))),
         ("waiting_until", json(&it.waiting_until.map(|it| it.to_string()))),
+        ("forecast_category", json(&it.forecast_category.map(Category::as_str))),
         ("line_items", line_item::json(&it.line_items).unwrap_or_else(null)),
         ("custom_fields", custom_field::model::json(&it.custom_fields).unwrap_or_else(null)),
         ("deleted_at", json(&it.deleted_at.map(as_text))),

@@ -360,6 +360,7 @@ fn blank(draft: &Draft<'_>, id: i64, owner: &Person, by: i64) -> Opportunity {
         external_id: draft.external_id.clone(),
         tags: draft.tags.clone(),
         waiting_until: draft.waiting_until,
+        forecast_category: draft.forecast_category,
         line_items: draft.line_items.clone(),
         custom_fields: draft.custom_fields.clone(),
         created_by: by,

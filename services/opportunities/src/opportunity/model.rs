@@ -10,6 +10,7 @@ use crate::access::model::Owned;
 use crate::currency::model::Exchange;
 use crate::custom_field::model::Values;
 use crate::lost_reason::model::LostReasons;
+use crate::pipeline::category::Category;
 use crate::pipeline::model::{Kind, Pipeline, Stage, own_field};
 
 /// An opportunity as it is stored.
@@ -63,6 +64,8 @@ pub struct Opportunity {
     pub tags: Vec<String>,
     /// Not stale before this day.
     pub waiting_until: Option<NaiveDate>,
+    /// How sure a forecast may be of it, where it says so itself; kept while it is closed.
+    pub forecast_category: Option<Category>,
     /// What is to be sold, line by line.
     pub line_items: Vec<LineItem>,
     /// What is said in the organisation's own fields.
@@ -96,6 +99,17 @@ impl Opportunity {
     pub fn days_in_stage(&self, today: NaiveDate, zone: Tz) -> i32 {
         let since = self.actual_close_date.unwrap_or_else(|| day(self.stage_entered_at, zone));
         i32::try_from((today - since).num_days().max(0)).unwrap_or(i32::MAX)
+    }
+
+    /// How sure a forecast may be of it: as it says itself, or as its stage does; nothing once it is closed.
+    pub fn category(&self, stage: Option<&Stage>) -> Option<Category> {
+        if self.status != Kind::Open {
+            return None;
+        }
+        // By its probability where its stage is so new that nobody here knows it.
+        let by_probability = || Category::of_probability(self.probability);
+        let of_stage = || stage.and_then(Stage::category).unwrap_or_else(by_probability);
+        Some(self.forecast_category.unwrap_or_else(of_stage))
     }
 
     /// Whether it has stood in its stage for longer than the stage allows.

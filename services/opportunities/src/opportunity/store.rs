@@ -16,6 +16,7 @@ use crate::access::model::{Owned, Sight};
 use crate::activity;
 use crate::custom_field;
 use crate::directory::model::Person;
+use crate::pipeline::category::{self, Category};
 use crate::pipeline::{self, model::Kind};
 
 /// The columns of a record as [`detail`] reads them, of `o`, with its contact `c` and its owner `p`.
@@ -23,10 +24,10 @@ pub(super) const COLUMNS: &str = "o.id, o.opportunity_name, o.customer_id, o.cus
 o.amount, o.currency, o.closed_amount, o.probability, o.expected_close_date, o.actual_close_date, o.lost_reason, o.owner_id, o.team_id, \
 o.products, o.notes, o.source, o.external_id, o.tags, o.waiting_until, o.created_by, o.created_at, o.updated_at, o.stage_entered_at, \
 o.deleted_at, o.version, c.name, c.email, p.username, o.next_activity, o.closed_rate, o.line_items, \
-o.custom_fields";
+o.custom_fields, o.forecast_category";
 
 /// How many columns those are: the place of what is selected after them.
-pub(super) const WIDTH: usize = 36;
+pub(super) const WIDTH: usize = 37;
 
 /// Reads a row of [`COLUMNS`].
 pub(super) fn detail(row: &PgRow) -> sqlx::Result<Detail> {
@@ -57,6 +58,7 @@ pub(super) fn detail(row: &PgRow) -> sqlx::Result<Detail> {
         external_id: row.try_get(20)?,
         tags: row.try_get(21)?,
         waiting_until: row.try_get(22)?,
+        forecast_category: category::of_column(row.try_get(36)?)?,
         line_items: line_item::store::read(row, 34)?,
         custom_fields: custom_field::store::read(row, 35)?,
         created_by: row.try_get(23)?,
@@ -221,8 +223,8 @@ pub(super) async fn insert(
          ), o as (
            insert into opportunities (id, opportunity_name, customer_id, customer_name, contact_id, pipeline_id, stage_key, status, amount, currency,
              closed_amount, probability, weighted_value, expected_close_date, actual_close_date, lost_reason, owner_id, team_id, products, notes, source,
-             external_id, tags, waiting_until, created_by, created_at, updated_at, stage_entered_at, version, closed_rate, line_items, custom_fields)
-           select $1, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $10, $11::numeric, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $51::numeric, $52::text::jsonb, $53::text::jsonb
+             external_id, tags, waiting_until, created_by, created_at, updated_at, stage_entered_at, version, closed_rate, line_items, custom_fields, forecast_category)
+           select $1, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $10, $11::numeric, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $51::numeric, $52::text::jsonb, $53::text::jsonb, $54
            from p, held
          ), h as (
            insert into stage_history (id, opportunity_id, to_stage_key, to_stage, probability, notes, changed_by, changed_at)
@@ -243,7 +245,8 @@ pub(super) async fn insert(
         moved.id, moved.to.0, moved.to.1, moved.probability, moved.notes, moved.changed_by, moved.changed_at,
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
         change.request_id, change.payload, change.version, search.folded, &search.grams, moved.stage_version, pipeline::gate(),
-        it.closed_rate as _, line_item::json(&it.line_items), custom_field::model::json(&it.custom_fields)
+        it.closed_rate as _, line_item::json(&it.line_items), custom_field::model::json(&it.custom_fields),
+        it.forecast_category.map(Category::as_str)
     )
     .fetch_one(tx)
     .await
@@ -278,7 +281,7 @@ pub(super) async fn update(
                currency = $10, closed_amount = $11::numeric, probability = $12, weighted_value = $13::numeric, expected_close_date = $14, actual_close_date = $15,
                lost_reason = $16, owner_id = $17, team_id = $18, products = $19, notes = $20, source = $21, external_id = $22, tags = $23, waiting_until = $24,
                updated_at = $25, stage_entered_at = $26, deleted_at = $27, version = $28, closed_rate = $52::numeric, line_items = $53::text::jsonb,
-               custom_fields = $54::text::jsonb
+               custom_fields = $54::text::jsonb, forecast_category = $55
            where id = $1 and ($50::bigint is null or exists (select from held))
            returning id, created_at
          ), h as (
@@ -308,7 +311,8 @@ pub(super) async fn update(
         moved.and_then(|it| it.seconds_in_from_stage),
         change.event_id, change.event_type, change.occurred_at, change.recorded_at, change.actor_user_id, change.actor_service, change.origin,
         change.request_id, change.payload, folded, grams.as_deref(), moved.map(|it| it.stage_version), pipeline::gate(),
-        it.closed_rate as _, line_item::json(&it.line_items), custom_field::model::json(&it.custom_fields)
+        it.closed_rate as _, line_item::json(&it.line_items), custom_field::model::json(&it.custom_fields),
+        it.forecast_category.map(Category::as_str)
     )
     .execute(tx)
     .await

@@ -3,6 +3,7 @@
 use rpc::{Invalid, mask::Wish};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
+use super::category::Category;
 use super::model::{Kind, Pipeline, REQUIRABLE, Stage, own_field};
 use crate::custom_field::model::CustomFields;
 use crate::page::place;
@@ -43,6 +44,8 @@ pub struct NewStage {
     pub default_probability: Option<i32>,
     /// Days after which an opportunity in it is stale.
     pub rotting_days: Option<i32>,
+    /// How sure a forecast may be of what stands in it; by its probability where absent.
+    pub forecast_category: Option<Category>,
     /// Fields that a move into it needs.
     pub required_fields: Vec<String>,
     /// Where it comes, from 1; after the last of its kind where absent.
@@ -60,6 +63,8 @@ pub struct StageEdit {
     pub default_probability: Wish<i32>,
     /// Days after which an opportunity in it is stale.
     pub rotting_days: Wish<i32>,
+    /// How sure a forecast may be of what stands in it.
+    pub forecast_category: Wish<Category>,
     /// Fields that a move into it needs.
     pub required_fields: Wish<Vec<String>>,
     /// Where it comes, from 1.
@@ -122,6 +127,7 @@ pub fn new_stage(
             None => usual_probability(stages, place, kind),
         },
         rotting_days: new.rotting_days,
+        forecast_category: new.forecast_category,
         required_fields: distinct(invalid, new.required_fields),
         moving_to: None,
         version: 0,
@@ -168,6 +174,12 @@ pub fn edit_stage(
     }
     if let Some(days) = edit.rotting_days {
         stage.rotting_days = days;
+    }
+    match edit.forecast_category {
+        Some(category) => stage.forecast_category = category,
+        // One that closes says nothing of what is open.
+        None if stage.kind != Kind::Open => stage.forecast_category = None,
+        None => {}
     }
     if let Some(fields) = edit.required_fields {
         stage.required_fields = distinct(invalid, fields.unwrap_or_default());
@@ -337,6 +349,10 @@ fn check(invalid: &mut Invalid, stage: &Stage, custom_fields: &CustomFields) {
     if stage.rotting_days.is_some_and(|days| !(1..=MOST_DAYS).contains(&days)) {
         let message = format!("is not between 1 and {MOST_DAYS}");
         invalid.add("rotting_days", "out_of_range", message);
+    }
+    if stage.forecast_category.is_some() && stage.kind != Kind::Open {
+        let message = format!("is closed of a {} stage", stage.kind.as_str());
+        invalid.add("forecast_category", "fixed_by_kind", message);
     }
     for (index, field) in stage.required_fields.iter().enumerate() {
         let is_known = match own_field(field) {

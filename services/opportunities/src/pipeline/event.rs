@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use events::{Change, field_change};
 use proto::events::v1::{FieldChange, PipelineRecord, StageRecord, event::Record};
 
+use super::category::Category;
 use super::model::{Pipeline, Stage};
 use crate::meta::Meta;
 
@@ -48,6 +49,7 @@ fn record(stage: &Stage) -> StageRecord {
         kind: stage.kind.as_str().to_owned(),
         default_probability: stage.default_probability,
         rotting_days: stage.rotting_days,
+        forecast_category: stage.forecast_category.map(|it| it.as_str().to_owned()),
         required_fields: stage.required_fields.clone(),
         moving_to: stage.moving_to.clone(),
     }
@@ -78,6 +80,11 @@ fn changes(before: Option<&Pipeline>, after: &Pipeline) -> Vec<FieldChange> {
                 &field("rotting_days"),
                 was.rotting_days.as_ref(),
                 stage.rotting_days.as_ref(),
+            ),
+            field_change(
+                &field("forecast_category"),
+                was.forecast_category.map(Category::as_str).as_ref(),
+                stage.forecast_category.map(Category::as_str).as_ref(),
             ),
             field_change(
                 &field("required_fields"),

@@ -1,5 +1,6 @@
 //! Pipelines and their stages, how they are administered, and what every process remembers of them.
 
+pub mod category;
 pub mod closing;
 pub mod draft;
 pub(crate) mod event;

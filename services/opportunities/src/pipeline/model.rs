@@ -1,5 +1,6 @@
 //! Pipelines and stages: what they are, and how a stage is found by what people call it.
 
+use super::category::Category;
 use crate::text;
 
 /// What being in a stage means for an opportunity.
@@ -42,12 +43,22 @@ pub struct Stage {
     pub default_probability: i32,
     /// Days after which an opportunity in it is stale.
     pub rotting_days: Option<i32>,
+    /// How sure a forecast may be of what stands in it, where that is set; of open ones alone.
+    pub forecast_category: Option<Category>,
     /// Fields that a move into it needs.
     pub required_fields: Vec<String>,
     /// While it is being deleted: the key of the stage to which what stands in it is moved. Nothing comes into it any more.
     pub moving_to: Option<String>,
     /// The version of its pipeline as of which it is this.
     pub version: i64,
+}
+
+impl Stage {
+    /// How sure a forecast may be of what stands in it and says nothing itself; nothing of a closed one.
+    pub fn category(&self) -> Option<Category> {
+        let by_probability = Category::of_probability(self.default_probability);
+        (self.kind == Kind::Open).then(|| self.forecast_category.unwrap_or(by_probability))
+    }
 }
 
 /// Fields of an opportunity that a stage may ask for.
@@ -195,6 +206,7 @@ pub fn default_stages() -> Vec<Stage> {
         kind,
         default_probability,
         rotting_days: None,
+        forecast_category: None,
         required_fields: Vec::new(),
         moving_to: None,
         version: 1,

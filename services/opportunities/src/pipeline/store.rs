@@ -5,13 +5,14 @@ use rpc::{Error, OnConstraint as _};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
+use super::category;
 use super::draft::Retired;
 use super::model::{Kind, Pipeline, Pipelines, REQUIRABLE, Stage, own_field};
 
 /// All pipelines with their stages, the default one first.
 pub(super) async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Pipelines> {
     let rows = sqlx::query!(
-        r#"select p.id, p.name as pipeline_name, p.is_default, p.version, s.key, s.name, s.kind, s.default_probability, s.rotting_days, s.required_fields,
+        r#"select p.id, p.name as pipeline_name, p.is_default, p.version, s.key, s.name, s.kind, s.default_probability, s.rotting_days, s.forecast_category, s.required_fields,
                   s.version as stage_version, c.move_to as "move_to?"
            from pipelines p
            join stages s on s.pipeline_id = p.id
@@ -29,6 +30,7 @@ pub(super) async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Pipelines> {
             kind: kind(&row.kind)?,
             default_probability: row.default_probability,
             rotting_days: row.rotting_days,
+            forecast_category: category::of_column(row.forecast_category.as_deref())?,
             required_fields: row.required_fields,
             moving_to: row.move_to,
             version: row.stage_version,
@@ -120,17 +122,19 @@ pub(super) async fn put_stages(tx: &mut PgConnection, pipeline: &Pipeline) -> sq
     let kinds: Vec<_> = stages.iter().map(|it| it.kind.as_str().to_owned()).collect();
     let probabilities: Vec<_> = stages.iter().map(|it| it.default_probability).collect();
     let rotting_days: Vec<_> = stages.iter().map(|it| it.rotting_days).collect();
+    let category = |it: &Stage| it.forecast_category.map(|it| it.as_str().to_owned());
+    let categories: Vec<_> = stages.iter().map(category).collect();
     // An array of arrays of different lengths there is not.
     let required_fields: Vec<_> = stages.iter().map(|it| it.required_fields.join(",")).collect();
     sqlx::query!(
-        "insert into stages as s (pipeline_id, key, name, kind, default_probability, rotting_days, required_fields, ordinal, version)
-         select $1, key, name, kind, default_probability, rotting_days, string_to_array(required_fields, ','), ordinal, $8
-         from unnest($2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::text[])
-           with ordinality as given (key, name, kind, default_probability, rotting_days, required_fields, ordinal)
+        "insert into stages as s (pipeline_id, key, name, kind, default_probability, rotting_days, forecast_category, required_fields, ordinal, version)
+         select $1, key, name, kind, default_probability, rotting_days, forecast_category, string_to_array(required_fields, ','), ordinal, $8
+         from unnest($2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::text[], $9::text[])
+           with ordinality as given (key, name, kind, default_probability, rotting_days, required_fields, forecast_category, ordinal)
          order by key
          on conflict (pipeline_id, key) do update
          set name = excluded.name, kind = excluded.kind, default_probability = excluded.default_probability, rotting_days = excluded.rotting_days,
-             required_fields = excluded.required_fields, ordinal = excluded.ordinal, version = excluded.version",
+             forecast_category = excluded.forecast_category, required_fields = excluded.required_fields, ordinal = excluded.ordinal, version = excluded.version",
         pipeline.id,
         &keys,
         &names,
@@ -138,7 +142,8 @@ pub(super) async fn put_stages(tx: &mut PgConnection, pipeline: &Pipeline) -> sq
         &probabilities,
         &rotting_days as &[Option<i32>],
         &required_fields,
-        pipeline.version
+        pipeline.version,
+        &categories as &[Option<String>]
     )
     .execute(tx)
     .await?;

@@ -161,6 +161,7 @@ fn live(world: &World, tale: Tale) -> Result<Story> {
         external_id: None,
         tags: Vec::new(),
         waiting_until: None,
+        forecast_category: None,
         line_items: Vec::new(),
         custom_fields: BTreeMap::new(),
         created_by: owner_id,

@@ -18,6 +18,7 @@ use crate::opportunity::draft::Wish;
 use crate::opportunity::edit::EditWish;
 use crate::opportunity::line_item;
 use crate::opportunity::model::day;
+use crate::pipeline::category::Category;
 use crate::pipeline::model::Pipelines;
 use crate::text::fold;
 
@@ -38,7 +39,7 @@ pub struct Column {
 pub type Write = fn(&mut Entry, &mut Invalid, &str);
 
 /// Every column, in order.
-pub static COLUMNS: [Column; 40] = [
+pub static COLUMNS: [Column; 41] = [
     told("id", |it| it.detail.opportunity.id.into()),
     both(
         "opportunity_name",
@@ -203,6 +204,12 @@ pub static COLUMNS: [Column; 40] = [
         &["snoozed until", "等待至", "暫緩至"],
         |it| it.detail.opportunity.waiting_until.into(),
         |entry, invalid, text| entry.wish.waiting_until = date(invalid, "waiting_until", text),
+    ),
+    both(
+        "forecast_category",
+        &["forecast", "預測類別", "預測分類"],
+        |it| it.detail.opportunity.forecast_category.map_or("", Category::as_str).into(),
+        |entry, invalid, text| entry.wish.forecast_category = category(invalid, text),
     ),
     told("stale", |it| Cell::Flag(it.stale)),
     told("days_in_stage", |it| i64::from(it.days_in_stage).into()),
@@ -393,11 +400,23 @@ impl Entry {
             source: some(wish.source.as_ref()),
             tags: names(&wish.tags),
             waiting_until: some(wish.waiting_until.as_ref()),
+            forecast_category: some(wish.forecast_category.as_ref()),
             line_items: (!lines.is_empty()).then(|| Some(lines.clone())),
             custom_fields: (!own.is_empty()).then(|| Some(own.clone())),
             move_notes: None,
         }
     }
+}
+
+/// A forecast category by its name, with spaces or lines between its words, in any case; another is noted.
+fn category(invalid: &mut Invalid, text: &str) -> Option<Category> {
+    let named = text.trim().to_lowercase().replace([' ', '-'], "_");
+    let category = Category::parse(&named);
+    if category.is_none() {
+        let message = "is none of commit, best_case, pipeline, omitted";
+        invalid.add("forecast_category", "unknown_value", message);
+    }
+    category
 }
 
 /// A number as people write it: of any width, with commas between thousands.

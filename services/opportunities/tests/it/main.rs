@@ -14,6 +14,7 @@ mod customers;
 mod erasure;
 mod exports;
 mod files;
+mod forecast_categories;
 mod import_history;
 mod import_undo;
 mod imports;

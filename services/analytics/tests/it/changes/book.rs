@@ -99,6 +99,7 @@ impl Book {
                 5 | 10 | 11 => deal.change(|it| {
                     let day = self.day(random);
                     it.expected_close_date = random.random_bool(0.8).then(|| day.into());
+                    it.forecast_category = random.random_bool(0.5).then(|| "commit".to_owned());
                 }),
                 6 => deal.change(|it| it.opportunity_name.push('x')),
                 7 => {

@@ -14,6 +14,7 @@ use super::search::Query;
 use crate::access::model::Sight;
 use crate::cursor::Cursor;
 use crate::page::{Key, Sort};
+use crate::pipeline::category::Category;
 use crate::pipeline::model::{Kind, Pipelines, Stage};
 use read::Reader;
 use store::{Place, Range, Row};
@@ -51,6 +52,8 @@ pub struct Filter {
     pub closed: (Option<NaiveDate>, Option<NaiveDate>),
     /// With these words.
     pub query: Option<Query>,
+    /// Of this forecast category.
+    pub category: Option<Categorized>,
     /// Whether it has stood in its stage for longer than the stage allows.
     pub stale: Option<Staleness>,
     /// Has come into a stage of one of these keys, within that time.
@@ -61,6 +64,39 @@ pub struct Filter {
     pub custom_fields: Vec<String>,
     /// Last changed from this instant until before that one.
     pub updated: Span,
+}
+
+/// Which opportunities are of a forecast category.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Categorized {
+    /// What is won or lost.
+    Closed,
+    /// What is open and says so itself, or stands in a stage that does.
+    Open {
+        /// The category.
+        category: Category,
+        /// Each stage that says so, as pipeline id and key.
+        stages: Vec<(i64, String)>,
+    },
+}
+
+impl Categorized {
+    /// Of a category of what is open, as the stages say.
+    pub fn open(category: Category, pipelines: &Pipelines) -> Self {
+        let stages = pipelines.iter().flat_map(|pipeline| {
+            let of = pipeline.stages.iter().filter(|it| it.category() == Some(category));
+            of.map(|stage| (pipeline.id, stage.key.clone())).collect::<Vec<_>>()
+        });
+        Self::Open { category, stages: stages.collect() }
+    }
+
+    /// The same without what the stages say.
+    fn alone(&self) -> Self {
+        match self {
+            Self::Closed => Self::Closed,
+            Self::Open { category, .. } => Self::Open { category: *category, stages: Vec::new() },
+        }
+    }
 }
 
 /// Which opportunities are stale, as of a day.
@@ -161,6 +197,9 @@ pub(super) async fn page(pool: &PgPool, sight: &Sight, ask: &Ask<'_>) -> Result<
 fn listing(ask: &Ask<'_>) -> String {
     // The same tomorrow, too.
     let undated = |it: &Staleness| Staleness { today: NaiveDate::MIN, limits: Vec::new(), ..*it };
-    let filter = Filter { stale: ask.filter.stale.as_ref().map(undated), ..ask.filter.clone() };
+    let stale = ask.filter.stale.as_ref().map(undated);
+    // Whatever stages say of it meanwhile.
+    let category = ask.filter.category.as_ref().map(Categorized::alone);
+    let filter = Filter { stale, category, ..ask.filter.clone() };
     format!("{filter:?} {} {}", ask.sort.key.name, ask.sort.descending)
 }

@@ -5,7 +5,7 @@ use rpc::Error;
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use super::{Ask, Detail, Filter, Staleness};
+use super::{Ask, Categorized, Detail, Filter, Staleness};
 use crate::access::model::Sight;
 use crate::cursor::{Cursor, wrong_key};
 use crate::opportunity::search::{self, Query};
@@ -218,6 +218,9 @@ fn narrow(sql: &mut QueryBuilder<Postgres>, sight: &Sight, it: &Filter) {
         let statuses: Vec<_> = it.statuses.iter().map(|status| status.as_str()).collect();
         sql.push(" and o.status = any(").push_bind(statuses).push(")");
     }
+    if let Some(category) = &it.category {
+        only_categorized(sql, category);
+    }
     if let Some(stale) = &it.stale {
         only_stale(sql, stale);
     }
@@ -249,6 +252,21 @@ fn narrow(sql: &mut QueryBuilder<Postgres>, sight: &Sight, it: &Filter) {
     compare(sql, "o.created_at < ", it.created.1);
     compare(sql, "o.updated_at >= ", it.updated.0);
     compare(sql, "o.updated_at < ", it.updated.1);
+}
+
+fn only_categorized(sql: &mut QueryBuilder<Postgres>, it: &Categorized) {
+    match it {
+        Categorized::Closed => {
+            sql.push(" and o.status <> 'open'");
+        }
+        Categorized::Open { category, stages } => {
+            let (pipelines, keys): (Vec<i64>, Vec<String>) = stages.iter().cloned().unzip();
+            sql.push(" and o.status = 'open' and (o.forecast_category = ");
+            sql.push_bind(category.as_str());
+            sql.push(" or o.forecast_category is null and (o.pipeline_id, o.stage_key) in (select * from unnest(");
+            sql.push_bind(pipelines).push(", ").push_bind(keys).push("::text[])))");
+        }
+    }
 }
 
 fn only_stale(sql: &mut QueryBuilder<Postgres>, it: &Staleness) {

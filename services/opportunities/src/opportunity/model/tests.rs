@@ -64,6 +64,7 @@ pub(crate) fn lead(amount: Option<&str>) -> Opportunity {
         external_id: None,
         tags: Vec::new(),
         waiting_until: None,
+        forecast_category: None,
         line_items: Vec::new(),
         custom_fields: BTreeMap::new(),
         created_by: 3,

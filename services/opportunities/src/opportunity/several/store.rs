@@ -67,17 +67,17 @@ pub(super) async fn write(tx: &mut PgConnection, records: &[&Opportunity]) -> Re
     sqlx::query!(
         "insert into opportunities (id, opportunity_name, customer_id, customer_name, contact_id, pipeline_id, stage_key, status, amount, currency,
            closed_amount, closed_rate, probability, weighted_value, expected_close_date, actual_close_date, lost_reason, owner_id, team_id, products, notes,
-           source, external_id, tags, waiting_until, line_items, custom_fields, created_by, created_at, updated_at, stage_entered_at, deleted_at, version)
+           source, external_id, tags, waiting_until, forecast_category, line_items, custom_fields, created_by, created_at, updated_at, stage_entered_at, deleted_at, version)
          select id, opportunity_name, customer_id, customer_name, contact_id, pipeline_id, stage_key, status, amount, currency,
            closed_amount, closed_rate, probability, weighted_value, expected_close_date, actual_close_date, lost_reason, owner_id, team_id, products::text[], notes,
-           source, external_id, tags::text[], waiting_until, line_items::jsonb, custom_fields::jsonb, created_by, created_at, updated_at, stage_entered_at, deleted_at, version
+           source, external_id, tags::text[], waiting_until, forecast_category, line_items::jsonb, custom_fields::jsonb, created_by, created_at, updated_at, stage_entered_at, deleted_at, version
          from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::numeric[], $10::text[],
              $11::numeric[], $12::numeric[], $13::integer[], $14::numeric[], $15::date[], $16::date[], $17::text[], $18::bigint[], $19::bigint[], $20::text[], $21::text[],
              $22::text[], $23::text[], $24::text[], $25::date[], $26::text[], $27::text[], $28::bigint[], $29::timestamptz[], $30::timestamptz[], $31::timestamptz[],
-             $32::timestamptz[], $33::bigint[])
+             $32::timestamptz[], $33::bigint[], $34::text[])
            as n (id, opportunity_name, customer_id, customer_name, contact_id, pipeline_id, stage_key, status, amount, currency,
              closed_amount, closed_rate, probability, weighted_value, expected_close_date, actual_close_date, lost_reason, owner_id, team_id, products, notes,
-             source, external_id, tags, waiting_until, line_items, custom_fields, created_by, created_at, updated_at, stage_entered_at, deleted_at, version)
+             source, external_id, tags, waiting_until, line_items, custom_fields, created_by, created_at, updated_at, stage_entered_at, deleted_at, version, forecast_category)
          on conflict (id) do update
          set opportunity_name = excluded.opportunity_name, customer_id = excluded.customer_id, customer_name = excluded.customer_name,
              contact_id = excluded.contact_id, pipeline_id = excluded.pipeline_id, stage_key = excluded.stage_key, status = excluded.status,
@@ -85,7 +85,7 @@ pub(super) async fn write(tx: &mut PgConnection, records: &[&Opportunity]) -> Re
              probability = excluded.probability, weighted_value = excluded.weighted_value, expected_close_date = excluded.expected_close_date,
              actual_close_date = excluded.actual_close_date, lost_reason = excluded.lost_reason, owner_id = excluded.owner_id, team_id = excluded.team_id,
              products = excluded.products, notes = excluded.notes, source = excluded.source, external_id = excluded.external_id, tags = excluded.tags,
-             waiting_until = excluded.waiting_until, line_items = excluded.line_items, custom_fields = excluded.custom_fields, updated_at = excluded.updated_at,
+             waiting_until = excluded.waiting_until, forecast_category = excluded.forecast_category, line_items = excluded.line_items, custom_fields = excluded.custom_fields, updated_at = excluded.updated_at,
              stage_entered_at = excluded.stage_entered_at, deleted_at = excluded.deleted_at, version = excluded.version",
         &column!(|it| it.id),
         &column!(|it| it.opportunity_name.clone()),
@@ -119,7 +119,8 @@ pub(super) async fn write(tx: &mut PgConnection, records: &[&Opportunity]) -> Re
         &column!(|it| it.updated_at),
         &column!(|it| it.stage_entered_at),
         &column!(|it| it.deleted_at) as _,
-        &column!(|it| it.version)
+        &column!(|it| it.version),
+        &column!(|it| it.forecast_category.map(|it| it.as_str().to_owned())) as _
     )
     .execute(tx)
     .await

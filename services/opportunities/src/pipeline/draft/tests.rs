@@ -133,6 +133,7 @@ fn what_is_wrong_with_a_stage_is_told_at_once() {
         default_probability: Some(50),
         kind: Some(Kind::Won),
         rotting_days: Some(0),
+        forecast_category: Some(Category::Commit),
         required_fields: [
             "amount",
             "colour",
@@ -152,6 +153,7 @@ fn what_is_wrong_with_a_stage_is_told_at_once() {
             "name required",
             "default_probability fixed_by_kind",
             "rotting_days out_of_range",
+            "forecast_category fixed_by_kind",
             "required_fields[1] unknown_value",
             "required_fields[2] not_lost",
             "required_fields[4] unknown_value",
@@ -183,6 +185,7 @@ fn what_has_to_be_there_cannot_be_cleared() {
         rotting_days: Some(None),
         required_fields: Some(None),
         default_probability: Some(None),
+        forecast_category: Some(None),
     };
     let wrong = change(&mut default_stages(), 1, edit).unwrap_err();
     assert_eq!(wrong, ["name required", "kind required", "position required"]);
