@@ -35,6 +35,23 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
+/// The same of a `PUT` that may create: what is not there yet does not match `*`, so that is 0, as requests name whichever version there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IfThere(pub Option<i64>);
+
+impl<S: Sync> FromRequestParts<S> for IfThere {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match IfMatch::from_request_parts(parts, state).await? {
+            // No version is 0.
+            IfMatch(Some(0)) => Err(stale()),
+            IfMatch(None) if parts.headers.contains_key(IF_MATCH) => Ok(Self(Some(0))),
+            IfMatch(version) => Ok(Self(version)),
+        }
+    }
+}
+
 /// That a `DELETE` of what has no version names none: 412 where `If-Match` does, since nothing can match it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Untagged;
@@ -86,5 +103,22 @@ mod tests {
         }
         assert_eq!(version(&["\"v1\", \"v2\""]).await, Err(400));
         assert_eq!(version(&["\"v1\"", "\"v2\""]).await, Err(400));
+    }
+
+    #[tokio::test]
+    async fn whichever_there_is_takes_that_there_is_one() {
+        let there = async |value: Option<&str>| {
+            let mut request = http::Request::builder();
+            if let Some(value) = value {
+                request = request.header(IF_MATCH, value);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            let result = IfThere::from_request_parts(&mut parts, &()).await;
+            result.map(|IfThere(version)| version).map_err(|problem| problem.status().as_u16())
+        };
+        assert_eq!(there(None).await, Ok(None));
+        assert_eq!(there(Some("*")).await, Ok(Some(0)));
+        assert_eq!(there(Some("\"v7\"")).await, Ok(Some(7)));
+        assert_eq!(there(Some("\"v0\"")).await, Err(412));
     }
 }

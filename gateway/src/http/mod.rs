@@ -26,7 +26,7 @@ pub use answer::{
 pub(crate) use body::read_form;
 pub use body::{BODY_LIMIT_BYTES, BulkJson, Json, Patch};
 pub use browser::{confine_documentation, tell_browsers};
-pub use condition::{IfMatch, Untagged};
+pub use condition::{IfMatch, IfThere, Untagged};
 pub use events::Events;
 pub use finish::{RequestId, finish};
 pub use form::Fields;

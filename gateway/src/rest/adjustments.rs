@@ -7,7 +7,9 @@ use proto::analytics::v1::{
 };
 
 use crate::call::Call;
-use crate::http::{Answer, IfMatch, Json, NoContent, NoQuery, Path, Query, Resource, present};
+use crate::http::{
+    Answer, IfMatch, IfThere, Json, NoContent, NoQuery, Path, Query, Resource, present,
+};
 
 /// List adjustments of the forecast
 ///
@@ -59,12 +61,12 @@ pub async fn get_forecast_adjustment(
     put,
     path = "/forecast/adjustments",
     tag = "forecast",
-    params(("If-Match" = Option<String>, Header, description = "Only if this is the `ETag` of the adjustment that there is; 412 otherwise."))
+    params(("If-Match" = Option<String>, Header, description = "Only if this is the `ETag` of the adjustment that there is, or `*` and there is one; 412 otherwise."))
 )]
 pub async fn set_forecast_adjustment(
     call: Call,
     _query: NoQuery,
-    IfMatch(expected_version): IfMatch,
+    IfThere(expected_version): IfThere,
     Json(request): Json<SetForecastAdjustmentRequest>,
 ) -> Answer<Resource<ForecastAdjustment>> {
     let request = SetForecastAdjustmentRequest { expected_version, ..request };

@@ -6,7 +6,9 @@ use proto::analytics::v1::{
 };
 
 use crate::call::Call;
-use crate::http::{Answer, IfMatch, Json, NoContent, NoQuery, Path, Query, Resource, present};
+use crate::http::{
+    Answer, IfMatch, IfThere, Json, NoContent, NoQuery, Path, Query, Resource, present,
+};
 
 /// List targets
 ///
@@ -49,12 +51,12 @@ pub async fn get_target(
     put,
     path = "/targets",
     tag = "forecast",
-    params(("If-Match" = Option<String>, Header, description = "Only if this is the `ETag` of the target that there is; 412 otherwise."))
+    params(("If-Match" = Option<String>, Header, description = "Only if this is the `ETag` of the target that there is, or `*` and there is one; 412 otherwise."))
 )]
 pub async fn set_target(
     call: Call,
     _query: NoQuery,
-    IfMatch(expected_version): IfMatch,
+    IfThere(expected_version): IfThere,
     Json(request): Json<SetTargetRequest>,
 ) -> Answer<Resource<Target>> {
     let request = SetTargetRequest { expected_version, ..request };

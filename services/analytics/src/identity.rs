@@ -6,7 +6,9 @@ use auth::ServiceToken;
 use proto::identity::v1::settings_service_client::SettingsServiceClient;
 use proto::identity::v1::team_service_client::TeamServiceClient;
 use proto::identity::v1::user_service_client::UserServiceClient;
-use proto::identity::v1::{GetSettingsRequest, GetTeamRequest, GetUserRequest, Role};
+use proto::identity::v1::{
+    FixCurrencyRequest, GetSettingsRequest, GetTeamRequest, GetUserRequest, Role,
+};
 use rpc::{Error, client};
 use sqlx::PgPool;
 use tonic::transport::Channel;
@@ -36,22 +38,22 @@ impl Identity {
             let (mut settings, request) =
                 (settings.clone(), context.request(GetSettingsRequest {}));
             async move { settings.get_settings(request).await }
-        })
-        .await?;
-        let it = answer.settings.ok_or_else(|| Error::internal("no settings in the answer"))?;
-        let pool = pool.clone();
-        rpc::write(async move {
-            let row = SettingsRow {
-                time_zone: &it.time_zone,
-                default_currency: &it.default_currency,
-                visibility: &it.visibility,
-                fiscal_year_start: it.fiscal_year_start,
-                version: it.version,
-            };
-            store::upsert_settings(&mut *pool.acquire().await?, &row).await?;
-            Ok(())
-        })
-        .await
+        });
+        keep(answer.await?.settings, pool).await
+    }
+
+    /// Has identity keep the currency as it is, because there is to be an amount, and keeps the settings of that moment.
+    pub(crate) async fn fix_currency(&self, pool: &PgPool) -> Result<(), Error> {
+        let context =
+            client::Context::default().with_authorization(self.token.authorization().await?);
+        let settings = SettingsServiceClient::new(self.channel.clone());
+        // Once more does no harm.
+        let answer = client::read(|| {
+            let (mut settings, request) =
+                (settings.clone(), context.request(FixCurrencyRequest {}));
+            async move { settings.fix_currency(request).await }
+        });
+        keep(answer.await?.settings, pool).await
     }
 
     /// Fetches a user and keeps them; nothing happens if there is no such user.
@@ -122,4 +124,21 @@ impl Identity {
         })
         .await
     }
+}
+
+async fn keep(settings: Option<proto::identity::v1::Settings>, pool: &PgPool) -> Result<(), Error> {
+    let it = settings.ok_or_else(|| Error::internal("no settings in the answer"))?;
+    let pool = pool.clone();
+    rpc::write(async move {
+        let row = SettingsRow {
+            time_zone: &it.time_zone,
+            default_currency: &it.default_currency,
+            visibility: &it.visibility,
+            fiscal_year_start: it.fiscal_year_start,
+            version: it.version,
+        };
+        store::upsert_settings(&mut *pool.acquire().await?, &row).await?;
+        Ok(())
+    })
+    .await
 }

@@ -55,6 +55,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             pipelines: Known::default(),
             settings: Known::default(),
             valued_on: Known::default(),
+            currency_fixed: Known::default(),
             identity: Identity::new(identity.clone(), Arc::clone(&token)),
         };
         let nats = stream::connect(config.events.nats_url.expose(), NAME).await?;

@@ -31,6 +31,8 @@ pub struct State {
     pub settings: Known<Settings>,
     /// The day by whose rates what is open is valued in the rollups, or an earlier one.
     pub valued_on: Known<NaiveDate>,
+    /// Whether identity keeps the currency as it is, once that is known: from then on it always does.
+    pub currency_fixed: Known<()>,
     /// The way to identity.
     pub identity: Identity,
 }
@@ -81,6 +83,15 @@ impl State {
     /// Reads pipelines anew.
     pub async fn refresh_pipelines(&self) -> Result<(), Error> {
         self.pipelines.set(pipeline::all(&self.reads).await?);
+        Ok(())
+    }
+
+    /// Has identity keep the currency as it is, before an amount is kept. Unavailable where that cannot be.
+    pub(crate) async fn fix_currency(&self) -> Result<(), Error> {
+        if self.currency_fixed.get().is_err() {
+            self.identity.fix_currency(&self.writes).await?;
+            self.currency_fixed.set(());
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use auth::{Caller, Role};
 use chrono::{DateTime, Utc};
 use money::Money;
 use rpc::{Error, Invalid};
+use sqlx::PgExecutor;
 
 use crate::State;
 use crate::ask::{Ask, calendar};
@@ -35,7 +36,7 @@ pub struct Wish {
     pub amount: Option<Money>,
     /// Why.
     pub note: Option<String>,
-    /// Only if it has this version.
+    /// Only if it has this version; 0 for whichever it has.
     pub expected_version: Option<i64>,
 }
 
@@ -70,16 +71,16 @@ pub async fn get(
     require_reader(caller)?;
     let (calendar, _) = calendar(state, now)?;
     let sets = plan::rights(state, caller).await?.sets;
-    seen(state, &sets, id, calendar).await
+    seen(&state.reads, &sets, id, calendar).await
 }
 
 async fn seen(
-    state: &State,
+    connection: impl PgExecutor<'_>,
     sets: &Sight,
     id: i64,
     calendar: Calendar,
 ) -> Result<Adjustment, Error> {
-    let it = store::get(&state.reads, sets, id, calendar).await?;
+    let it = store::get(connection, sets, id, calendar).await?;
     it.ok_or_else(|| not_found(id))
 }
 
@@ -141,19 +142,21 @@ pub async fn set(
     if !rights.may_set(subject, team_id) {
         return Err(plan::beyond_reach());
     }
+    state.fix_currency().await?;
     let mut tx = state.writes.begin().await?;
     store::ensure(&mut tx, slot, subject, caller.user_id, now).await?;
     let kept = store::lock(&mut tx, slot, subject).await?;
-    let is_stale = wish.expected_version.is_some_and(|expected| kept.current() != Some(expected));
-    if is_stale {
+    if plan::is_stale(wish.expected_version, kept.current()) {
         return Err(Error::Stale { current: kept.current() });
     }
     if kept.amount != Some(amount) || kept.note != note {
         let what = (Some(amount), note.as_deref());
         store::update(&mut tx, kept.id, what, caller.user_id, now).await?;
     }
+    // As it is now, before somebody else sets it again.
+    let it = seen(&mut *tx, &rights.sets, kept.id, calendar).await?;
     tx.commit().await?;
-    seen(state, &rights.sets, kept.id, calendar).await
+    Ok(it)
 }
 
 /// Takes an adjustment away.
@@ -168,7 +171,7 @@ pub async fn remove(
     let (calendar, _) = calendar(state, now)?;
     // Who sees it may set it.
     let sets = plan::rights(state, caller).await?.sets;
-    let it = seen(state, &sets, id, calendar).await?;
+    let it = seen(&state.reads, &sets, id, calendar).await?;
     let mut tx = state.writes.begin().await?;
     let kept = store::lock(&mut tx, it.slot, it.subject).await?;
     let current = kept.current().ok_or_else(|| not_found(id))?;
@@ -180,7 +183,8 @@ pub async fn remove(
     Ok(())
 }
 
-/// The adjustment of what a forecast is of, where the caller may see it: the owner's, the team's, or, without both, the organisation's. Of one pipeline there is none.
+/// The adjustment of what a forecast is of, where the caller may see it: the owner's, the team's, or, without both, the organisation's. Of one pipeline, or of what an owner
+/// has in one team, there is none.
 pub(crate) async fn of_scope(
     state: &State,
     caller: &Caller,
@@ -191,7 +195,8 @@ pub(crate) async fn of_scope(
         return Ok(None);
     }
     let subject = match (ask.owner_id, ask.team_id) {
-        (Some(owner_id), _) => Subject::Owner(owner_id),
+        (Some(_), Some(_)) => return Ok(None),
+        (Some(owner_id), None) => Subject::Owner(owner_id),
         (None, Some(team_id)) => Subject::Team(team_id),
         (None, None) => Subject::Organisation,
     };

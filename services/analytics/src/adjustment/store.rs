@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use money::Money;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use super::model::{Adjustment, Change};
 use crate::period::Calendar;
@@ -82,7 +82,7 @@ pub(super) async fn list(
 
 /// An adjustment that somebody may set.
 pub(super) async fn get(
-    pool: &PgPool,
+    connection: impl PgExecutor<'_>,
     sets: &Sight,
     id: i64,
     calendar: Calendar,
@@ -100,7 +100,7 @@ pub(super) async fn get(
         sets_teams,
         id
     )
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
     row.map(|row| row.adjustment(calendar)).transpose()
 }

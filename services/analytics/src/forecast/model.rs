@@ -101,9 +101,10 @@ impl Forecast {
         self.closed_won + self.from_pipeline + self.from_new_business
     }
 
-    /// The mean and what is expected beside it.
+    /// The mean and what is expected beside it; nothing where the period is over, and nothing is expected any more.
     pub fn adjusted_expected(&self) -> Option<Money> {
-        self.adjustment.as_ref().map(|it| self.expected() + it.amount)
+        let adjustment = self.adjustment.as_ref().filter(|_| self.model != CLOSED);
+        adjustment.map(|it| self.expected() + it.amount)
     }
 }
 

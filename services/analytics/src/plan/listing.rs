@@ -45,7 +45,9 @@ impl Listing<'_> {
         let limit = page::limit(self.limit, &mut invalid);
         let (unit, within) = narrowed(calendar, &self.asked, today, &mut invalid);
         invalid.into_result()?;
-        let (owner_id, team_id) = (self.owner_id, self.team_id);
+        // A row that has no owner or no team has 0 there, and nobody asks for that.
+        let nobody = |id: i64| if id > 0 { id } else { -1 };
+        let (owner_id, team_id) = (self.owner_id.map(nobody), self.team_id.map(nobody));
         let listing = format!("{kind} {unit:?} {within:?} {owner_id:?} {team_id:?}");
         let before = page::place(self.cursor, &listing)?;
         Ok(Wanted { unit, within, owner_id, team_id, before, limit, listing })

@@ -40,6 +40,15 @@ pub(crate) fn require_planner(caller: &Caller) -> Result<(), Error> {
     caller.require_role(&[Role::Admin, Role::Manager])
 }
 
+/// Whether somebody who expects a version finds another; 0 stands for whichever there is.
+pub(crate) fn is_stale(expected: Option<i64>, current: Option<i64>) -> bool {
+    match expected {
+        None => false,
+        Some(0) => current.is_none(),
+        expected => current != expected,
+    }
+}
+
 /// What is told to who may set plans, and not these.
 pub(crate) fn beyond_reach() -> Error {
     Error::denied("this is not within your reach")

@@ -9,6 +9,7 @@ use auth::Caller;
 use chrono::{DateTime, Utc};
 use money::Money;
 use rpc::{Error, Invalid};
+use sqlx::PgExecutor;
 
 use crate::State;
 use crate::ask::{Ask, calendar};
@@ -16,7 +17,7 @@ use crate::period::{Asked, Calendar, Period};
 use crate::plan::model::{Rights, Slot, Subject};
 use crate::plan::{self, Listing, require_planner};
 use crate::visibility::Scope;
-use model::{Effective, Set, Target};
+use model::{Effective, Target};
 
 /// A target as somebody wants it.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +36,7 @@ pub struct Wish {
     pub team_id: Option<i64>,
     /// How much.
     pub amount: Option<Money>,
-    /// Only if it has this version.
+    /// Only if it has this version; 0 for whichever it has.
     pub expected_version: Option<i64>,
 }
 
@@ -63,16 +64,16 @@ pub async fn get(
 ) -> Result<Target, Error> {
     let (calendar, _) = calendar(state, now)?;
     let rights = plan::rights(state, caller).await?;
-    seen(state, &rights, id, calendar).await
+    seen(&state.reads, &rights, id, calendar).await
 }
 
 async fn seen(
-    state: &State,
+    connection: impl PgExecutor<'_>,
     rights: &Rights,
     id: i64,
     calendar: Calendar,
 ) -> Result<Target, Error> {
-    let target = store::get(&state.reads, rights, id, calendar).await?;
+    let target = store::get(connection, rights, id, calendar).await?;
     target.ok_or_else(|| Error::not_found("target", id))
 }
 
@@ -113,19 +114,20 @@ pub async fn set(
     if !rights.may_set(subject, team_id) {
         return Err(plan::beyond_reach());
     }
+    state.fix_currency().await?;
     let mut tx = state.writes.begin().await?;
     store::ensure(&mut tx, slot, subject, caller.user_id, now).await?;
     let kept = store::lock(&mut tx, slot, subject).await?;
-    let is_stale = wish.expected_version.is_some_and(|expected| kept.current() != Some(expected));
-    if is_stale {
+    if plan::is_stale(wish.expected_version, kept.current()) {
         return Err(Error::Stale { current: kept.current() });
     }
     if kept.amount != Some(amount) {
         store::update(&mut tx, kept.id, Some(amount), caller.user_id, now).await?;
     }
+    // A manager sees what is within reach, so it is seen; as it is now, before somebody else sets it again.
+    let target = seen(&mut *tx, &rights, kept.id, calendar).await?;
     tx.commit().await?;
-    // A manager sees what is within reach, so it is seen.
-    seen(state, &rights, kept.id, calendar).await
+    Ok(target)
 }
 
 /// Takes a target away.
@@ -139,7 +141,7 @@ pub async fn remove(
     require_planner(caller)?;
     let (calendar, _) = calendar(state, now)?;
     let rights = plan::rights(state, caller).await?;
-    let target = seen(state, &rights, id, calendar).await?;
+    let target = seen(&state.reads, &rights, id, calendar).await?;
     if !rights.may_set(target.subject, target.team_of_owner.or(target.subject.team_id())) {
         return Err(plan::beyond_reach());
     }
@@ -155,7 +157,7 @@ pub async fn remove(
 }
 
 /// The target of what a forecast is of. Without an owner or a team it is the organisation's, and where none is set the sum of the topmost teams'; for who does not see everything the
-/// sum of those of the topmost teams in sight, or their own. Of one pipeline there is none.
+/// sum of those of the topmost teams in sight, or their own. Of one pipeline, or of what an owner has in one team, there is none.
 pub(crate) async fn of_scope(
     state: &State,
     caller: &Caller,
@@ -163,18 +165,18 @@ pub(crate) async fn of_scope(
     scope: &Scope,
     (calendar, period): (Calendar, &Period),
 ) -> Result<Option<Effective>, Error> {
-    if ask.pipeline_id.is_some() {
+    if ask.pipeline_id.is_some() || ask.owner_id.is_some() && ask.team_id.is_some() {
         return Ok(None);
     }
-    let set = store::of_scope(&state.reads, scope, caller.team_id, period.span).await?;
     let is_whole = ask.owner_id.is_none() && ask.team_id.is_none();
-    let it = model::of_scope(calendar, period, &set);
-    Ok(it.map(
-        |it| if is_whole && set.iter().all(Set::is_team) { it.summed_over_teams() } else { it },
-    ))
+    let topmost =
+        if is_whole { store::topmost(&state.reads, &scope.sight).await? } else { Vec::new() };
+    let of = (scope, &*topmost);
+    let set = store::of_scope(&state.reads, of, caller.team_id, period.span).await?;
+    Ok(model::of_scope(calendar, period, &set, &topmost))
 }
 
-/// The targets of all people whose targets are in sight.
+/// The targets of all people whose targets are in sight; within a team of those alone who are in it and have nothing in another.
 pub(crate) async fn of_people(
     state: &State,
     ask: &Ask,

@@ -43,12 +43,6 @@ pub(crate) struct Set {
     pub(crate) amount: Money,
 }
 
-impl Set {
-    pub(crate) fn is_team(&self) -> bool {
-        self.subject.team_id().is_some()
-    }
-}
-
 /// Where a target comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -81,15 +75,8 @@ pub struct Effective {
     pub amount: Money,
     /// Where it comes from.
     pub source: Source,
-    /// Whether a part of the period has none, so that it is too low.
+    /// Whether a part of the period, or a topmost team, has none, so that it is too low.
     pub is_partial: bool,
-}
-
-impl Effective {
-    /// The same, said to be what the topmost teams add up to, even where that is one.
-    pub(crate) fn summed_over_teams(self) -> Self {
-        Self { source: Source::Teams, ..self }
-    }
 }
 
 /// What holds for one subject in a period: what is set for it; otherwise of a year the sum of its quarters, of a quarter the sum of its months.
@@ -131,25 +118,32 @@ fn by_subject(set: &[Set]) -> BTreeMap<Subject, Vec<&Set>> {
     subjects
 }
 
-/// What holds for all of what is set: the organisation's, or a person's; otherwise the sum of the teams'.
-pub(crate) fn of_scope(calendar: Calendar, period: &Period, set: &[Set]) -> Option<Effective> {
+/// What holds for what is set: of the organisation, a person or a team its own; where that is not set for just the period and a part has none, or it is not set at all, the sum of the
+/// topmost teams', where there is one.
+pub(crate) fn of_scope(
+    calendar: Calendar,
+    period: &Period,
+    set: &[Set],
+    topmost: &[i64],
+) -> Option<Effective> {
     let subjects = by_subject(set);
-    let mut teams: Option<Effective> = None;
-    for (subject, set) in &subjects {
-        let Some(it) = of_subject(calendar, period, set) else { continue };
-        if subject.team_id().is_none() {
-            return Some(it);
-        }
-        teams = Some(match teams {
-            None => it,
-            Some(sum) => Effective {
-                amount: sum.amount + it.amount,
-                source: Source::Teams,
-                is_partial: sum.is_partial || it.is_partial,
-            },
-        });
+    let holds = |set: &Vec<&Set>| of_subject(calendar, period, set);
+    let is_part = |it: Subject| it.team_id().is_some_and(|id| topmost.contains(&id));
+    let own = subjects.iter().find(|(subject, _)| !is_part(**subject));
+    let own = own.and_then(|(_, set)| holds(set));
+    if own.is_some_and(|it| !it.is_partial) {
+        return own;
     }
-    teams
+    let teams = topmost.iter().map(|id| subjects.get(&Subject::Team(*id)).and_then(holds));
+    let teams: Vec<_> = teams.collect();
+    if teams.iter().all(Option::is_none) {
+        return own;
+    }
+    Some(Effective {
+        amount: teams.iter().flatten().map(|it| it.amount).sum(),
+        source: Source::Teams,
+        is_partial: teams.iter().any(|it| it.is_none_or(|it| it.is_partial)),
+    })
 }
 
 /// What holds for each person.
@@ -189,14 +183,14 @@ mod tests {
             set(all, Unit::Month, "2025-10-01", 7),
         ];
         let quarter = APRIL.quarter(2025, 2);
-        assert_eq!(told(of_scope(APRIL, &quarter, &rows)), Some((300, "months", true)));
+        assert_eq!(told(of_scope(APRIL, &quarter, &rows, &[])), Some((300, "months", true)));
         rows.push(set(all, Unit::Month, "2025-09-01", 50));
-        assert_eq!(told(of_scope(APRIL, &quarter, &rows)), Some((350, "months", false)));
+        assert_eq!(told(of_scope(APRIL, &quarter, &rows, &[])), Some((350, "months", false)));
         rows.push(set(all, Unit::Quarter, "2025-07-01", 900));
-        assert_eq!(told(of_scope(APRIL, &quarter, &rows)), Some((900, "set", false)));
+        assert_eq!(told(of_scope(APRIL, &quarter, &rows, &[])), Some((900, "set", false)));
         // One of another quarter, as fiscal years were before, is none of this.
         let others = [set(all, Unit::Quarter, "2025-08-01", 900)];
-        assert_eq!(of_scope(APRIL, &quarter, &others), None);
+        assert_eq!(of_scope(APRIL, &quarter, &others, &[]), None);
     }
 
     #[test]
@@ -204,28 +198,48 @@ mod tests {
         let amy = Subject::Owner(1);
         let mut rows = vec![set(amy, Unit::Month, "2026-03-01", 5)];
         let year = APRIL.year(2025);
-        assert_eq!(told(of_scope(APRIL, &year, &rows)), Some((5, "months", true)));
+        assert_eq!(told(of_scope(APRIL, &year, &rows, &[])), Some((5, "months", true)));
         rows.push(set(amy, Unit::Quarter, "2025-04-01", 1_000));
-        assert_eq!(told(of_scope(APRIL, &year, &rows)), Some((1_005, "quarters", true)));
+        assert_eq!(told(of_scope(APRIL, &year, &rows, &[])), Some((1_005, "quarters", true)));
         for start in ["2025-07-01", "2025-10-01", "2026-01-01"] {
             rows.push(set(amy, Unit::Quarter, start, 1_000));
         }
-        assert_eq!(told(of_scope(APRIL, &year, &rows)), Some((4_000, "quarters", false)));
+        assert_eq!(told(of_scope(APRIL, &year, &rows, &[])), Some((4_000, "quarters", false)));
         rows.push(set(amy, Unit::Year, "2025-04-01", 1));
-        assert_eq!(told(of_scope(APRIL, &year, &rows)), Some((1, "set", false)));
+        assert_eq!(told(of_scope(APRIL, &year, &rows, &[])), Some((1, "set", false)));
         // Nobody knows how a quarter's is spread.
-        assert_eq!(of_scope(APRIL, &APRIL.month(2025, 4), &rows), None);
+        assert_eq!(of_scope(APRIL, &APRIL.month(2025, 4), &rows, &[]), None);
     }
 
     #[test]
     fn the_organisation_s_own_goes_before_the_sum_of_its_teams() {
         let quarter = APRIL.quarter(2025, 1);
+        let of = |rows: &[Set], topmost| told(of_scope(APRIL, &quarter, rows, topmost));
         let mut rows = vec![set(Subject::Team(1), Unit::Quarter, "2025-04-01", 10)];
-        assert_eq!(told(of_scope(APRIL, &quarter, &rows)), Some((10, "set", false)));
+        assert_eq!(of(&rows, &[]), Some((10, "set", false)), "that team is what was asked for");
+        assert_eq!(of(&rows, &[1]), Some((10, "teams", false)));
+        assert_eq!(of(&rows, &[1, 2]), Some((10, "teams", true)), "the other has none");
         rows.push(set(Subject::Team(2), Unit::Month, "2025-04-01", 5));
-        assert_eq!(told(of_scope(APRIL, &quarter, &rows)), Some((15, "teams", true)));
+        assert_eq!(of(&rows, &[1, 2]), Some((15, "teams", true)));
         rows.push(set(Subject::Organisation, Unit::Quarter, "2025-04-01", 99));
-        assert_eq!(told(of_scope(APRIL, &quarter, &rows)), Some((99, "set", false)));
+        assert_eq!(of(&rows, &[1, 2]), Some((99, "set", false)));
+    }
+
+    #[test]
+    fn a_part_of_the_organisation_s_own_does_not_hide_what_its_teams_add_up_to() {
+        let quarter = APRIL.quarter(2025, 1);
+        let of = |rows: &[Set], topmost| told(of_scope(APRIL, &quarter, rows, topmost));
+        let mut rows = vec![set(Subject::Organisation, Unit::Month, "2025-04-01", 3)];
+        assert_eq!(of(&rows, &[1]), Some((3, "months", true)), "no team has one");
+        rows.push(set(Subject::Team(1), Unit::Quarter, "2025-04-01", 10));
+        assert_eq!(of(&rows, &[1]), Some((10, "teams", false)));
+        // One of another length, which comes to nothing.
+        rows[0] = set(Subject::Organisation, Unit::Year, "2025-04-01", 900);
+        assert_eq!(of(&rows, &[1]), Some((10, "teams", false)));
+        for start in ["2025-04-01", "2025-05-01", "2025-06-01"] {
+            rows.push(set(Subject::Organisation, Unit::Month, start, 4));
+        }
+        assert_eq!(of(&rows, &[1]), Some((12, "months", false)));
     }
 
     #[test]

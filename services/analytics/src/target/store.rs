@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use money::Money;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use super::model::{Set, Target};
 use crate::period::{Calendar, Span};
 use crate::plan::Wanted;
 use crate::plan::model::{Rights, Slot, Subject};
-use crate::visibility::Scope;
+use crate::visibility::{Scope, Sight};
 
 struct Row {
     id: i64,
@@ -87,7 +87,7 @@ pub(super) async fn list(
 
 /// A target in sight.
 pub(super) async fn get(
-    pool: &PgPool,
+    connection: impl PgExecutor<'_>,
     rights: &Rights,
     id: i64,
     calendar: Calendar,
@@ -107,15 +107,30 @@ pub(super) async fn get(
         &sees_teams,
         id
     )
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
     row.map(|row| row.target(calendar)).transpose()
+}
+
+/// Of the teams in sight those that are below none of them.
+pub(super) async fn topmost(pool: &PgPool, sight: &Sight) -> sqlx::Result<Vec<i64>> {
+    let (sees_all, _, sees_teams) = sight.parts();
+    sqlx::query_scalar!(
+        "select t.team_id from teams t
+         where not t.is_deleted and ($1 or t.team_id = any($2)) and not exists (
+           select from teams up where up.team_id = t.parent_id and not up.is_deleted and ($1 or up.team_id = any($2))
+         )",
+        sees_all,
+        sees_teams
+    )
+    .fetch_all(pool)
+    .await
 }
 
 /// What is set within some days for what a scope is of.
 pub(super) async fn of_scope(
     pool: &PgPool,
-    scope: &Scope,
+    (scope, topmost): (&Scope, &[i64]),
     own_team: Option<i64>,
     span: Span,
 ) -> sqlx::Result<Vec<Set>> {
@@ -123,16 +138,13 @@ pub(super) async fn of_scope(
     let rows = sqlx::query!(
         r#"select t.unit, t.start_date, t.owner_id, t.team_id, t.amount as "amount!: Money"
            from targets t
-           left join people p on p.user_id = t.owner_id left join teams g on g.team_id = t.team_id and not g.is_deleted
+           left join people p on p.user_id = t.owner_id
            where t.start_date between $1 and $2 and t.amount is not null
              and case
                when $6::bigint is not null then t.owner_id = $6 and ($3 or t.owner_id = $4 or p.team_id = any($5))
                when $7::bigint is not null then t.team_id = $7 and ($3 or t.team_id = any($5) or t.team_id = $8)
                when $3 or cardinality($5) > 0 then
-                 t.owner_id = 0 and t.team_id = 0 and $3
-                 or ($3 or t.team_id = any($5)) and g.team_id is not null and not exists (
-                   select from teams up where up.team_id = g.parent_id and not up.is_deleted and ($3 or up.team_id = any($5))
-                 )
+                 t.owner_id = 0 and (t.team_id = 0 and $3 or t.team_id = any($9))
                else t.owner_id = $4 and $4 > 0
              end"#,
         span.start,
@@ -142,7 +154,8 @@ pub(super) async fn of_scope(
         sees_teams,
         scope.owner_id,
         scope.team_id,
-        own_team
+        own_team,
+        topmost
     )
     .fetch_all(pool)
     .await?;
@@ -153,20 +166,30 @@ pub(super) async fn of_scope(
     set.collect()
 }
 
-/// What is set within some days for people in sight.
+/// What is set within some days for people in sight. Within a team that is for people in it of whom nothing counts for another: not what is open, and not what was made, won or lost in
+/// these days.
 pub(super) async fn of_people(pool: &PgPool, scope: &Scope, span: Span) -> sqlx::Result<Vec<Set>> {
     let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
     let rows = sqlx::query!(
         r#"select t.unit, t.start_date, t.owner_id, t.amount as "amount!: Money"
            from targets t left join people p on p.user_id = t.owner_id
            where t.start_date between $1 and $2 and t.amount is not null and t.owner_id > 0
-             and ($3 or t.owner_id = $4 or p.team_id = any($5)) and ($6::bigint is null or t.owner_id = $6)"#,
+             and ($3 or t.owner_id = $4 or p.team_id = any($5)) and ($6::bigint is null or t.owner_id = $6)
+             and ($7::bigint is null or p.team_id = $7
+               and not exists (
+                 select from flow_rollup f
+                 where f.grain = 'month' and f.start_date between $1 and $2 and f.owner_id = t.owner_id and f.team_id <> $7 and f.count > 0
+               )
+               and not exists (
+                 select from standing_rollup s where s.status = 'open' and s.owner_id = t.owner_id and s.team_id <> $7 and s.count > 0
+               ))"#,
         span.start,
         span.end,
         sees_all,
         sees_owner,
         sees_teams,
-        scope.owner_id
+        scope.owner_id,
+        scope.team_id
     )
     .fetch_all(pool)
     .await?;

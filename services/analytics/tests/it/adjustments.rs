@@ -3,9 +3,10 @@
 use analytics::adjustment::model::Adjustment;
 use analytics::adjustment::{self, Wish};
 use analytics::ask::Ask;
-use analytics::forecast;
 use analytics::period::Asked;
 use analytics::plan::Listing;
+use analytics::state::Known;
+use analytics::{State, forecast};
 use money::Money;
 use rpc::Error;
 
@@ -55,12 +56,19 @@ async fn a_forecast_shows_what_is_expected_beside_an_unchanged_model() {
     assert_eq!(adjusted(&world, ADA, &everything()).await, None, "it is of her alone");
     let in_pipeline = Ask { pipeline_id: Some(1), ..of_amy.clone() };
     assert_eq!(adjusted(&world, ADA, &in_pipeline).await, None);
+    let in_team = Ask { team_id: Some(TEAM), ..of_amy.clone() };
+    assert_eq!(adjusted(&world, ADA, &in_team).await, None, "it is of all she has");
     for by in [AMY, BOB] {
         assert_eq!(adjusted(&world, by, &of_amy).await, None, "{by}");
     }
     let asked = Asked::default();
     let it = forecast::forecast(&world.state, &caller(MEI), &of_amy, &asked, now()).await.unwrap();
     assert_eq!((it.expected(), it.realistic), (money(1000), money(1000)));
+    let later = at("2026-01-20T12:00:00Z");
+    let asked = Asked { period: Some("quarter"), year: Some(2025), quarter: Some(4), month: None };
+    let it = forecast::forecast(&world.state, &caller(MEI), &of_amy, &asked, later).await.unwrap();
+    assert_eq!(it.adjusted_expected(), None, "nothing is expected of what is over");
+    assert_eq!(it.adjustment.map(|it| it.amount), Some(money(-300)));
 }
 
 #[tokio::test]
@@ -109,6 +117,10 @@ async fn every_change_is_kept_and_its_removal_too() {
     let noted = Wish { note: Some(" ".to_owned()), ..quarter(Some(AMY), None, 5) };
     let noted = set(&world, ADA, noted).await.unwrap();
     assert_eq!((noted.version, noted.note.as_deref()), (2, None));
+    for absent in [Some(1), Some(0)] {
+        let absent = Wish { expected_version: absent, ..quarter(None, Some(TEAM), 6) };
+        assert!(matches!(set(&world, MEI, absent).await, Err(Error::Stale { current: None })));
+    }
     let stale = Wish { expected_version: Some(1), ..quarter(Some(AMY), None, 6) };
     assert!(matches!(set(&world, MEI, stale).await, Err(Error::Stale { current: Some(2) })));
     adjustment::remove(&world.state, &caller(MEI), first.id, Some(2), now()).await.unwrap();
@@ -138,4 +150,43 @@ async fn every_change_is_kept_and_its_removal_too() {
     let sets = sqlx::query("update forecast_adjustment_changes set note = 'x'");
     let refused = sets.execute(&world.state.writes).await.unwrap_err();
     assert!(refused.to_string().contains("permission denied"), "{refused}");
+}
+
+#[tokio::test]
+async fn no_amount_is_kept_before_identity_keeps_the_currency_as_it_is() {
+    let world = World::create("everyone").await;
+    let state = State { currency_fixed: Known::default(), ..world.state.clone() };
+    let refused = adjustment::set(&state, &caller(ADA), quarter(None, None, 1), now()).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    let listing = Listing::default();
+    let kept = adjustment::list(&world.state, &caller(ADA), &listing, now()).await.unwrap();
+    assert!(kept.0.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_answered_is_what_was_set_and_not_what_somebody_set_after_it() {
+    let world = World::create("everyone").await;
+    let mut all = tokio::task::JoinSet::new();
+    for units in 1..=40 {
+        let state = world.state.clone();
+        all.spawn(async move {
+            let wish = quarter(Some(AMY), None, units);
+            let it = adjustment::set(&state, &caller(ADA), wish, now()).await.unwrap();
+            (money(units), it.amount)
+        });
+    }
+    for (asked, answered) in all.join_all().await {
+        assert_eq!(asked, answered);
+    }
+}
+
+#[tokio::test]
+async fn nobody_and_no_team_has_no_adjustment() {
+    let world = World::create("everyone").await;
+    set(&world, ADA, quarter(None, None, 1)).await.unwrap();
+    for (owner_id, team_id) in [(Some(0), None), (None, Some(0)), (Some(-3), None)] {
+        let listing = Listing { owner_id, team_id, ..Listing::default() };
+        let it = adjustment::list(&world.state, &caller(ADA), &listing, now()).await.unwrap();
+        assert!(it.0.is_empty(), "{owner_id:?} {team_id:?}");
+    }
 }

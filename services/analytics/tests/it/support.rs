@@ -45,12 +45,16 @@ impl World {
         let channel =
             rpc::client::connect_lazy("http://127.0.0.1:1", &rpc::Tls::default()).unwrap();
         let token = Arc::new(ServiceToken::new(channel.clone(), "analytics", "none".into()));
+        // Nobody answers for identity.
+        let currency_fixed = Known::default();
+        currency_fixed.set(());
         let state = State {
             reads: pool.clone(),
             writes: pool,
             pipelines: Known::default(),
             settings: Known::default(),
             valued_on: Known::default(),
+            currency_fixed,
             identity: Identity::new(channel, token),
         };
         let mut world = Self { state, log: Vec::new(), database, position: 0 };

@@ -3,9 +3,10 @@
 use analytics::ask::Ask;
 use analytics::period::Asked;
 use analytics::plan::Listing;
+use analytics::state::Known;
 use analytics::target::model::Target;
 use analytics::target::{self, Wish};
-use analytics::{forecast, report};
+use analytics::{State, forecast, report};
 use events::Record;
 use proto::events::v1::TeamRecord;
 use rpc::Error;
@@ -93,10 +94,14 @@ async fn a_target_is_one_for_its_period_and_every_change_is_a_version() {
     assert!(matches!(remove(None).await, Err(Error::NotFound { .. })));
     let got = target::get(&world.state, &caller(ADA), first.id, now()).await;
     assert!(matches!(got, Err(Error::NotFound { .. })));
-    let absent = Wish { expected_version: Some(3), ..quarter(Some(AMY), None, 1) };
-    assert!(matches!(set(&world, ADA, absent).await, Err(Error::Stale { current: None })));
+    for expected in [Some(3), Some(0)] {
+        let absent = Wish { expected_version: expected, ..quarter(Some(AMY), None, 1) };
+        assert!(matches!(set(&world, ADA, absent).await, Err(Error::Stale { current: None })));
+    }
     let again = set(&world, ADA, quarter(Some(AMY), None, 1)).await.unwrap();
     assert_eq!(again.version, 4, "a version is never given twice");
+    let whichever = Wish { expected_version: Some(0), ..quarter(Some(AMY), None, 2) };
+    assert_eq!(set(&world, ADA, whichever).await.unwrap().version, 5);
 }
 
 #[tokio::test]
@@ -138,7 +143,7 @@ async fn a_forecast_is_held_against_the_target_of_what_it_is_of() {
     assert_eq!(goal(&world, ADA, &everything()).await, Some((60, "teams")));
     assert_eq!(goal(&world, ADA, &of(None, Some(TEAM))).await, Some((70, "set")));
     assert_eq!(goal(&world, ADA, &of(Some(AMY), None)).await, Some((10, "set")));
-    assert_eq!(goal(&world, ADA, &of(Some(AMY), Some(TEAM))).await, Some((10, "set")));
+    assert_eq!(goal(&world, ADA, &of(Some(AMY), Some(TEAM))).await, None, "hers is of all she has");
     assert_eq!(goal(&world, ADA, &of(Some(BOB), None)).await, None);
     set(&world, ADA, quarter(None, None, 500)).await.unwrap();
     assert_eq!(goal(&world, ADA, &everything()).await, Some((500, "set")));
@@ -241,7 +246,99 @@ async fn a_list_is_narrowed_and_paged_by_key() {
     let months: Vec<_> = [first, second, third].concat();
     assert_eq!(months, (1..=12).rev().collect::<Vec<i128>>());
     assert_eq!(end, None);
+    for (owner_id, team_id) in [(Some(0), None), (None, Some(0)), (Some(-3), None)] {
+        let nobody_s = Listing { owner_id, team_id, ..Listing::default() };
+        assert!(only(nobody_s).await.is_empty(), "{owner_id:?} {team_id:?}");
+    }
     let foreign = Listing { cursor: next.as_deref(), ..Listing::default() };
     let refused = target::list(&world.state, &caller(BOB), &foreign, now()).await;
     assert!(matches!(refused, Err(Error::Malformed { .. })));
+}
+
+#[tokio::test]
+async fn a_sum_over_teams_is_partial_while_a_topmost_one_has_no_target() {
+    let mut world = World::create("everyone").await;
+    let other = TeamRecord { id: ABOVE, ..TeamRecord::default() };
+    world.learn(&[told(1, Record::Team(other))]).await;
+    let is_partial = async || {
+        let asked = Asked::default();
+        let it = forecast::forecast(&world.state, &caller(ADA), &everything(), &asked, now()).await;
+        it.unwrap().target.map(|it| (it.source.as_str(), it.is_partial))
+    };
+    set(&world, ADA, quarter(None, Some(TEAM), 70)).await.unwrap();
+    assert_eq!(is_partial().await, Some(("teams", true)));
+    set(&world, ADA, quarter(None, Some(ABOVE), 30)).await.unwrap();
+    assert_eq!(is_partial().await, Some(("teams", false)));
+    // One month of it is less than what the teams have.
+    let month = Wish {
+        period: Some("month".to_owned()),
+        quarter: None,
+        month: Some(10),
+        ..quarter(None, None, 1)
+    };
+    set(&world, ADA, month).await.unwrap();
+    assert_eq!(goal(&world, ADA, &everything()).await, Some((100, "teams")));
+}
+
+#[tokio::test]
+async fn within_a_team_nobody_is_held_against_a_target_of_more_than_they_have_there() {
+    let mut world = World::create("everyone").await;
+    set(&world, ADA, quarter(Some(AMY), None, 10)).await.unwrap();
+    set(&world, ADA, quarter(Some(BOB), None, 20)).await.unwrap();
+    let of_team = Ask { team_id: Some(TEAM), ..Ask::default() };
+    let (mut deal, mut events) = Deal::begin(1, AMY, Some(5), "2025-07-01T01:00:00Z");
+    let (mut bobs, created) = Deal::begin(2, BOB, Some(5), "2025-07-01T01:00:00Z");
+    events.extend(created);
+    events.push(deal.move_to("won", at("2025-10-05T01:00:00Z")));
+    events.push(bobs.change(|it| it.team_id = Some(TEAM)));
+    world.tell(events).await;
+    let targets = async |world: &World| {
+        let (caller, asked) = (caller(ADA), Asked::default());
+        let it = report::performance(&world.state, &caller, &of_team, &asked, now()).await;
+        let rows = it.unwrap().items.into_iter().map(|it| (it.owner_id, it.target));
+        rows.collect::<Vec<_>>()
+    };
+    // Bob's one deal counts for the team, which he is not in.
+    let expected = [(AMY, Some(money(10))), (BOB, None)];
+    assert_eq!(targets(&world).await[..1], expected[..1]);
+    assert!(!targets(&world).await.contains(&(BOB, Some(money(20)))));
+    let (mut elsewhere, mut events) = Deal::begin(3, AMY, Some(9), "2025-07-01T01:00:00Z");
+    events.push(elsewhere.change(|it| it.team_id = None));
+    world.tell(events).await;
+    assert_eq!(targets(&world).await[0], (AMY, None), "she has one open elsewhere");
+    let closed = elsewhere.move_to("lost", at("2025-08-05T01:00:00Z"));
+    world.tell(vec![closed]).await;
+    assert_eq!(targets(&world).await[0], (AMY, Some(money(10))), "it was lost before this quarter");
+}
+
+#[tokio::test]
+async fn what_is_answered_is_what_was_set_and_not_what_somebody_set_after_it() {
+    let world = World::create("everyone").await;
+    let mut all = tokio::task::JoinSet::new();
+    for units in 1..=40 {
+        let state = world.state.clone();
+        all.spawn(async move {
+            let wish = quarter(Some(AMY), None, units);
+            let it = target::set(&state, &caller(ADA), wish, now()).await.unwrap();
+            (money(units), it.amount, it.version)
+        });
+    }
+    let told = all.join_all().await;
+    for (asked, answered, _) in &told {
+        assert_eq!(asked, answered);
+    }
+    let mut versions: Vec<_> = told.iter().map(|it| it.2).collect();
+    versions.sort_unstable();
+    assert_eq!(versions, (1..=40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn no_amount_is_kept_before_identity_keeps_the_currency_as_it_is() {
+    let world = World::create("everyone").await;
+    let state = State { currency_fixed: Known::default(), ..world.state.clone() };
+    let refused = target::set(&state, &caller(ADA), quarter(None, None, 1), now()).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    assert!(seen(&world, ADA).await.is_empty());
+    let denied = target::set(&state, &caller(AMY), quarter(None, None, 1), now()).await;
+    assert!(matches!(denied, Err(Error::Denied { .. })), "for nobody else identity is asked");
 }
