@@ -22,3 +22,7 @@ create index activity_facts_created_at_idx on activity_facts (created_at) where 
 create index activity_facts_completed_at_idx on activity_facts (completed_at) where not is_deleted and completed_at is not null;
 -- What is to be done.
 create index activity_facts_to_do_idx on activity_facts (opportunity_id, scheduled_at) where not is_deleted and completed_at is null and scheduled_at is not null;
+-- The same of one person: what they wrote down, what of theirs was done, and what of it is to be done.
+create index activity_facts_created_by_idx on activity_facts (created_by, created_at) where not is_deleted;
+create index activity_facts_done_by_idx on activity_facts (owner_id, completed_at) where not is_deleted and completed_at is not null;
+create index activity_facts_owner_id_idx on activity_facts (owner_id, scheduled_at) where not is_deleted and completed_at is null and scheduled_at is not null;

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use rpc::Invalid;
 
-use crate::period::Span;
+use crate::period::{Calendar, Span};
 use crate::rollup::day;
 
 /// Days that follow each other, both ends included; without an end it goes on.
@@ -22,6 +22,14 @@ impl Range {
         if self.start.zip(self.end).is_some_and(|(start, end)| start > end) {
             invalid.add("end_date", "before_start", "must not be before start_date");
         }
+    }
+
+    /// The same, begun with the quarter in which it ends, or with the present one, where it has no first day.
+    #[must_use]
+    pub fn begun(self, calendar: Calendar, today: NaiveDate) -> Self {
+        let last = self.end.unwrap_or(today);
+        let quarter = calendar.quarter(calendar.year_of(last), calendar.quarter_of(last));
+        Self { start: self.start.or(Some(quarter.span.start)), ..self }
     }
 
     /// The days that are in both.
@@ -79,6 +87,16 @@ mod tests {
             assert_eq!(begin(on(date), zone), expected, "{date} {zone}");
             assert!(day(expected - TimeDelta::seconds(1), zone) < on(date));
         }
+    }
+
+    #[test]
+    fn a_range_without_a_beginning_begins_with_the_quarter_in_which_it_ends() {
+        let (calendar, today) = (Calendar { first_month: 2 }, on("2025-11-20"));
+        let start = |start, end| Range { start, end }.begun(calendar, today).start;
+        assert_eq!(start(None, None), Some(on("2025-11-01")));
+        assert_eq!(start(None, Some(on("2025-01-31"))), Some(on("2024-11-01")));
+        let day = Some(on("2020-02-03"));
+        assert_eq!(start(day, None), day);
     }
 
     #[test]

@@ -114,11 +114,11 @@ fn cohort_month(it: CohortMonth) -> pb::CohortMonth {
     }
 }
 
-pub(super) fn activities(it: Activities, range: Range) -> pb::GetActivityReportResponse {
+pub(super) fn activities(it: Activities) -> pb::GetActivityReportResponse {
     pb::GetActivityReportResponse {
         items: it.items.into_iter().map(did).collect(),
-        start_date: range.start.map(Into::into),
-        end_date: range.end.map(Into::into),
+        start_date: it.range.start.map(Into::into),
+        end_date: it.range.end.map(Into::into),
         as_of: Some(it.as_of.into()),
     }
 }

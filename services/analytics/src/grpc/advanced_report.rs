@@ -82,7 +82,7 @@ impl AdvancedReportService for AdvancedReports {
         let now = process::now();
         let activities =
             advanced::activities(&self.0, &caller, &it.ask(), range, invalid, now).await?;
-        Ok(Response::new(answer::activities(activities, range)))
+        Ok(Response::new(answer::activities(activities)))
     }
 
     async fn list_report_opportunities(

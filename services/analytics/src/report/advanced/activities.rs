@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::activity::TYPES;
+use crate::range::Range;
 use crate::report::Read;
 
 /// What a number is of.
@@ -77,6 +78,8 @@ impl Counts {
 /// What everybody did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activities {
+    /// The days that are looked at.
+    pub range: Range,
     /// Who did the most first.
     pub items: Vec<Did>,
     /// When the latest change in it was written down.
@@ -119,7 +122,7 @@ impl Did {
 }
 
 /// A row for everyone who is told of.
-pub(crate) fn activities(read: Read<Row>) -> Activities {
+pub(crate) fn activities(range: Range, read: Read<Row>) -> Activities {
     let mut people: BTreeMap<i64, Did> = BTreeMap::new();
     for Row { person, number } in read.rows {
         let id = person.owner_id;
@@ -134,7 +137,7 @@ pub(crate) fn activities(read: Read<Row>) -> Activities {
         let name = |it: &Did| it.person.owner_name.clone();
         most(a).cmp(&most(b)).then_with(|| name(a).cmp(&name(b)))
     });
-    Activities { items, as_of: read.as_of }
+    Activities { range, items, as_of: read.as_of }
 }
 
 #[cfg(test)]
@@ -157,7 +160,7 @@ mod tests {
             row(3, "An", Some((of("overdue", None), 4))),
             row(4, "Al", None),
         ];
-        let it = activities(Read { rows, as_of: DateTime::UNIX_EPOCH });
+        let it = activities(Range::default(), Read { rows, as_of: DateTime::UNIX_EPOCH });
         let told: Vec<_> = it.items.iter().map(|it| it.person.owner_name.as_str()).collect();
         assert_eq!(told, ["An", "Bo", "Al", "Cai"]);
         assert_eq!((it.items[0].completed.0, it.items[0].overdue_count), ([1, 0, 0, 2, 0], 4));

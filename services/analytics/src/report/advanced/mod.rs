@@ -78,7 +78,7 @@ pub async fn stage_durations(
     Ok(stage_duration::stage_durations(pipelines, &read))
 }
 
-/// What everybody did from a day to a day.
+/// What everybody did from a day to a day; without a first day from that of the quarter.
 pub async fn activities(
     state: &State,
     caller: &Caller,
@@ -88,12 +88,14 @@ pub async fn activities(
     now: DateTime<Utc>,
 ) -> Result<Activities, Error> {
     range.check(&mut invalid);
-    let (_, today) = calendar(state, now)?;
+    let (calendar, today) = calendar(state, now)?;
+    let range = range.begun(calendar, today);
     let zone = state.settings.get()?.zone;
     let ground = prepare(state, caller, ask, invalid, now).await?;
     let (from, before) = range.instants(zone);
     let within = (from, before, begin(today, zone));
-    Ok(activities::activities(store::done(&state.reads, &ground.scope, within).await?))
+    let read = store::done(&state.reads, &ground.scope, within).await?;
+    Ok(activities::activities(range, read))
 }
 
 /// What became of those that were made from a day to a day, month by month.

@@ -353,6 +353,7 @@ fn within_period(
             }
             None
         }
+        (Report::Activities, None) => return wanted.range.begun(calendar, today),
         _ => None,
     };
     period.map_or(wanted.range, |span| wanted.range.within(span))

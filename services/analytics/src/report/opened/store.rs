@@ -141,22 +141,31 @@ pub(super) async fn selected(
                            when 'open' then fate.is_there
                            when 'ended' then not fate.is_there
                          end)
-               and ($22::text is null or ($22 in ('untouched', 'without_next')) <> exists (
+               and ($22::text is null or $22 not in ('untouched', 'without_next') or not exists (
                      select from activity_facts a
-                     cross join lateral (
-                       select coalesce(a.created_at >= coalesce($25, '-infinity'::timestamptz) and a.created_at < coalesce($26, 'infinity'::timestamptz), false) as is_created,
-                              coalesce(a.completed_at >= coalesce($25, '-infinity'::timestamptz) and a.completed_at < coalesce($26, 'infinity'::timestamptz), false) as is_completed
-                     ) at
-                     where a.opportunity_id = v.opportunity_id and not a.is_deleted and ($23::text is null or a.activity_type = $23)
-                       and case $22::text
-                             when 'created' then at.is_created and ($24::bigint is null or a.created_by = $24)
-                             when 'completed' then at.is_completed and ($24::bigint is null or a.owner_id = $24)
-                             when 'touched' then at.is_created and ($24::bigint is null or a.created_by = $24)
-                               or at.is_completed and ($24::bigint is null or a.owner_id = $24)
-                             when 'overdue' then a.completed_at is null and a.scheduled_at < $27::timestamptz and ($24::bigint is null or a.owner_id = $24)
-                             when 'untouched' then at.is_created or at.is_completed
-                             when 'without_next' then a.completed_at is null and a.scheduled_at is not null
+                     where a.opportunity_id = v.opportunity_id and not a.is_deleted
+                       and case $22
+                             when 'untouched' then
+                               a.created_at >= coalesce($25, '-infinity'::timestamptz) and a.created_at < coalesce($26, 'infinity'::timestamptz)
+                               or a.completed_at >= coalesce($25, '-infinity'::timestamptz) and a.completed_at < coalesce($26, 'infinity'::timestamptz)
+                             else a.completed_at is null and a.scheduled_at is not null
                            end
+                   ))
+               -- From what was done to the opportunities, by the indexes of who and when, and not the other way round.
+               and ($22::text is null or $22 in ('untouched', 'without_next') or v.opportunity_id in (
+                     select a.opportunity_id from activity_facts a
+                     where $22 in ('created', 'touched') and not a.is_deleted and ($24::bigint is null or a.created_by = $24)
+                       and a.created_at >= coalesce($25, '-infinity'::timestamptz) and a.created_at < coalesce($26, 'infinity'::timestamptz)
+                       and ($23::text is null or a.activity_type = $23)
+                     union all
+                     select a.opportunity_id from activity_facts a
+                     where $22 in ('completed', 'touched') and not a.is_deleted and ($24::bigint is null or a.owner_id = $24)
+                       and a.completed_at >= coalesce($25, '-infinity'::timestamptz) and a.completed_at < coalesce($26, 'infinity'::timestamptz)
+                       and ($23::text is null or a.activity_type = $23)
+                     union all
+                     select a.opportunity_id from activity_facts a
+                     where $22 = 'overdue' and not a.is_deleted and ($24::bigint is null or a.owner_id = $24)
+                       and a.completed_at is null and a.scheduled_at < $27::timestamptz
                    ))
                and ($19::timestamptz is null or (v.created_at, v.opportunity_id) < ($19, $20::bigint))
              order by v.created_at desc, v.opportunity_id desc

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use analytics::activity::TYPES;
 use analytics::ask::Ask;
+use analytics::period::Calendar;
 use analytics::range::Range;
 use analytics::report::advanced::{self, activities::Did};
 use analytics::report::opened::{self, model::Wanted};
@@ -44,7 +45,12 @@ fn expected(it: &Question, book: &[Known]) -> BTreeMap<i64, Expected> {
             people.entry(id).or_default();
         }
     }
-    let within = |at| it.holds(day(at));
+    // Without a first day it is of the quarter.
+    let range = it.range.begun(Calendar { first_month: 1 }, day(now()));
+    let within = |at| {
+        let day = day(at);
+        range.start.is_none_or(|start| start <= day) && range.end.is_none_or(|end| day <= end)
+    };
     let was_created = |it: &Activity| within(it.created_at);
     let was_completed = |it: &Activity| it.completed_at.is_some_and(within);
     let about = book.iter().filter(|deal| {
