@@ -24,39 +24,7 @@ pub const BASE: &str = "/api/v1";
 /// Every route of the REST API, without its base.
 pub(crate) fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        // identity
-        .routes(routes!(rest::token::issue_token))
-        .routes(routes!(rest::token::revoke_token))
-        .routes(routes!(rest::password_links::request_password_reset))
-        .routes(routes!(rest::password_links::set_password_by_link))
-        // Pages: not part of the documented API.
-        .route("/auth/authorize", get(rest::authorize::show_sign_in).post(rest::authorize::sign_in))
-        .route("/auth/external", post(rest::external::begin))
-        .route("/auth/external/callback", get(rest::external::finish))
-        .routes(routes!(rest::clients::list_clients, rest::clients::create_client))
-        .routes(routes!(rest::clients::get_client, rest::clients::delete_client))
-        .routes(routes!(rest::users::list_users, rest::users::create_user))
-        .routes(routes!(rest::users::get_me, rest::users::update_me))
-        .routes(routes!(rest::users::change_password))
-        .routes(routes!(rest::sessions::list_sessions))
-        .routes(routes!(rest::sessions::end_session))
-        .routes(routes!(
-            rest::second_factors::get_second_factor,
-            rest::second_factors::begin_second_factor
-        ))
-        .routes(routes!(rest::second_factors::confirm_second_factor))
-        .routes(routes!(rest::second_factors::replace_recovery_codes))
-        .routes(routes!(rest::second_factors::disable_second_factor))
-        .routes(routes!(rest::second_factors::reset_second_factor))
-        .routes(routes!(rest::users::get_user, rest::users::update_user))
-        .routes(routes!(rest::sessions::end_user_sessions))
-        .routes(routes!(rest::password_links::invite_user))
-        .routes(routes!(rest::api_keys::list_api_keys, rest::api_keys::create_api_key))
-        .routes(routes!(rest::api_keys::revoke_api_key))
-        .routes(routes!(rest::teams::list_teams, rest::teams::create_team))
-        .routes(routes!(rest::teams::get_team, rest::teams::update_team, rest::teams::delete_team))
-        .routes(routes!(rest::teams::add_team_member, rest::teams::remove_team_member))
-        .routes(routes!(rest::settings::get_settings, rest::settings::update_settings))
+        .merge(identity())
         // opportunities
         .routes(routes!(rest::pipelines::list_pipelines, rest::pipelines::create_pipeline))
         .routes(routes!(
@@ -130,6 +98,43 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rest::audit::list_audit_entries))
         // notifier
         .routes(routes!(rest::notifications::list_notifications))
+}
+
+/// People and how they are known.
+fn identity() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(rest::token::issue_token))
+        .routes(routes!(rest::token::revoke_token))
+        .routes(routes!(rest::password_links::request_password_reset))
+        .routes(routes!(rest::password_links::set_password_by_link))
+        // Pages: not part of the documented API.
+        .route("/auth/authorize", get(rest::authorize::show_sign_in).post(rest::authorize::sign_in))
+        .route("/auth/external", post(rest::external::begin))
+        .route("/auth/external/callback", get(rest::external::finish))
+        .routes(routes!(rest::clients::list_clients, rest::clients::create_client))
+        .routes(routes!(rest::clients::get_client, rest::clients::delete_client))
+        .routes(routes!(rest::users::list_users, rest::users::create_user))
+        .routes(routes!(rest::users::get_me, rest::users::update_me))
+        .routes(routes!(rest::users::change_password))
+        .routes(routes!(rest::sessions::list_sessions))
+        .routes(routes!(rest::sessions::end_session))
+        .routes(routes!(
+            rest::second_factors::get_second_factor,
+            rest::second_factors::begin_second_factor
+        ))
+        .routes(routes!(rest::second_factors::confirm_second_factor))
+        .routes(routes!(rest::second_factors::replace_recovery_codes))
+        .routes(routes!(rest::second_factors::disable_second_factor))
+        .routes(routes!(rest::second_factors::reset_second_factor))
+        .routes(routes!(rest::users::get_user, rest::users::update_user))
+        .routes(routes!(rest::sessions::end_user_sessions))
+        .routes(routes!(rest::password_links::invite_user))
+        .routes(routes!(rest::api_keys::list_api_keys, rest::api_keys::create_api_key))
+        .routes(routes!(rest::api_keys::revoke_api_key))
+        .routes(routes!(rest::teams::list_teams, rest::teams::create_team))
+        .routes(routes!(rest::teams::get_team, rest::teams::update_team, rest::teams::delete_team))
+        .routes(routes!(rest::teams::add_team_member, rest::teams::remove_team_member))
+        .routes(routes!(rest::settings::get_settings, rest::settings::update_settings))
 }
 
 /// Opportunities as files.

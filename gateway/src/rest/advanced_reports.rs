@@ -94,8 +94,7 @@ pub async fn get_activity_report(
         it.get_activity_report(request).await
     });
     let counts = Some(ActivityCounts::default());
-    let row =
-        ActivityReportRow { created: counts.clone(), completed: counts, ..Default::default() };
+    let row = ActivityReportRow { created: counts, completed: counts, ..Default::default() };
     Table::of_rows_like(answer.await?, &row, format, "activities.csv")
 }
 

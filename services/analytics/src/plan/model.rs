@@ -134,10 +134,8 @@ impl Slot {
             Some("month") => needed("month", asked.month.is_some()),
             _ => {}
         }
-        if asked.period.is_none() {
-            // Which of the others would go with it nobody knows.
-            return None;
-        }
+        // Which of the others would go with none nobody knows.
+        asked.period?;
         calendar.asked(asked, today, invalid).as_ref().map(Self::of)
     }
 

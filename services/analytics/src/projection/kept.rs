@@ -1,5 +1,7 @@
 //! The rollups as they are kept, read whole: for verifying.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
 use sqlx::{PgConnection, Row};
 
@@ -12,12 +14,22 @@ use crate::stay::{Length, StayKey, Stays};
 
 /// All of them.
 pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
-    let mut all = Rollups::default();
+    Ok(Rollups {
+        standing: standing(tx).await?,
+        category: category(tx).await?,
+        flow: flow(tx).await?,
+        conversion: conversion(tx).await?,
+        stays: stays(tx).await?,
+    })
+}
+
+async fn standing(tx: &mut PgConnection) -> sqlx::Result<HashMap<StandingKey, Standing>> {
+    let mut sums = HashMap::new();
     let rows = sqlx::query(
         "select pipeline_id, stage_key, status, owner_id, team_id, currency, nullif(close_month, '-infinity'), count, value_count, rate_missing, total_value, weighted_value
          from standing_rollup",
     );
-    for row in rows.fetch_all(&mut *tx).await? {
+    for row in rows.fetch_all(tx).await? {
         let key = StandingKey {
             pipeline_id: row.try_get(0)?,
             stage_key: row.try_get(1)?,
@@ -34,13 +46,18 @@ pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
             total_value: row.try_get(10)?,
             weighted_value: row.try_get(11)?,
         };
-        all.standing.insert(key, sum);
+        sums.insert(key, sum);
     }
+    Ok(sums)
+}
+
+async fn category(tx: &mut PgConnection) -> sqlx::Result<HashMap<CategoryKey, Standing>> {
+    let mut sums = HashMap::new();
     let rows = sqlx::query(
         "select pipeline_id, stage_key, owner_id, team_id, currency, nullif(close_month, '-infinity'), forecast_category, count, value_count, rate_missing, total_value, weighted_value
          from category_rollup",
     );
-    for row in rows.fetch_all(&mut *tx).await? {
+    for row in rows.fetch_all(tx).await? {
         let of = StandingKey {
             pipeline_id: row.try_get(0)?,
             stage_key: row.try_get(1)?,
@@ -59,12 +76,17 @@ pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
             total_value: row.try_get(10)?,
             weighted_value: row.try_get(11)?,
         };
-        all.category.insert(CategoryKey { of, category: category.ok_or_else(broken)? }, sum);
+        sums.insert(CategoryKey { of, category: category.ok_or_else(broken)? }, sum);
     }
+    Ok(sums)
+}
+
+async fn flow(tx: &mut PgConnection) -> sqlx::Result<HashMap<FlowKey, Flow>> {
+    let mut sums = HashMap::new();
     let rows = sqlx::query(
         "select grain, start_date, kind, pipeline_id, owner_id, team_id, currency, count, value_count, rate_missing, value, days_to_close from flow_rollup",
     );
-    for row in rows.fetch_all(&mut *tx).await? {
+    for row in rows.fetch_all(tx).await? {
         let key = FlowKey {
             grain: known(row.try_get(0)?, &["day", "month"]),
             start_date: row.try_get(1)?,
@@ -81,12 +103,17 @@ pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
             value: row.try_get(10)?,
             days_to_close: row.try_get(11)?,
         };
-        all.flow.insert(key, sum);
+        sums.insert(key, sum);
     }
+    Ok(sums)
+}
+
+async fn conversion(tx: &mut PgConnection) -> sqlx::Result<HashMap<ConversionKey, Conversion>> {
+    let mut sums = HashMap::new();
     let rows = sqlx::query(
         "select grain, nullif(start_date, '-infinity'), pipeline_id, stage_key, owner_id, team_id, entered, advanced, lost, stays, stay_seconds from conversion_rollup",
     );
-    for row in rows.fetch_all(&mut *tx).await? {
+    for row in rows.fetch_all(tx).await? {
         let key = ConversionKey {
             grain: known(row.try_get(0)?, &["day", "month", "all"]),
             start_date: row.try_get(1)?,
@@ -102,12 +129,17 @@ pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
             stays: row.try_get(9)?,
             stay_seconds: row.try_get(10)?,
         };
-        all.conversion.insert(key, sum);
+        sums.insert(key, sum);
     }
+    Ok(sums)
+}
+
+async fn stays(tx: &mut PgConnection) -> sqlx::Result<HashMap<StayKey, Stays>> {
+    let mut sums = HashMap::new();
     let rows = sqlx::query(
         "select grain, nullif(start_date, '-infinity'), pipeline_id, stage_key, owner_id, team_id, nullif(since, '-infinity'), days, count from stay_rollup",
     );
-    for row in rows.fetch_all(&mut *tx).await? {
+    for row in rows.fetch_all(tx).await? {
         let days = row.try_get(7)?;
         let key = StayKey {
             grain: known(row.try_get(0)?, &["day", "month", "all"]),
@@ -120,9 +152,9 @@ pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
                 .try_get::<Option<NaiveDate>, _>(6)?
                 .map_or(Length::Ended(days), Length::Since),
         };
-        all.stays.insert(key, Stays { count: row.try_get(8)? });
+        sums.insert(key, Stays { count: row.try_get(8)? });
     }
-    Ok(all)
+    Ok(sums)
 }
 
 /// The name among those that there are.

@@ -200,6 +200,6 @@ fn listing(ask: &Ask<'_>) -> String {
     let stale = ask.filter.stale.as_ref().map(undated);
     // Whatever stages say of it meanwhile.
     let category = ask.filter.category.as_ref().map(Categorized::alone);
-    let filter = Filter { stale, category, ..ask.filter.clone() };
+    let filter = Filter { category, stale, ..ask.filter.clone() };
     format!("{filter:?} {} {}", ask.sort.key.name, ask.sort.descending)
 }
