@@ -120,6 +120,8 @@ def stage(key: str = "lead") -> dict[str, Any]:
     """A small record."""
     return {
         "default_probability": 10,
+        "forecast_category": "pipeline",
+        "forecast_category_is_set": False,
         "key": key,
         "kind": "open",
         "moving_to": None,

@@ -257,6 +257,8 @@ OPPORTUNITY: dict[str, Any] = {
     "currency": "TWD",
     "probability": 10,
     "weighted_value": 1,
+    "forecast_category": "pipeline",
+    "forecast_category_is_own": False,
     "expected_close_date": None,
     "actual_close_date": None,
     "lost_reason": None,

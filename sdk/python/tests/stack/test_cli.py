@@ -82,7 +82,9 @@ def test_an_opportunity_is_found_shown_and_moved(spm: Spm, stack: Stack) -> None
 def test_the_numbers_are_there_for_people_and_for_programs(spm: Spm) -> None:
     assert "潛在客戶" in spm("overview")
     assert spm.json("overview")["stages"][0]["key"] == "lead"
-    assert "optimistic" in spm("forecast", "--period", "year")
+    forecast = spm("forecast", "--period", "year")
+    assert "optimistic" in forecast
+    assert "best_case" in forecast
     assert spm.json("forecast", "--year", "2025", "--quarter", "4")["period"] == "Q4 2025"
     assert "won value change" in spm("report", "sales-trend")
     assert "won count" in spm("report", "velocity")

@@ -266,6 +266,8 @@ def test_a_forecast_stands_beside_a_target_and_what_managers_expect(
     target = admin.targets.set(amount=amount, **period)
     assert admin.targets.get(target.id) == target
     assert target in admin.targets.list(**period).all()
+    with pytest.raises(PreconditionFailedError):
+        admin.forecast.set_adjustment(amount=1, if_match="*", **period)
     expected = admin.forecast.set_adjustment(amount=1, note="a feeling", **period)
     changed = admin.forecast.set_adjustment(amount=2, if_match=expected, **period)
     versions = admin.forecast.adjustment_history(changed.id).all()
@@ -273,12 +275,49 @@ def test_a_forecast_stands_beside_a_target_and_what_managers_expect(
     forecast = admin.forecast.get_monthly(2031, 5)
     assert forecast.target == amount
     assert forecast.adjustment == changed
+    assert forecast.adjusted_expected == forecast.expected + 2
     standing = admin.forecast.get_attainment(by="owner", **period)
     assert standing.gap == amount
     assert standing.text_en
     admin.forecast.delete_adjustment(changed.id, if_match=changed)
     admin.targets.delete(target.id)
     assert admin.forecast.get_monthly(2031, 5).target is None
+
+
+def test_a_forecast_is_as_sure_as_an_opportunity_or_its_stage_says(
+    admin: SalesPipelineClient,
+) -> None:
+    source = named("category")
+    said: Any = {"customer_name": source, "source": source, "amount": 1000, "stage": "lead"}
+    said["expected_close_date"] = date(2032, 5, 31)
+    own = admin.opportunities.create(opportunity_name="own", forecast_category="commit", **said)
+    assert (own.forecast_category, own.forecast_category_is_own) == ("commit", True)
+    other = admin.opportunities.create(opportunity_name="of its stage", **said)
+    lead = next(it for it in admin.pipeline.list_stages() if it.key == "lead")
+    assert not lead.forecast_category_is_set
+    assert other.forecast_category == lead.forecast_category == "pipeline"
+    assert not other.forecast_category_is_own
+    found = admin.opportunities.list(source=source, forecast_category="commit").all()
+    assert [it.id for it in found] == [own.id]
+    arrived(admin, other)
+    forecast = admin.forecast.get_monthly(2032, 5, after=other)
+    rows = {it.forecast_category: it for it in forecast.by_category}
+    assert list(rows) == ["commit", "best_case", "pipeline", "omitted"]
+    assert rows["commit"].total_value == rows["pipeline"].total_value == 1000
+    for field in ["count", "total_value", "weighted_value"]:
+        of_stages = sum(getattr(it, field) for it in forecast.by_stage)
+        assert sum(getattr(it, field) for it in forecast.by_category) == of_stages
+
+    changed = admin.pipeline.update_stage("lead", forecast_category="best_case")
+    assert (changed.forecast_category, changed.forecast_category_is_set) == ("best_case", True)
+    back = admin.pipeline.update_stage("lead", forecast_category=None)
+    assert (back.forecast_category, back.forecast_category_is_set) == ("pipeline", False)
+    cleared = admin.opportunities.update(own.id, forecast_category=None)
+    assert (cleared.forecast_category, cleared.forecast_category_is_own) == ("pipeline", False)
+    won = admin.opportunities.update_stage(own.id, "won")
+    assert won.forecast_category == "closed"
+    closed = admin.opportunities.list(source=source, forecast_category="closed").all()
+    assert [it.id for it in closed] == [own.id]
 
 
 TERMS = [

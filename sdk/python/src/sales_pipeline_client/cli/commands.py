@@ -208,6 +208,8 @@ def forecast(
     for name in [*names, "from_new_business", "target"]:
         show.line(f"  {name.replace('_', ' '):<18} {show.text(getattr(found, name)):>22}")
     show.table(found.by_stage, ["stage", "count", "total_value", "predicted_value"])
+    columns = ["forecast_category", "count", "total_value", "weighted_value"]
+    show.table(found.by_category, columns)
     show.line(f"{found.model.name}: {found.model.explanation}")
     return None
 

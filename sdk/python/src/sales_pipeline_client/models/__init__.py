@@ -3,7 +3,7 @@
 from .activities import Activity, Mention
 from .base import Model, NotCovered, Page, Rows, Versioned
 from .customers import Contact, Customer, DuplicateCustomers, Erasure, LeftBehind, Merge, Unmerge
-from .forecast import Forecast, ForecastModel, ForecastRange, StageForecast
+from .forecast import CategoryForecast, Forecast, ForecastModel, ForecastRange, StageForecast
 from .imports import (
     Import,
     ImportBegun,
@@ -93,6 +93,7 @@ __all__ = [
     "AuditChange",
     "AuditEntry",
     "BulkResult",
+    "CategoryForecast",
     "CohortMonth",
     "Cohorts",
     "Contact",

@@ -36,6 +36,15 @@ class StageForecast(Model):
     predicted_value: Decimal
 
 
+class CategoryForecast(Model):
+    """What is open of one forecast category."""
+
+    forecast_category: str
+    count: int
+    total_value: Decimal
+    weighted_value: Decimal
+
+
 class Forecast(Model):
     """The forecast of one period.
 
@@ -56,7 +65,10 @@ class Forecast(Model):
     adjustment: Optional[ForecastAdjustment] = None
     """What managers expect beside the model."""
     adjusted_expected: Optional[Decimal] = None
+    """`expected` with the adjustment; `None` without one, and of a period that is over."""
     by_stage: list[StageForecast]
+    by_category: list[CategoryForecast]
+    """The same by how sure a forecast may be of it; what is `omitted` is in no other number."""
     not_covered: NotCovered
     model: ForecastModel
     percentiles_add_up: bool

@@ -47,6 +47,10 @@ class Opportunity(Versioned):
     currency: str
     probability: int
     weighted_value: Optional[Decimal]
+    forecast_category: str
+    """How sure a forecast may be of it; `closed` once it is won or lost."""
+    forecast_category_is_own: bool
+    """Whether it is its own, and not that of its stage."""
     expected_close_date: Optional[date]
     actual_close_date: Optional[date]
     lost_reason: Optional[str]

@@ -18,6 +18,10 @@ class Stage(Model):
     required_fields: list[str]
     position: int
     moving_to: Optional[str]
+    forecast_category: str
+    """That of what stands in it and has none of its own."""
+    forecast_category_is_set: bool
+    """Whether that is set, and not by its probability."""
 
 
 class Pipeline(Versioned):

@@ -15,6 +15,7 @@ from ..exact import Amount
 from ..models import BulkResult, LineItem, Opportunity, OpportunityAccess, Page, StageHistory
 from ..operations import Guarded, Keyed, Resource, composed, listing, operation
 from ..steps import Flow, M, Progress
+from .pipelines import ForecastCategory
 
 Status = Literal["open", "won", "lost"]
 Order = Literal["asc", "desc"]
@@ -54,6 +55,7 @@ class Described(TypedDict, total=False):
     amount: Amount | None
     currency: str | None
     probability: int | None
+    forecast_category: ForecastCategory | None
     expected_close_date: Day | None
     products: Sequence[str] | None
     line_items: Sequence[Line | LineItem] | None
@@ -125,6 +127,7 @@ class OpportunityFilters(TypedDict, total=False):
     tag: str
     source: str
     lost_reason: str
+    forecast_category: ForecastCategory | Literal["closed"]
     q: str
     stale: bool
     min_amount: Amount

@@ -12,6 +12,8 @@ from ..operations import Guarded, Keyed, Resource, operation
 from ..steps import M
 
 StageKind = Literal["open", "won", "lost"]
+ForecastCategory = Literal["commit", "best_case", "pipeline", "omitted"]
+"""How sure a forecast may be of an opportunity that is open."""
 After = Union[Opportunity, str]
 """A write that the answer is to take in: the opportunity that it gave, or `<id>:<version>`."""
 
@@ -31,6 +33,7 @@ class StageFacts(TypedDict, total=False):
     default_probability: int | None
     rotting_days: int | None
     required_fields: Sequence[str]
+    forecast_category: ForecastCategory | None
 
 
 class StageOfPipeline(StageFacts, total=False):

@@ -93,7 +93,7 @@ class ForecastResource(Resource[M]):
 
     @operation("GET /forecast")
     def get(self, **of: Unpack[ForecastOf]) -> Forecast:
-        """The forecast of a period, by default of the current one."""
+        """The forecast of a period, by default of the current one; by stage, and by how sure a forecast may be of it."""
 
     @composed()
     def get_monthly(self, year: int, month: int, **scope: Unpack[Scope]) -> Flow[Forecast]:
@@ -120,7 +120,7 @@ class ForecastResource(Resource[M]):
 
     @operation("PUT /forecast/adjustments")
     def set_adjustment(self, **fields: Unpack[NewAdjustment]) -> ForecastAdjustment:
-        """Says what is expected in a period, of a person, of a team, or of the organisation."""
+        """Says what is expected in a period, of a person, of a team, or of the organisation; `if_match="*"`: only in the place of another."""
 
     @operation("GET /forecast/adjustments/{adjustment_id}")
     def get_adjustment(self, adjustment_id: int) -> ForecastAdjustment:
@@ -152,7 +152,7 @@ class Targets(Resource[M]):
 
     @operation("PUT /targets")
     def set(self, **fields: Unpack[NewTarget]) -> Target:
-        """Says what is to be won, by a person, by a team, or by the organisation."""
+        """Says what is to be won, by a person, by a team, or by the organisation; `if_match="*"`: only in the place of another."""
 
     @operation("GET /targets/{target_id}")
     def get(self, target_id: int) -> Target:
@@ -266,7 +266,7 @@ class Reports(Resource[M]):
 
     @operation("GET /reports/activities")
     def activities(self, **of: Unpack[Between]) -> ActivityReport:
-        """What each person did about opportunities, and which of theirs nobody touched."""
+        """What each person did about opportunities, and which of theirs nobody touched; from the first day of the quarter unless `start_date` says another."""
 
     @operation("GET /reports/pipeline-changes")
     def pipeline_changes(self, **of: Unpack[ChangesOf]) -> PipelineChanges:
