@@ -198,5 +198,8 @@ async fn a_relay_that_is_far_behind_reads_what_it_publishes_and_not_all_that_wai
     };
     // Where it left off was looked for in all of it, once.
     assert_eq!(read().await, read().await);
+    // Nor is any of it compiled, which takes longer than all the rest.
+    let jit: String = sqlx::query_scalar("show jit").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(jit, "off");
     world.end().await;
 }
