@@ -29,10 +29,13 @@ impl Identity {
         Self { channel, token }
     }
 
+    async fn context(&self) -> Result<client::Context, Error> {
+        Ok(client::Context::default().with_authorization(self.token.authorization().await?))
+    }
+
     /// Fetches the organisation's settings and keeps them.
     pub(crate) async fn fetch_settings(&self, pool: &PgPool) -> Result<(), Error> {
-        let context =
-            client::Context::default().with_authorization(self.token.authorization().await?);
+        let context = self.context().await?;
         let settings = SettingsServiceClient::new(self.channel.clone());
         let answer = client::read(|| {
             let (mut settings, request) =
@@ -44,8 +47,7 @@ impl Identity {
 
     /// Has identity keep the currency as it is, because there is to be an amount, and keeps the settings of that moment.
     pub(crate) async fn fix_currency(&self, pool: &PgPool) -> Result<(), Error> {
-        let context =
-            client::Context::default().with_authorization(self.token.authorization().await?);
+        let context = self.context().await?;
         let settings = SettingsServiceClient::new(self.channel.clone());
         // Once more does no harm.
         let answer = client::read(|| {
@@ -58,8 +60,7 @@ impl Identity {
 
     /// Fetches a user and keeps them; nothing happens if there is no such user.
     pub(crate) async fn fetch_person(&self, pool: &PgPool, id: i64) -> Result<(), Error> {
-        let context =
-            client::Context::default().with_authorization(self.token.authorization().await?);
+        let context = self.context().await?;
         let users = UserServiceClient::new(self.channel.clone());
         let answer = client::read(|| {
             let (mut users, request) = (users.clone(), context.request(GetUserRequest { id }));
@@ -96,8 +97,7 @@ impl Identity {
 
     /// Fetches a team and keeps it; nothing happens if there is no such team.
     pub(crate) async fn fetch_team(&self, pool: &PgPool, id: i64) -> Result<(), Error> {
-        let context =
-            client::Context::default().with_authorization(self.token.authorization().await?);
+        let context = self.context().await?;
         let teams = TeamServiceClient::new(self.channel.clone());
         let answer = client::read(|| {
             let (mut teams, request) = (teams.clone(), context.request(GetTeamRequest { id }));

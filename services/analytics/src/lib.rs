@@ -21,6 +21,7 @@ pub mod forecast;
 pub mod grpc;
 pub mod identity;
 pub mod owners;
+mod page;
 pub mod period;
 pub mod pipeline;
 pub mod plan;

@@ -11,9 +11,10 @@ use sqlx::PgExecutor;
 
 use crate::State;
 use crate::ask::{Ask, calendar};
+use crate::page::{self, Page};
 use crate::period::{Asked, Calendar, Period};
 use crate::plan::model::{Slot, Subject};
-use crate::plan::{self, Listing, page, require_planner};
+use crate::plan::{self, Listing, require_planner};
 use crate::visibility::Sight;
 use model::{Adjustment, Change};
 
@@ -56,9 +57,8 @@ pub async fn list(
     let (calendar, today) = calendar(state, now)?;
     let wanted = listing.wanted("adjustments", calendar, today)?;
     let sets = plan::rights(state, caller).await?.sets;
-    let mut rows = store::list(&state.reads, &sets, &wanted, calendar).await?;
-    let next_cursor = wanted.cut(&mut rows, |it| it.id);
-    Ok((rows, next_cursor))
+    let rows = store::list(&state.reads, &sets, &wanted, calendar).await?;
+    Ok(wanted.page.cut(rows, |it| page::by_id(it.id)))
 }
 
 /// The adjustment of that id, if the caller may see it.
@@ -97,17 +97,16 @@ pub async fn changes(
 ) -> Result<(Vec<Change>, Option<String>), Error> {
     require_reader(caller)?;
     let mut invalid = Invalid::default();
-    let limit = page::limit(limit, &mut invalid);
+    let size = page::size(limit, &mut invalid);
     invalid.into_result()?;
     let listing = format!("changes of adjustment {id}");
-    let before = page::place(cursor, &listing)?;
+    let page = Page::parse(size, cursor, &listing)?;
     let sets = plan::rights(state, caller).await?.sets;
     if !store::is_in_sight(&state.reads, &sets, id).await? {
         return Err(not_found(id));
     }
-    let mut rows = store::changes(&state.reads, id, before, page::count(limit)).await?;
-    let next_cursor = page::cut(&mut rows, limit, &listing, |it| it.version);
-    Ok((rows, next_cursor))
+    let rows = store::changes(&state.reads, id, page.after_id(), page.count()).await?;
+    Ok(page.cut(rows, |it| page::by_id(it.version)))
 }
 
 /// Sets the adjustment of a period.

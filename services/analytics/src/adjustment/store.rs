@@ -72,8 +72,8 @@ pub(super) async fn list(
         wanted.within.map(|within| within.end),
         wanted.owner_id,
         wanted.team_id,
-        wanted.before,
-        wanted.count()
+        wanted.page.after_id(),
+        wanted.page.count()
     )
     .fetch_all(pool)
     .await?;

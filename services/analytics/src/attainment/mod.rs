@@ -4,6 +4,8 @@ pub mod model;
 mod store;
 mod words;
 
+use std::collections::BTreeMap;
+
 use auth::Caller;
 use chrono::{DateTime, Utc};
 use rpc::{Error, Invalid};
@@ -35,7 +37,10 @@ pub async fn attainments(
     let (rows, as_of) = store::numbers(&state.reads, &ground.scope, spans, phase).await?;
     let of = (calendar, &period);
     let target = target::of_scope(state, caller, ask, &ground.scope, of).await?;
-    let targets = target::of_people(state, ask, &ground.scope, of).await?;
+    let targets = match by {
+        Some(_) => target::of_people(state, ask, &ground.scope, of).await?,
+        None => BTreeMap::new(),
+    };
     let currency = state.settings.get()?.default_currency.clone();
     let read = (&*rows, as_of);
     let mut it = model::attainments((period, today), read, (target, &targets), &currency);

@@ -1,10 +1,11 @@
-//! The forecast of a period: what is asked, one statement over the rollups, and the model.
+//! The forecast of a period: what is asked, one statement over the rollups, the model, and beside it what is to be won and what managers expect.
 
 pub mod model;
 mod store;
 
 use auth::Caller;
 use chrono::{DateTime, Utc};
+use futures::TryFutureExt as _;
 use rpc::{Error, Invalid};
 
 use crate::State;
@@ -27,10 +28,13 @@ pub async fn forecast(
     let ground = prepare(state, caller, ask, invalid, now).await?;
     let period = period.ok_or_else(|| Error::internal("a period that is neither good nor bad"))?;
     let phase = Phase::of(period.span, today);
-    let known = store::known(&state.reads, &ground.scope, period.span, phase).await?;
+    let of = (calendar, &period);
+    let (known, target, adjustment) = tokio::try_join!(
+        store::known(&state.reads, &ground.scope, period.span, phase).map_err(Error::from),
+        target::of_scope(state, caller, ask, &ground.scope, of),
+        adjustment::of_scope(state, caller, ask, of),
+    )?;
     let pipelines = ground.pipelines.iter();
     let pipelines = pipelines.filter(|it| ask.pipeline_id.is_none_or(|id| it.id == id));
-    let target = target::of_scope(state, caller, ask, &ground.scope, (calendar, &period)).await?;
-    let adjustment = adjustment::of_scope(state, caller, ask, (calendar, &period)).await?;
     Ok(Forecast { target, adjustment, ..model::forecast(period, phase, pipelines, &known) })
 }

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use rpc::{Error, Invalid};
 
 use super::model::Slot;
-use super::page;
+use crate::page::{self, Page};
 use crate::period::{Asked, Calendar, Span};
 
 /// Which plans somebody asks for, and which page of them.
@@ -28,9 +28,7 @@ pub(crate) struct Wanted {
     pub(crate) within: Option<Span>,
     pub(crate) owner_id: Option<i64>,
     pub(crate) team_id: Option<i64>,
-    pub(crate) before: Option<i64>,
-    limit: usize,
-    listing: String,
+    pub(crate) page: Page,
 }
 
 impl Listing<'_> {
@@ -42,27 +40,15 @@ impl Listing<'_> {
         today: NaiveDate,
     ) -> Result<Wanted, Error> {
         let mut invalid = Invalid::default();
-        let limit = page::limit(self.limit, &mut invalid);
+        let size = page::size(self.limit, &mut invalid);
         let (unit, within) = narrowed(calendar, &self.asked, today, &mut invalid);
         invalid.into_result()?;
         // A row that has no owner or no team has 0 there, and nobody asks for that.
         let nobody = |id: i64| if id > 0 { id } else { -1 };
         let (owner_id, team_id) = (self.owner_id.map(nobody), self.team_id.map(nobody));
         let listing = format!("{kind} {unit:?} {within:?} {owner_id:?} {team_id:?}");
-        let before = page::place(self.cursor, &listing)?;
-        Ok(Wanted { unit, within, owner_id, team_id, before, limit, listing })
-    }
-}
-
-impl Wanted {
-    /// How many rows to read to know whether there is a next page.
-    pub(crate) fn count(&self) -> i64 {
-        page::count(self.limit)
-    }
-
-    /// Cuts what was read to a page; where it ended, if there is more.
-    pub(crate) fn cut<T>(&self, rows: &mut Vec<T>, id: impl Fn(&T) -> i64) -> Option<String> {
-        page::cut(rows, self.limit, &self.listing, id)
+        let page = Page::parse(size, self.cursor, &listing)?;
+        Ok(Wanted { unit, within, owner_id, team_id, page })
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod listing;
 pub mod model;
-pub(crate) mod page;
 pub(crate) mod store;
 
 use auth::{Caller, Role};

@@ -5,7 +5,6 @@ pub mod change;
 pub mod conversion;
 pub mod opened;
 pub mod overview;
-mod page;
 pub mod performance;
 mod store;
 pub mod trend;

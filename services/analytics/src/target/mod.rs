@@ -13,6 +13,7 @@ use sqlx::PgExecutor;
 
 use crate::State;
 use crate::ask::{Ask, calendar};
+use crate::page;
 use crate::period::{Asked, Calendar, Period};
 use crate::plan::model::{Rights, Slot, Subject};
 use crate::plan::{self, Listing, require_planner};
@@ -50,9 +51,8 @@ pub async fn list(
     let (calendar, today) = calendar(state, now)?;
     let wanted = listing.wanted("targets", calendar, today)?;
     let rights = plan::rights(state, caller).await?;
-    let mut targets = store::list(&state.reads, &rights, &wanted, calendar).await?;
-    let next_cursor = wanted.cut(&mut targets, |it| it.id);
-    Ok((targets, next_cursor))
+    let targets = store::list(&state.reads, &rights, &wanted, calendar).await?;
+    Ok(wanted.page.cut(targets, |it| page::by_id(it.id)))
 }
 
 /// The target of that id, if the caller may see it.

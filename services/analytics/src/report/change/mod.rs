@@ -10,7 +10,7 @@ use rpc::{Error, Invalid};
 
 use crate::State;
 use crate::ask::{Ask, Ground, prepare};
-use crate::report::page;
+use crate::page;
 use crate::rollup::day;
 use model::{Behind, Lens, Page, PipelineChanges, Rates, Term};
 

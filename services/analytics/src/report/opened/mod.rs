@@ -9,8 +9,8 @@ use rpc::{Error, Invalid};
 
 use crate::State;
 use crate::ask::{Ask, calendar, prepare};
+use crate::page::{self, Page};
 use crate::pipeline::Pipelines;
-use crate::report::page::{self, Page};
 use model::{Done, Opened, Report, Wanted, selection};
 
 /// A page of opportunities.

@@ -6,9 +6,9 @@ use money::Money;
 use sqlx::PgPool;
 
 use super::model::{Opened, Selection};
+use crate::page::Page;
 use crate::range::begin;
 use crate::report::Read;
-use crate::report::page::Page;
 use crate::visibility::Scope;
 
 /// Whether a stage of that key is or was there, in a pipeline or in any.

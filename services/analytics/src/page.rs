@@ -1,4 +1,4 @@
-//! Pages of opportunities behind a number: how many a page has, and where one ended.
+//! Pages of what is listed: how many a page has, and where one ended.
 
 use events::lock;
 use rpc::{Error, Invalid};
@@ -18,6 +18,11 @@ pub(crate) fn size(limit: Option<i32>, invalid: &mut Invalid) -> usize {
         invalid.add("limit", "out_of_range", format!("is not between 1 and {MOST}"));
     }
     usize::try_from(limit).unwrap_or_default()
+}
+
+/// Where something comes that goes by its id alone.
+pub(crate) fn by_id(id: i64) -> Place {
+    (0, id)
 }
 
 /// Which page of a listing.
@@ -42,6 +47,11 @@ impl Page {
             })
         });
         Ok(Self { after: after.transpose()?, ..page })
+    }
+
+    /// The same of a listing that goes by ids alone: it comes after this one.
+    pub(crate) fn after_id(self) -> Option<i64> {
+        self.after.map(|(_, id)| id)
     }
 
     /// How many rows to read: one more than are answered, which says whether there is a next page.
