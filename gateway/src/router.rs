@@ -87,6 +87,10 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         // analytics
         .routes(routes!(rest::reports::get_pipeline_overview))
         .routes(routes!(rest::forecast::get_forecast))
+        .routes(routes!(rest::forecast::get_forecast_breakdown))
+        .routes(routes!(rest::forecast::list_opportunity_forecasts))
+        .routes(routes!(rest::forecast::get_forecast_history))
+        .routes(routes!(rest::forecast::get_forecast_accuracy))
         .routes(routes!(rest::pipeline_changes::get_pipeline_changes))
         .routes(routes!(rest::pipeline_changes::list_pipeline_change_opportunities))
         .routes(routes!(rest::reports::get_conversion_rate))

@@ -73,7 +73,7 @@ pub fn backtest(history: &History, windows: &[Window], now: Seconds, seed: u64) 
                 }
                 record.in_window.push((by_then, in_window));
             }
-            weighted += rate * look.deal.amount.unwrap_or_default();
+            weighted += rate * look.amount().unwrap_or_default();
         }
         let length = window.to - window.from;
         let last = won_in(history, Window { from: at - length, to: at }, at);

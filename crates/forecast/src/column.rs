@@ -39,6 +39,10 @@ pub fn choose(mut history: History, now: Seconds) -> History {
     for deal in &mut history.deals {
         let value = |(index, _): &(usize, f64)| deal.values.get(*index).copied();
         deal.values = kept.iter().map(|it| value(it).unwrap_or_default()).collect();
+        for before in &mut deal.before {
+            let value = |(index, _): &(usize, f64)| before.values.get(*index).copied();
+            before.values = kept.iter().map(|it| value(it).unwrap_or_default()).collect();
+        }
     }
     history
 }

@@ -89,7 +89,7 @@ impl Design {
         let ages = cuts(lives(history, now), &[0.1, 0.25, 0.5, 0.75, 0.9, 0.97]);
         design.number(Feature::Age, ages);
         if !history.ignores_amount {
-            let amounts = looks.iter().filter_map(|it| it.deal.amount).collect();
+            let amounts = looks.iter().filter_map(Look::amount).collect();
             let octiles = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 0.96];
             design.number(Feature::Amount, cuts(amounts, &octiles));
         }
@@ -109,8 +109,8 @@ impl Design {
         for (index, column) in history.columns.iter().enumerate() {
             let share = most.saturating_sub(design.size) / (history.columns.len() - index);
             if column.categories.is_empty() {
-                let numbers = looks.iter().filter_map(|it| match it.deal.values.get(index)? {
-                    Value::Number(number) => Some(*number),
+                let numbers = looks.iter().filter_map(|it| match it.value(index)? {
+                    Value::Number(number) => Some(number),
                     _ => None,
                 });
                 let numbers = cuts(numbers.collect(), &[0.2, 0.4, 0.6, 0.8, 0.95]);
@@ -247,7 +247,7 @@ impl Group {
                 let (first, cuts) = &by_stage[group_of[look.stage()]];
                 return first + bin(cuts, look.in_stage());
             }
-            (_, Feature::Column(index)) => look.deal.values.get(index).copied(),
+            (_, Feature::Column(index)) => look.value(index),
             (_, feature) => look.number(feature).map(Value::Number),
         };
         match (&self.cut, value) {
@@ -287,6 +287,16 @@ impl<'a> Look<'a> {
         Some(Self { deal, at, standing: deal.standing(at)? })
     }
 
+    /// What it was worth then.
+    #[must_use]
+    pub fn amount(&self) -> Option<f64> {
+        self.deal.amount_at(self.at)
+    }
+
+    fn value(&self, index: usize) -> Option<Value> {
+        self.deal.values_at(self.at).get(index).copied()
+    }
+
     fn stage(&self) -> usize {
         self.standing.stage.map_or(0, |stage| usize::from(stage) + 1)
     }
@@ -307,7 +317,7 @@ impl<'a> Look<'a> {
     fn number(&self, feature: Feature) -> Option<f64> {
         match feature {
             Feature::Age => Some(days(self.deal.created_at, self.at)),
-            Feature::Amount => self.deal.amount,
+            Feature::Amount => self.amount(),
             Feature::LastActivity => self.last_activity(),
             Feature::Activities => Some(self.activities() as f64),
             Feature::Moves => Some(self.standing.moves as f64),

@@ -36,12 +36,15 @@ impl History {
             let moves = deal.moves.partition_point(|it| it.at <= now);
             let activities = deal.activities.partition_point(|at| *at <= now);
             let is_won = deal.end(now).is_some_and(|end| end.is_won);
+            let before = deal.before.partition_point(|it| it.until <= now);
             Deal {
+                amount: deal.amount_at(now),
                 moves: deal.moves[..moves].to_vec(),
                 activities: deal.activities[..activities].to_vec(),
                 won_value: deal.won_value.filter(|_| is_won),
-                values: deal.values.clone(),
-                ..*deal
+                values: deal.values_at(now).to_vec(),
+                before: deal.before[..before].to_vec(),
+                created_at: deal.created_at,
             }
         });
         let deals = deals.collect();
@@ -86,6 +89,19 @@ pub struct Deal {
     pub moves: Vec<Move>,
     /// When somebody did something about it, in the order of time.
     pub activities: Vec<Seconds>,
+    /// What was known before it changed, in the order of time.
+    pub before: Vec<Before>,
+}
+
+/// What was known of a deal until it changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Before {
+    /// When it changed.
+    pub until: Seconds,
+    /// What it was worth.
+    pub amount: Option<f64>,
+    /// What else was known of it.
+    pub values: Vec<Value>,
 }
 
 /// A deal came somewhere.
@@ -156,6 +172,22 @@ impl Deal {
         }
     }
 
+    fn before(&self, at: Seconds) -> Option<&Before> {
+        self.before.get(self.before.partition_point(|it| it.until <= at))
+    }
+
+    /// What it was worth at an instant.
+    #[must_use]
+    pub fn amount_at(&self, at: Seconds) -> Option<f64> {
+        self.before(at).map_or(self.amount, |before| before.amount)
+    }
+
+    /// What else was known of it at an instant.
+    #[must_use]
+    pub fn values_at(&self, at: Seconds) -> &[Value] {
+        self.before(at).map_or(&self.values, |before| &before.values)
+    }
+
     /// What it was won for, or would be.
     #[must_use]
     pub fn value(&self) -> Option<f64> {
@@ -182,6 +214,30 @@ mod tests {
         let reopened = Standing { stage: Some(1), since: 30, moves: 3 };
         assert_eq!((deal.standing(30), deal.end(30)), (Some(reopened), None));
         let bare = Deal { created_at: 5, ..Deal::default() };
+        assert_eq!((bare.amount_at(6), bare.values_at(6)), (None, &[][..]));
         assert_eq!(bare.standing(6), Some(Standing { stage: None, since: 5, moves: 0 }));
+    }
+
+    #[test]
+    fn what_was_known_at_an_instant_is_what_had_not_changed_by_then() {
+        let before = |until, amount, owner| Before {
+            until,
+            amount: Some(amount),
+            values: vec![Value::Category(owner)],
+        };
+        let deal = Deal {
+            amount: Some(30.0),
+            values: vec![Value::Category(3)],
+            before: vec![before(10, 10.0, 1), before(20, 20.0, 2)],
+            ..Deal::default()
+        };
+        for (at, amount, owner) in [(9, 10.0, 1), (10, 20.0, 2), (19, 20.0, 2), (20, 30.0, 3)] {
+            assert_eq!(deal.amount_at(at), Some(amount));
+            assert_eq!(deal.values_at(at), [Value::Category(owner)]);
+            let history = History { deals: vec![deal.clone()], ..History::default() };
+            let then = &history.as_of(at).deals[0];
+            assert_eq!((then.amount, &then.values[..]), (Some(amount), deal.values_at(at)));
+            assert_eq!(then.before.len(), usize::try_from(owner).unwrap() - 1);
+        }
     }
 }

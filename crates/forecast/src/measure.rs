@@ -93,6 +93,12 @@ pub fn pinball(told: &[Told]) -> f64 {
     if actual > 0.0 { mean(told.iter().map(loss)) / actual } else { 0.0 }
 }
 
+/// As it is told: with four decimals.
+#[must_use]
+pub fn rounded(number: f64) -> f64 {
+    (number * 1e4).round() / 1e4
+}
+
 fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = numbers.fold((0.0, 0.0), |(sum, count), it| (sum + it, count + 1.0));
     if count > 0.0 { sum / count } else { 0.0 }

@@ -187,7 +187,7 @@ pub fn bottom_up(
         let outlook = learned.outlook(&look, voice);
         let within = |days| outlook.won_within(&learned.intervals, days);
         let chance = within(to) - if from > 0.0 { within(from) } else { 0.0 };
-        let value = worth.of(look.deal.amount);
+        let value = worth.of(look.amount());
         pipeline += chance * value;
         open.push((chance as f32, value as f32));
     }
@@ -224,13 +224,12 @@ impl Worth {
     pub fn learn(history: &History, now: Seconds) -> Self {
         let (mut won, mut asked, mut values, mut count) = (0.0, 0.0, 0.0, 0.0);
         for deal in &history.deals {
-            if !deal.end(now).is_some_and(|end| end.is_won) {
-                continue;
-            }
+            let Some(end) = deal.end(now).filter(|end| end.is_won) else { continue };
             if let Some(value) = deal.value() {
                 values += value;
                 count += 1.0;
-                if let Some(amount) = deal.amount {
+                // As it was half way, as open ones are on average.
+                if let Some(amount) = deal.amount_at(i64::midpoint(deal.created_at, end.at)) {
                     won += value;
                     asked += amount;
                 }

@@ -83,6 +83,15 @@ pub struct Try {
     pub stage_weighted: f64,
 }
 
+impl Try {
+    /// Whether what came true was in the range.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let [low, _, high] = self.percentiles;
+        (low..=high).contains(&self.replay.actual)
+    }
+}
+
 /// Chances that were told, and how many came true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
@@ -125,10 +134,10 @@ pub fn track(history: &History, ladder: &[f64], now: Seconds, voice: Voice, seed
         let mut stage_weighted = 0.0;
         for (snapshot, look) in open_at(history, at, now) {
             let chance = learned.outlook(&look, Voice::ShrunkLadder).win_probability();
-            stage_weighted += chance * look.deal.amount.unwrap_or_default();
+            stage_weighted += chance * look.amount().unwrap_or_default();
             if let Some(is_won) = snapshot.fate.is_won() {
                 let chance = learned.outlook(&look, voice).win_probability();
-                told.push((chance, is_won, look.deal.amount));
+                told.push((chance, is_won, look.amount()));
             }
         }
         for length in Length::ALL.into_iter().filter(|it| it.begins(steps)) {
@@ -194,6 +203,20 @@ fn groups(
 }
 
 impl Track {
+    /// What of it was over at an instant: its windows.
+    #[must_use]
+    pub(crate) fn as_of(&self, now: Seconds) -> Self {
+        let over = |it: &&Try| it.replay.at + it.length.seconds() <= now;
+        Self { tries: self.tries.iter().filter(over).cloned().collect(), ..Self::default() }
+    }
+
+    /// How many windows of some length were forecast again, and how many of them were in their range.
+    #[must_use]
+    pub fn held(&self, length: Length) -> (usize, usize) {
+        let of = || self.tries.iter().filter(|it| it.length == length);
+        (of().count(), of().filter(|it| it.is_held()).count())
+    }
+
     /// What counts for a window of some length: the tries of the nearest, or of the next shorter one of which there are any.
     #[must_use]
     pub fn replays(&self, length: Length) -> (Vec<Replay>, f64) {

@@ -8,10 +8,12 @@ use crate::choose::{Choice, choose};
 use crate::column;
 use crate::feature::Look;
 use crate::history::{Column, History, Seconds, days};
-use crate::learned::{Learned, Voice};
+use crate::learned::{Learned, Voice, ended, open_at};
 use crate::outlook::Outlook;
 use crate::reason::Reason;
-use crate::revenue::{Window, Worth, a_year_before, before, combine};
+use crate::revenue::{
+    ENOUGH, LOOKS as FEWER_LOOKS, Window, Worth, a_year_before, before, combine, first, won_in,
+};
 use crate::track::{Length, Track, track};
 
 /// From how many looks at deals is learned.
@@ -58,18 +60,57 @@ pub struct Rest {
     pub sigma: f64,
 }
 
+/// Windows that are to be forecast again as of an instant of the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Then {
+    /// When.
+    pub at: Seconds,
+    /// Of which windows; each begins then or later.
+    pub windows: Vec<Window>,
+}
+
+/// What would have been told of a window then.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Replayed {
+    /// What was open was to bring so much.
+    pub pipeline: f64,
+    /// And beside that.
+    pub rest: Rest,
+}
+
 impl Trained {
     /// Learns from what is known as of an instant: nothing later may be in the history. The same history gives the same bytes.
     #[must_use]
     pub fn train(history: History, ladder: &[f64], now: Seconds) -> Self {
+        Self::train_and_replay(history, ladder, now, &[]).0
+    }
+
+    /// The same, and what would have been told at instants of the past; nothing of those at which too little was known.
+    #[must_use]
+    pub fn train_and_replay(
+        history: History,
+        ladder: &[f64],
+        now: Seconds,
+        thens: &[Then],
+    ) -> (Self, Vec<Vec<Replayed>>) {
         let history = column::choose(history, now);
         let choice = choose(&history, ladder, now, SEED);
         let learned = Learned::learn(&history, ladder, now, LOOKS, SEED);
         let track = track(&history, ladder, now, choice.voice, SEED);
         let business = Business::learn(&history, now).thinned();
         let worth = Worth::learn(&history, now);
+        let replayed = thens.iter().map(|then| {
+            let (won, lost) = ended(&history, then.at);
+            let is_enough = won > 0 && won + lost >= ENOUGH && choice.voice != Voice::Ladder;
+            if is_enough {
+                replay(&history, ladder, choice.voice, &track, then)
+            } else {
+                Vec::new()
+            }
+        });
+        let replayed = replayed.collect();
         let (stages, columns) = (history.stages, history.columns);
-        Self { stages, columns, learned, choice, track, business, worth }
+        (Self { stages, columns, learned, choice, track, business, worth }, replayed)
     }
 
     /// As it is kept.
@@ -151,22 +192,70 @@ impl Trained {
         first: Seconds,
         won_in: impl Fn(Window) -> f64,
     ) -> Rest {
-        let coming = self.business.at(now).within(window.from, window.to);
-        let mean = pipeline.mean + coming.mean();
-        let variance = pipeline.variance + coming.variance();
-        // Log-normal with that mean and variance.
-        let spread = if mean > 0.0 { (1.0 + variance / (mean * mean)).ln().sqrt() } else { 1.0 };
-        let spread = spread.min(1.0);
-        let median = mean * (-spread * spread / 2.0).exp();
-        let last = before(now, window, first).map(&won_in);
-        let year_ago = a_year_before(now, window, first).map(&won_in);
-        let (replays, share) = self.track.replays(Length::nearest(window.length()));
-        let combined = combine([Some(median), last, year_ago], spread, &replays, share);
-        let ahead = days(now, window.from).max(0.0);
-        let sigma = combined.sigma * (1.0 + ahead / DOUBLES_IN).sqrt();
-        let middle = if mean > 0.0 { combined.middle / mean } else { 0.0 };
-        Rest { new_business: coming.mean(), middle, sigma }
+        rest(&self.business.at(now), &self.track, now, window, pipeline, first, won_in)
     }
+}
+
+/// Forecasts windows again from what was known then, and as wide as what had been tried by then was wrong.
+fn replay(
+    history: &History,
+    ladder: &[f64],
+    voice: Voice,
+    track: &Track,
+    then: &Then,
+) -> Vec<Replayed> {
+    let at = then.at;
+    let learned = Learned::learn(history, ladder, at, FEWER_LOOKS, SEED);
+    let (business, worth) = (Business::learn(history, at), Worth::learn(history, at));
+    let track = track.as_of(at);
+    let mut pipelines = vec![Pipeline::default(); then.windows.len()];
+    for (_, look) in open_at(history, at, at) {
+        let outlook = learned.outlook(&look, voice);
+        let value = worth.of(look.amount());
+        let by = |until: Seconds| {
+            let days = days(at, until);
+            if days > 0.0 { outlook.won_within(&learned.intervals, days) } else { 0.0 }
+        };
+        for (pipeline, window) in pipelines.iter_mut().zip(&then.windows) {
+            let chance = (by(window.to) - by(window.from)).max(0.0);
+            pipeline.mean += chance * value;
+            pipeline.variance += chance * (1.0 - chance) * value * value;
+        }
+    }
+    let first = first(history).unwrap_or(at);
+    let both = pipelines.into_iter().zip(&then.windows);
+    let told = both.map(|(pipeline, window)| {
+        let won = |window| won_in(history, window, at);
+        let rest = rest(&business, &track, at, *window, pipeline, first, won);
+        Replayed { pipeline: pipeline.mean, rest }
+    });
+    told.collect()
+}
+
+fn rest(
+    business: &Business,
+    track: &Track,
+    now: Seconds,
+    window: Window,
+    pipeline: Pipeline,
+    first: Seconds,
+    won_in: impl Fn(Window) -> f64,
+) -> Rest {
+    let coming = business.within(window.from, window.to);
+    let mean = pipeline.mean + coming.mean();
+    let variance = pipeline.variance + coming.variance();
+    // Log-normal with that mean and variance.
+    let spread = if mean > 0.0 { (1.0 + variance / (mean * mean)).ln().sqrt() } else { 1.0 };
+    let spread = spread.min(1.0);
+    let median = mean * (-spread * spread / 2.0).exp();
+    let last = before(now, window, first).map(&won_in);
+    let year_ago = a_year_before(now, window, first).map(&won_in);
+    let (replays, share) = track.replays(Length::nearest(window.length()));
+    let combined = combine([Some(median), last, year_ago], spread, &replays, share);
+    let ahead = days(now, window.from).max(0.0);
+    let sigma = combined.sigma * (1.0 + ahead / DOUBLES_IN).sqrt();
+    let middle = if mean > 0.0 { combined.middle / mean } else { 0.0 };
+    Rest { new_business: coming.mean(), middle, sigma }
 }
 
 #[cfg(test)]
@@ -209,7 +298,7 @@ mod tests {
         let mut pipeline = Pipeline::default();
         for look in history.deals.iter().filter_map(|deal| Look::of(deal, NOW)) {
             let chance = it.won_within(&it.outlook(&look), days(NOW, window.to));
-            let value = look.deal.amount.unwrap_or_default() * it.share_of_amount();
+            let value = look.amount().unwrap_or_default() * it.share_of_amount();
             pipeline.mean += chance * value;
             pipeline.variance += chance * (1.0 - chance) * value * value;
         }
@@ -225,6 +314,29 @@ mod tests {
         near(pipeline.mean, told.bottom_up.pipeline, 1e-6);
         near(rest.new_business, told.bottom_up.new_business, 0.05);
         near(rest.sigma, told.sigma, 0.5);
+    }
+
+    #[test]
+    fn what_is_told_again_of_the_past_is_what_was_known_then() {
+        let history = make_up(Kind::Guided, 1_500, 900, 5);
+        let ladder = even_ladder(history.stages.len());
+        let at = 700 * DAY as Seconds;
+        let window = Window { from: at, to: at + Length::Quarter.seconds() };
+        let then = [
+            Then { at, windows: vec![window] },
+            Then { at: 5 * DAY as Seconds, windows: vec![window] },
+        ];
+        let told = |history: History, now: Seconds| {
+            Trained::train_and_replay(history, &ladder, now, &then).1
+        };
+        let [later, early] = &told(history.clone(), NOW)[..] else { panic!() };
+        assert!(early.is_empty(), "nothing had ended");
+        let before = &told(history.as_of(at), at)[0];
+        assert!((later[0].pipeline / before[0].pipeline - 1.0).abs() < 0.25);
+        assert!((later[0].rest.new_business - before[0].rest.new_business).abs() < 1e-6);
+        let told = later[0].pipeline + later[0].rest.new_business;
+        let actual = won_in(&history, window, NOW);
+        assert!((told / actual).ln().abs() < 0.7, "{told} {actual}");
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub enum Command {
     Verify(Box<Config>),
     /// Look at events that could not be applied, or apply them again; the service may go on serving.
     DeadLetters(DeadLettersConfig),
+    /// Train the forecast's model once, due or not.
+    Train(Box<Config>),
     /// Forecast from a folder of CSV files, without a database.
     Forecast(ForecastArguments),
     /// Forecast a folder again from what was known then, and tell how good that was.

@@ -1,7 +1,7 @@
 //! The analytics service: reports and forecasts, derived from what the other services' events tell.
 //!
 //! Writing, in reading order: [`deal`] (what is known of an opportunity), [`version`] (what was known of it when), [`activity`] (what is done about it), [`valuation`] (what it is worth), [`rollup`] (what it adds to which sums), [`stay`] (for how long it is in stages), [`projection`] (from events
-//! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`dead_letters`] (which could not be), [`snapshot`] (the open pipeline of every day), [`rebuild`], [`verify`] and [`reconcile`] (against the owners, by [`digest`] first).
+//! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`dead_letters`] (which could not be), [`snapshot`] (the open pipeline of every day), [`training`] (what the forecast learns, and what it says of what is open), [`rebuild`], [`verify`] and [`reconcile`] (against the owners, by [`digest`] first).
 //! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`range`] (days and when they begin), [`visibility`] (who sees what), [`report`], [`forecast`], [`attainment`], [`grpc`] (the wire).
 //! Owned, and never derived: [`target`] and [`adjustment`], by [`plan`] (for whom and when, who sees and sets it).
 
@@ -37,6 +37,7 @@ pub mod snapshot;
 pub mod state;
 pub mod stay;
 pub mod target;
+pub mod training;
 pub mod valuation;
 pub mod verify;
 pub mod version;

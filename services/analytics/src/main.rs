@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use analytics::config::{Cli, Command};
-use analytics::{MIGRATOR, dead_letters, folder, rebuild, serve, verify};
+use analytics::{MIGRATOR, dead_letters, folder, rebuild, serve, training, verify};
 use clap::Parser;
 use process::postgres;
 use tokio::task::spawn_blocking;
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Rebuild(config) => rebuild::run(*config).await,
         Command::Verify(config) => verify::run(*config).await,
         Command::DeadLetters(config) => dead_letters::run(config).await,
+        Command::Train(config) => training::train_once(*config).await,
         Command::Forecast(arguments) => {
             spawn_blocking(move || folder::forecast(&arguments)).await?
         }

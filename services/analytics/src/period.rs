@@ -247,7 +247,7 @@ impl Unit {
 }
 
 /// A period as it is asked for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked<'a> {
     /// `month`, `quarter` or `year`.
     pub period: Option<&'a str>,

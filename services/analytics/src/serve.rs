@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
 use events::{ChangeSource, Consumer, stream};
-use process::{Context, Latch, Work, postgres};
+use process::{Context, Latch, Secret, Work, postgres};
 use proto::analytics::v1::adjustment_service_server::AdjustmentServiceServer;
 use proto::analytics::v1::advanced_report_service_server::AdvancedReportServiceServer;
 use proto::analytics::v1::attainment_service_server::AttainmentServiceServer;
@@ -15,6 +15,7 @@ use proto::analytics::v1::pipeline_change_service_server::PipelineChangeServiceS
 use proto::analytics::v1::report_service_server::ReportServiceServer;
 use proto::analytics::v1::target_service_server::TargetServiceServer;
 use rpc::{Tls, client};
+use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -28,7 +29,7 @@ use crate::grpc::{
 use crate::identity::Identity;
 use crate::owners::Owner;
 use crate::state::Known;
-use crate::{MIGRATOR, State, reconcile, snapshot};
+use crate::{MIGRATOR, State, reconcile, snapshot, training};
 
 /// How often a consumer asks the owner when no message comes.
 const POLL: Duration = Duration::from_secs(5);
@@ -55,6 +56,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             pipelines: Known::default(),
             settings: Known::default(),
             valued_on: Known::default(),
+            speaking: Known::default(),
             currency_fixed: Known::default(),
             identity: Identity::new(identity.clone(), Arc::clone(&token)),
         };
@@ -81,7 +83,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             "people",
             events::consumer::run(people, consumer::apply_identity, shutdown.clone()),
         );
-        process.spawn("deals", apply_deals(deals, is_loaded, shutdown.clone()));
+        process.spawn("deals", apply_deals(deals, is_loaded.clone(), shutdown.clone()));
         let revocations = Arc::<Revocations>::default();
         process.spawn(
             "rights",
@@ -98,6 +100,8 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
         process.spawn("reconcile", reconcile::run(url, pool, owner, shutdown.clone()));
         let (url, pool) = (config.database.url.clone(), state.writes.clone());
         process.spawn("snapshots", snapshot::run(url, pool, shutdown.clone()));
+        let (url, pool) = (config.database.url.clone(), state.writes.clone());
+        process.spawn("training", train(url, pool, is_loaded, shutdown.clone()));
         let verifier = Verifier::new(ISSUER, Keys::from_identity(identity), revocations);
         let server = rpc::Server::builder(NAME)
             .readiness(process.readiness())
@@ -151,4 +155,18 @@ async fn apply_deals(
         return Ok(());
     }
     events::consumer::run(consumer, consumer::apply_opportunities, shutdown).await
+}
+
+/// Trains once the settings are known.
+async fn train(
+    database_url: Secret,
+    pool: PgPool,
+    mut is_loaded: watch::Receiver<bool>,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    // An error means that loading ended before, at shutdown.
+    if is_loaded.wait_for(|loaded| *loaded).await.is_err() {
+        return Ok(());
+    }
+    training::run(database_url, pool, shutdown).await
 }

@@ -14,6 +14,7 @@ use crate::identity::Identity;
 use crate::pipeline::{self, Pipelines};
 use crate::projection::rates;
 use crate::rollup::day;
+use crate::training::Speaking;
 
 /// How long a change of settings or stages may go unnoticed.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -31,6 +32,8 @@ pub struct State {
     pub settings: Known<Settings>,
     /// The day by whose rates what is open is valued in the rollups, or an earlier one.
     pub valued_on: Known<NaiveDate>,
+    /// The model that speaks of the forecast.
+    pub speaking: Known<Speaking>,
     /// Whether identity keeps the currency as it is, once that is known: from then on it always does.
     pub currency_fixed: Known<()>,
     /// The way to identity.

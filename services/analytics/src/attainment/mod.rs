@@ -2,7 +2,7 @@
 
 pub mod model;
 mod store;
-mod words;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 

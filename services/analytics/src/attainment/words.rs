@@ -37,12 +37,12 @@ pub(super) fn attainment(standing: &Standing, currency: &str) -> (String, String
 }
 
 /// `1.2 M`, `350 K`, `99`.
-fn english(money: Money) -> String {
+pub(crate) fn english(money: Money) -> String {
     scaled(money, &[(1_000_000_000, " B"), (1_000_000, " M"), (1_000, " K")])
 }
 
 /// `1.2 億`, `120 萬`, `9,900`.
-fn chinese(money: Money) -> String {
+pub(crate) fn chinese(money: Money) -> String {
     scaled(money, &[(100_000_000, " 億"), (10_000, " 萬")])
 }
 

@@ -3,9 +3,6 @@
 use chrono::NaiveDate;
 use proto::analytics::v1 as pb;
 
-use super::adjustment;
-use crate::forecast::model::{CategoryForecast, Forecast, StageForecast};
-use crate::period::forecast_label;
 use crate::report::conversion::{Conversion, StageConversion};
 use crate::report::overview::{Overview, StageOverview};
 use crate::report::performance::{Performance, SalesPerformance};
@@ -121,59 +118,5 @@ fn sales_performance(it: SalesPerformance) -> pb::SalesPerformance {
         open_pipeline_value: Some(it.open_pipeline_value.into()),
         open_count: it.open_count,
         rank: it.rank,
-    }
-}
-
-pub(super) fn forecast(it: Forecast) -> pb::GetForecastResponse {
-    let adjusted_expected = it.adjusted_expected();
-    pb::GetForecastResponse {
-        period: forecast_label(&it.period),
-        start_date: Some(it.period.span.start.into()),
-        end_date: Some(it.period.span.end.into()),
-        forecast: Some(pb::ForecastRange {
-            optimistic: Some(it.optimistic.into()),
-            realistic: Some(it.realistic.into()),
-            pessimistic: Some(it.pessimistic.into()),
-        }),
-        expected: Some(it.expected().into()),
-        closed_won: Some(it.closed_won.into()),
-        from_pipeline: Some(it.from_pipeline.into()),
-        from_new_business: Some(it.from_new_business.into()),
-        target: it.target.map(|target| target.amount.into()),
-        target_source: it.target.map(|target| target.source.as_str().to_owned()),
-        target_is_partial: it.target.map(|target| target.is_partial),
-        adjustment: it.adjustment.map(adjustment::to_wire),
-        adjusted_expected: adjusted_expected.map(Into::into),
-        by_category: it.by_category.map(category_forecast).into(),
-        not_covered: Some(not_covered(it.not_covered)),
-        model: Some(pb::ForecastModel {
-            name: it.model.name.to_owned(),
-            version: it.model.version,
-            learned: it.model.learned,
-            explanation: it.model.explanation.to_owned(),
-        }),
-        percentiles_add_up: false,
-        as_of: Some(it.as_of.into()),
-        by_stage: it.by_stage.into_iter().map(stage_forecast).collect(),
-    }
-}
-
-fn category_forecast(it: CategoryForecast) -> pb::CategoryForecast {
-    pb::CategoryForecast {
-        forecast_category: it.category.as_str().to_owned(),
-        count: it.count,
-        total_value: Some(it.total_value.into()),
-        weighted_value: Some(it.weighted_value.into()),
-    }
-}
-
-fn stage_forecast(it: StageForecast) -> pb::StageForecast {
-    pb::StageForecast {
-        stage: it.stage,
-        stage_key: it.stage_key,
-        count: it.count,
-        total_value: Some(it.total_value.into()),
-        weighted_value: Some(it.weighted_value.into()),
-        predicted_value: Some(it.predicted_value.into()),
     }
 }

@@ -28,7 +28,7 @@ macro_rules! of_part {
 of_part! {
     GetPipelineOverviewRequest GetConversionRateRequest GetSalesTrendRequest GetSalesPerformanceRequest GetForecastRequest GetSalesVelocityRequest
     GetLossReasonsRequest GetStageDurationRequest GetCohortsRequest GetActivityReportRequest ListReportOpportunitiesRequest GetPipelineChangesRequest
-    ListPipelineChangeOpportunitiesRequest
+    ListPipelineChangeOpportunitiesRequest GetForecastBreakdownRequest ListOpportunityForecastsRequest GetForecastHistoryRequest
 }
 
 /// A request for numbers from a day to a day.
@@ -72,7 +72,10 @@ macro_rules! of_period {
     )*};
 }
 
-of_period!(GetSalesPerformanceRequest GetForecastRequest ListReportOpportunitiesRequest);
+of_period! {
+    GetSalesPerformanceRequest GetForecastRequest GetForecastBreakdownRequest ListOpportunityForecastsRequest GetForecastHistoryRequest
+    ListReportOpportunitiesRequest
+}
 
 /// A day of a message, or a bad field.
 pub(super) fn day(

@@ -7,6 +7,7 @@ mod answer;
 mod asked;
 mod attainment;
 mod forecast;
+mod forecast_answer;
 mod pipeline_change;
 mod report;
 mod target;

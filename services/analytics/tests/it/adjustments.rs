@@ -63,7 +63,7 @@ async fn a_forecast_shows_what_is_expected_beside_an_unchanged_model() {
     }
     let asked = Asked::default();
     let it = forecast::forecast(&world.state, &caller(MEI), &of_amy, &asked, now()).await.unwrap();
-    assert_eq!((it.expected(), it.realistic), (money(1000), money(1000)));
+    assert_eq!((it.whole.expected(), it.whole.range[1]), (money(1000), money(1000)));
     let later = at("2026-01-20T12:00:00Z");
     let asked = Asked { period: Some("quarter"), year: Some(2025), quarter: Some(4), month: None };
     let it = forecast::forecast(&world.state, &caller(MEI), &of_amy, &asked, later).await.unwrap();

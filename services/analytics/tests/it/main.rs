@@ -15,4 +15,5 @@ mod snapshots;
 mod stages;
 mod support;
 mod targets;
+mod trained;
 mod visibility;

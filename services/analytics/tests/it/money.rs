@@ -116,7 +116,7 @@ async fn a_rate_changes_nothing_that_is_closed() {
         assert_eq!(it.not_covered.without_rate, 1);
         let by = caller(ADMIN);
         let it = forecast(&world.state, &by, &everything(), &month, now()).await.unwrap();
-        assert_eq!((it.closed_won, it.not_covered.without_rate), (money(3_200), 1));
+        assert_eq!((it.whole.closed_won, it.not_covered.without_rate), (money(3_200), 1));
         is_sum_of_facts(&world, now()).await;
     }
 }

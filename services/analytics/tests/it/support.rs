@@ -54,6 +54,7 @@ impl World {
             pipelines: Known::default(),
             settings: Known::default(),
             valued_on: Known::default(),
+            speaking: Known::default(),
             currency_fixed,
             identity: Identity::new(channel, token),
         };

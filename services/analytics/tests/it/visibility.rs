@@ -274,7 +274,7 @@ impl Part<'_> {
         let asked = Asked::default();
         let it = forecast::forecast(&world.state, caller, self.ask, &asked, now()).await.unwrap();
         let won = self.sum(|it| it.stage == "won" && in_quarter(it.closed_on)).1;
-        assert_eq!(it.closed_won, won, "{}", self.told);
+        assert_eq!(it.whole.closed_won, won, "{}", self.told);
         // What is overdue counts in the present period.
         let is_due = |it: &Known| it.expected_on.is_some_and(|day| day <= on("2025-12-31"));
         for row in &it.by_stage {

@@ -23,6 +23,18 @@ pub(super) fn derived_rows() -> Vec<Row> {
         ),
         row("analytics.v1.ForecastService/GetForecast", "get /forecast", Readers),
         row(
+            "analytics.v1.ForecastService/GetForecastBreakdown",
+            "get /forecast/breakdown",
+            Readers,
+        ),
+        row(
+            "analytics.v1.ForecastService/ListOpportunityForecasts",
+            "get /forecast/opportunities",
+            Readers,
+        ),
+        row("analytics.v1.ForecastService/GetForecastHistory", "get /forecast/history", Readers),
+        row("analytics.v1.ForecastService/GetForecastAccuracy", "get /forecast/accuracy", Readers),
+        row(
             "analytics.v1.AdvancedReportService/GetLossReasons",
             "get /reports/loss-reasons",
             Readers,
