@@ -89,7 +89,7 @@ pub(super) async fn a_forecast_of_a_period_gone_by_is_what_was_won_in_it(
             "target": null, "by_stage": OPEN.map(nothing), "percentiles_add_up": false,
             // The one that was won in dollars.
             "not_covered": {"without_amount": 0, "without_rate": 1, "without_date": 0},
-            "target_source": null, "target_is_partial": null,
+            "target_source": null, "target_is_partial": null, "track_record": null,
             "adjustment": null, "adjusted_expected": null,
             "by_category": categories.map(none_of),
         })

@@ -7,7 +7,7 @@ use super::super::policy::Policy;
 use super::{ABSENT, Row, row};
 
 pub(super) fn derived_rows() -> Vec<Row> {
-    use Policy::{Managers, Readers};
+    use Policy::{Admins, Managers, Readers};
     vec![
         row("analytics.v1.ReportService/GetPipelineOverview", "get /pipeline/overview", Readers),
         row(
@@ -33,7 +33,8 @@ pub(super) fn derived_rows() -> Vec<Row> {
             Readers,
         ),
         row("analytics.v1.ForecastService/GetForecastHistory", "get /forecast/history", Readers),
-        row("analytics.v1.ForecastService/GetForecastAccuracy", "get /forecast/accuracy", Readers),
+        // It is about every opportunity.
+        row("analytics.v1.ForecastService/GetForecastAccuracy", "get /forecast/accuracy", Admins),
         row(
             "analytics.v1.AdvancedReportService/GetLossReasons",
             "get /reports/loss-reasons",
