@@ -77,8 +77,10 @@ pub async fn trend(
     let year = check_year(year, &mut invalid).unwrap_or_else(|| calendar.year_of(today));
     let ground = prepare(state, caller, ask, invalid, now).await?;
     let periods = calendar.cut(year, cut);
-    let read = store::flow(&state.reads, &ground.scope, cut.grain(), &periods).await?;
-    Ok(trend::trend(periods, &read))
+    let zone = state.settings.get()?.zone;
+    let (read, earlier) =
+        store::flow(&state.reads, &ground.scope, cut.grain(), &periods, zone).await?;
+    Ok(trend::trend(periods, &read, earlier))
 }
 
 /// How each salesperson did in a period.

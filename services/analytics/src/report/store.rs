@@ -1,14 +1,16 @@
 //! All SQL of reports: each is one statement over rollups, so that all its numbers are of one moment.
 
 use chrono::DateTime;
+use chrono_tz::Tz;
 use sqlx::PgPool;
 
 use super::conversion::Slice;
 use super::performance::Of;
 use super::trend::Happened;
-use super::value::Sum;
+use super::value::{NotCovered, Sum};
 use super::{Read, conversion, overview, performance, trend};
 use crate::period::{Period, Span};
+use crate::range::Range;
 use crate::visibility::Scope;
 
 fn broken(column: &'static str) -> sqlx::Error {
@@ -126,14 +128,18 @@ pub(super) async fn entries(
     Ok(Read { rows: rows.collect(), as_of })
 }
 
-/// What happened in these periods, by day or by month.
+/// What happened in these periods, by day or by month, and what was won in them without a value and not made in them.
 pub(super) async fn flow(
     pool: &PgPool,
     scope: &Scope,
     grain: &str,
     periods: &[Period],
-) -> sqlx::Result<Read<trend::Row>> {
+    zone: Tz,
+) -> sqlx::Result<(Read<trend::Row>, NotCovered)> {
     let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
+    let (start, end) = periods.first().zip(periods.last()).unzip();
+    let days = Range { start: start.map(|it| it.span.start), end: end.map(|it| it.span.end) };
+    let (from, before) = days.instants(zone);
     let rows = sqlx::query!(
         r#"with happened as (
              select start_date, kind, sum(count)::bigint as count, sum(value_count)::bigint as value_count,
@@ -143,25 +149,40 @@ pub(super) async fn flow(
                and ($7::bigint is null or owner_id = $7) and ($8::bigint is null or team_id = $8)
                and ($9::bigint is null or pipeline_id = $9)
              group by start_date, kind
+           ), earlier as (
+             select count(*) filter (where amount is null) as without_amount, count(*) filter (where amount is not null) as without_rate
+             from opportunity_facts
+             where not is_deleted and status = 'won' and closed_amount is null and actual_close_date between $2 and $3
+               and (created_at < $10 or created_at >= $11) and ($4 or owner_id = $5 or team_id = any($6))
+               and ($7::bigint is null or owner_id = $7) and ($8::bigint is null or team_id = $8)
+               and ($9::bigint is null or pipeline_id = $9)
            )
            select (select recorded_at from progress where source = 'opportunities') as as_of,
+                  earlier.without_amount as "without_amount!", earlier.without_rate as "without_rate!",
                   it.start_date as "start_date?", coalesce(it.kind, '') as "kind!",
                   coalesce(it.count, 0) as "count!", coalesce(it.value_count, 0) as "value_count!",
                   coalesce(it.rate_missing, 0) as "rate_missing!", coalesce(it.value, 0) as "value!: money::Money"
-           from (values (1)) as always left join happened it on true"#,
+           from earlier left join happened it on true"#,
         grain,
-        periods.first().map(|period| period.span.start),
-        periods.last().map(|period| period.span.end),
+        days.start,
+        days.end,
         sees_all,
         sees_owner,
         sees_teams,
         scope.owner_id,
         scope.team_id,
-        scope.pipeline_id
+        scope.pipeline_id,
+        from,
+        before
     )
     .fetch_all(pool)
     .await?;
     let as_of = rows.first().and_then(|row| row.as_of).unwrap_or(DateTime::UNIX_EPOCH);
+    let earlier = rows.first().map(|row| NotCovered {
+        without_amount: row.without_amount,
+        without_rate: row.without_rate,
+        without_date: 0,
+    });
     let mut told = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(start_date) = row.start_date else { continue };
@@ -174,7 +195,7 @@ pub(super) async fn flow(
         };
         told.push(trend::Row { start_date, happened, sum });
     }
-    Ok(Read { rows: told, as_of })
+    Ok((Read { rows: told, as_of }, earlier.unwrap_or_default()))
 }
 
 /// What happened in a period of whole months and what stands open now, by owner; and everybody else who sells.

@@ -40,8 +40,7 @@ pub(crate) struct Row {
 pub struct Trend {
     /// A row for every period.
     pub items: Vec<TrendPeriod>,
-    /// What the values leave out. One made and won in the year counts once; so where both were left out, this is the larger of the two numbers,
-    /// exact as long as what was won without a value was also made in the year.
+    /// What the values leave out; one made and won in the periods counts once.
     pub not_covered: NotCovered,
     /// When the latest change in it was written down.
     pub as_of: DateTime<Utc>,
@@ -108,10 +107,10 @@ impl TrendPeriod {
     }
 }
 
-/// The trend over periods that follow each other.
-pub(crate) fn trend(periods: Vec<Period>, read: &Read<Row>) -> Trend {
+/// The trend over periods that follow each other, where so many were won without a value that were not made in them.
+pub(crate) fn trend(periods: Vec<Period>, read: &Read<Row>, earlier: NotCovered) -> Trend {
     let mut items: Vec<_> = periods.into_iter().map(TrendPeriod::empty).collect();
-    let (mut of_won, mut of_created) = (NotCovered::default(), NotCovered::default());
+    let mut not_covered = earlier;
     for row in &read.rows {
         let next = items.partition_point(|item| item.period.span.start <= row.start_date);
         let item = next.checked_sub(1).and_then(|index| items.get_mut(index));
@@ -119,21 +118,14 @@ pub(crate) fn trend(periods: Vec<Period>, read: &Read<Row>) -> Trend {
             continue;
         };
         item.add(row);
-        match row.happened {
-            Happened::Won => of_won += row.sum.not_covered(),
-            Happened::Created => of_created += row.sum.not_covered(),
-            Happened::Lost => {}
+        if row.happened == Happened::Created {
+            not_covered += row.sum.not_covered();
         }
     }
     for index in 1..items.len() {
         let (before, after) = (items[index - 1].won_value, items[index].won_value);
         items[index].won_value_change = ratio::change(before, after);
     }
-    let not_covered = NotCovered {
-        without_amount: of_won.without_amount.max(of_created.without_amount),
-        without_rate: of_won.without_rate.max(of_created.without_rate),
-        without_date: 0,
-    };
     Trend { items, not_covered, as_of: read.as_of }
 }
 
@@ -150,7 +142,8 @@ mod tests {
 
     fn of(cut: Cut, rows: Vec<Row>) -> Trend {
         let periods = Calendar { first_month: 1 }.cut(2025, cut);
-        trend(periods, &Read { rows, as_of: DateTime::UNIX_EPOCH })
+        let earlier = NotCovered { without_amount: 2, ..NotCovered::default() };
+        trend(periods, &Read { rows, as_of: DateTime::UNIX_EPOCH }, earlier)
     }
 
     #[test]
@@ -197,7 +190,8 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_made_and_won_without_an_amount_is_left_out_once() {
+    fn one_that_was_made_and_won_without_an_amount_is_left_out_once_and_beside_what_was_made_before()
+     {
         let without_amount = |happened| {
             let mut row = row("2025-02-01", happened, 1, 0);
             row.sum.value_count = 0;
@@ -207,7 +201,7 @@ mod tests {
             Cut::Monthly,
             vec![without_amount(Happened::Created), without_amount(Happened::Won)],
         );
-        assert_eq!(it.not_covered.without_amount, 1);
+        assert_eq!(it.not_covered.without_amount, 1 + 2);
         assert_eq!(it.items[1].average_deal_size(), None);
     }
 }
