@@ -5,12 +5,11 @@ use analytics::snapshot::take_missing;
 use chrono::NaiveDate;
 use money::Money;
 
-use crate::changes::book::{ADMIN, Question, filled, is_of_identity, now};
+use crate::changes::reference::Question;
 use crate::changes::report;
+use crate::histories::{ADMIN, TAIPEI, filled, is_of_identity, now};
 use crate::owner;
 use crate::support::{AMY, PIPELINE, World};
-
-const PLACE: (&str, &str) = ("Asia/Taipei", "2024-02-20");
 
 /// Every row that is kept of days, as text.
 async fn kept(world: &World) -> Vec<String> {
@@ -39,13 +38,13 @@ async fn sum(world: &World, day: NaiveDate, owner_id: Option<i64>) -> (i64, i64,
 
 #[tokio::test]
 async fn every_day_is_kept_once_and_is_what_the_report_says_of_it() {
-    let (world, book) = filled(21, PLACE, 150).await;
+    let (world, book) = filled(21, TAIPEI, 150).await;
     let pool = &world.state.writes;
     let taken = take_missing(pool, now()).await.unwrap();
     assert!(taken > 300, "{taken}");
     assert_eq!(take_missing(pool, now()).await.unwrap(), 0);
     let (mut some, mut lacking) = (0, 0);
-    for day in book.first_day().iter_days().take(28) {
+    for day in book.first_day.iter_days().take(28) {
         for owner_id in [None, Some(AMY)] {
             let asked = Question {
                 from: day,
@@ -69,7 +68,7 @@ async fn every_day_is_kept_once_and_is_what_the_report_says_of_it() {
 
 #[tokio::test]
 async fn days_that_learn_of_something_late_are_made_anew_and_are_as_if_it_had_been_known_in_time() {
-    let (complete, _) = filled(22, PLACE, 60).await;
+    let (complete, _) = filled(22, TAIPEI, 60).await;
     take_missing(&complete.state.writes, now()).await.unwrap();
     let expected = kept(&complete).await;
 

@@ -260,6 +260,24 @@ impl Deal {
         self
     }
 
+    /// When what changes it next happens.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// Where it stands.
+    pub(crate) fn stage(&self) -> &str {
+        &self.record.stage_key
+    }
+
+    /// What it is worth is frozen, if it has an amount in another currency and closed without a rate.
+    pub(crate) fn freeze(&mut self, worth: Money) -> Option<Event> {
+        let it = &self.record;
+        let is_due = it.status != "open" && it.currency != "TWD" && it.closed_amount.is_none();
+        (is_due && it.amount.is_some())
+            .then(|| self.change(|it| it.closed_amount = Some(worth.into())))
+    }
+
     /// Changes it, and tells so.
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut OpportunityRecord)) -> Event {
         let before = self.record.clone();

@@ -1,6 +1,6 @@
 //! How the open pipeline changed: against a naive reference that replays what was told, on histories of all kinds.
 
-pub(crate) mod book;
+pub(crate) mod reference;
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,11 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rpc::{Error, Invalid};
 use rust_decimal::Decimal;
 
+use crate::histories::{ADMIN, HISTORIES, PLACES, TAIPEI, filled, is_of_identity, now};
 use crate::owner;
 use crate::redelivery::tables;
 use crate::support::{AMY, BOB, Deal, PIPELINE, World, at, caller, everything, money, on};
-use book::{ADMIN, HISTORIES, Question, ZONES, decimal, filled, is_of_identity, now};
+use reference::{Question, decimal};
 
 /// Has what is open valued by the rates of that day.
 async fn value(world: &World) {
@@ -95,7 +96,7 @@ fn adds_up(it: &PipelineChanges, told: &str) {
 async fn every_term_is_what_replaying_two_thousand_histories_says_and_opens_to_what_is_behind_it() {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut lacking = [0; 3];
-    for (seed, place) in (1..).zip(ZONES) {
+    for (seed, place) in (1..).zip(PLACES) {
         let (world, book) = filled(seed, place, HISTORIES).await;
         let mut random = StdRng::seed_from_u64(seed + 100);
         for number in 0..40 {
@@ -132,7 +133,7 @@ async fn every_term_is_what_replaying_two_thousand_histories_says_and_opens_to_w
 
 #[tokio::test]
 async fn what_was_known_when_is_the_same_out_of_order_after_a_rebuild_and_is_verified() {
-    let (world, book) = filled(7, ZONES[0], 60).await;
+    let (world, book) = filled(7, TAIPEI, 60).await;
     value(&world).await;
     let kept = tables(&world).await;
     // A change of the name alone is nothing that the past needs.
@@ -179,7 +180,7 @@ async fn what_was_known_when_is_the_same_out_of_order_after_a_rebuild_and_is_ver
 
 #[tokio::test]
 async fn what_is_open_at_the_end_of_today_is_what_the_funnel_says() {
-    let (world, _) = filled(9, ZONES[0], 200).await;
+    let (world, _) = filled(9, TAIPEI, 200).await;
     let ask = Ask { pipeline_id: Some(PIPELINE), ..everything() };
     let (caller, unasked) = (caller(ADMIN), Between::default());
     let invalid = Invalid::default();
@@ -233,7 +234,7 @@ async fn one_that_grew_and_changed_hands_is_told_by_who_asks() {
 
 #[tokio::test]
 async fn every_bad_field_of_a_listing_is_named_at_once_and_a_cursor_is_of_its_listing() {
-    let (world, _) = filled(3, ZONES[0], 80).await;
+    let (world, _) = filled(3, TAIPEI, 80).await;
     let (caller, ask) = (caller(ADMIN), everything());
     let between = Between {
         from: Some("2024-13-01"),

@@ -1,45 +1,19 @@
-//! Random histories, and what replaying them says: the reference, written apart from what it is held against.
+//! What replaying random histories says of the open pipeline: the reference, written apart from what it is held against.
 
 use std::collections::BTreeMap;
 
 use analytics::ask::Ask;
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveDate, Utc};
 use events::{Event, Record};
 use money::Money;
-use proto::events::v1::{OpportunityRecord, PipelineRecord, SettingsRecord, StageRecord};
+use proto::events::v1::OpportunityRecord;
+use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
-use rand::{Rng as _, SeedableRng as _};
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use crate::redelivery::activities;
-use crate::support::{AMY, BOB, Deal, MEI, PIPELINE, TEAM, World, at, on, rate, told};
-
-pub(crate) const ADMIN: i64 = 99;
-const OTHER_TEAM: i64 = 8;
-const OTHER_PIPELINE: i64 = 2;
-const CURRENCIES: [&str; 4] = ["TWD", "TWD", "USD", "EUR"];
-
-/// How many histories each zone has: 2,000 in all.
-pub(super) const HISTORIES: i64 = 500;
-/// The days around which things happen: a leap day, days without midnight, days that are 23 and 25 hours long.
-pub(super) const ZONES: [(&str, &str); 4] = [
-    ("Asia/Taipei", "2024-02-20"),
-    ("America/Santiago", "2024-08-30"),
-    ("America/Havana", "2024-10-25"),
-    ("Australia/Lord_Howe", "2024-03-28"),
-];
-/// How many days.
-const DAYS: i64 = 25;
-
-/// What happened: the events, and what asks of them.
-pub(crate) struct Book {
-    zone: Tz,
-    first_day: NaiveDate,
-    pub(super) by_id: BTreeMap<i64, Vec<Event>>,
-    rates: Vec<(i64, &'static str, NaiveDate, Option<Decimal>)>,
-}
+use crate::histories::{Book, OTHER_PIPELINE};
+use crate::support::{AMY, PIPELINE, TEAM};
 
 /// A question as the reference understands it.
 #[derive(Clone, Copy, Debug)]
@@ -53,70 +27,6 @@ pub(crate) struct Question {
 }
 
 impl Book {
-    pub(crate) fn first_day(&self) -> NaiveDate {
-        self.first_day
-    }
-
-    /// An instant on one of the days, every other time about midnight.
-    fn instant(&self, random: &mut StdRng) -> DateTime<Utc> {
-        let day = self.first_day + TimeDelta::days(random.random_range(0..DAYS));
-        let midnight = rpc::start_of(day, self.zone);
-        if random.random() {
-            midnight + TimeDelta::microseconds(*[-1, 0, 1, -900_000].choose(random).unwrap())
-        } else {
-            midnight + TimeDelta::seconds(random.random_range(0..86_400))
-        }
-    }
-
-    fn day(&self, random: &mut StdRng) -> NaiveDate {
-        self.first_day + TimeDelta::days(random.random_range(-2..DAYS + 2))
-    }
-
-    /// One more opportunity: made at one of these instants, and changed at the others.
-    fn live(&mut self, id: i64, random: &mut StdRng) {
-        let count = random.random_range(1..9);
-        let mut times: Vec<_> = (0..count).map(|_| self.instant(random)).collect();
-        times.sort();
-        let owner_id = *[AMY, BOB].choose(random).unwrap();
-        let units = random.random_bool(0.9).then_some(1);
-        let (mut deal, mut events) = Deal::begin(id, owner_id, units, &times[0].to_rfc3339());
-        for now in &times {
-            deal.later(*now);
-            let event = match random.random_range(0..12) {
-                0 => deal.change(|it| it.owner_id = *[AMY, BOB, MEI].choose(random).unwrap()),
-                1 => deal.change(|it| {
-                    it.team_id = *[None, Some(TEAM), Some(OTHER_TEAM)].choose(random).unwrap();
-                }),
-                2 => deal.change(|it| {
-                    it.deleted_at = it.deleted_at.map_or_else(|| Some((*now).into()), |_| None);
-                }),
-                3 => deal.change(|it| {
-                    (*CURRENCIES.choose(random).unwrap()).clone_into(&mut it.currency);
-                }),
-                4 => deal.change(|it| {
-                    it.pipeline_id = *[PIPELINE, OTHER_PIPELINE].choose(random).unwrap();
-                }),
-                5 | 10 | 11 => deal.change(|it| {
-                    let day = self.day(random);
-                    it.expected_close_date = random.random_bool(0.8).then(|| day.into());
-                    it.forecast_category = random.random_bool(0.5).then(|| "commit".to_owned());
-                }),
-                6 => deal.change(|it| it.opportunity_name.push('x')),
-                7 => {
-                    let stages = ["lead", "proposal", "won", "lost"];
-                    deal.move_to(stages.choose(random).unwrap(), *now)
-                }
-                _ => deal.change(|it| {
-                    let cents = random.random_range(0..100_000_000);
-                    let amount = Money::from_hundredths(cents).into();
-                    it.amount = random.random_bool(0.9).then_some(amount);
-                }),
-            };
-            events.push(event);
-        }
-        self.by_id.insert(id, events);
-    }
-
     /// The record as it was when a day was over: what the last event of that day or before says.
     fn known(&self, id: i64, day: NaiveDate) -> Option<&OpportunityRecord> {
         let happened = |event: &&Event| {
@@ -273,89 +183,10 @@ impl Question {
     }
 }
 
-fn rounded(value: Decimal) -> Decimal {
+pub(crate) fn rounded(value: Decimal) -> Decimal {
     value.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
 }
 
-pub(super) fn decimal(money: Money) -> Decimal {
+pub(crate) fn decimal(money: Money) -> Decimal {
     Decimal::try_from_i128_with_scale(money.hundredths(), 2).unwrap()
-}
-
-/// Later than everything that happens in the book.
-pub(crate) fn now() -> DateTime<Utc> {
-    at("2025-01-01T00:00:00Z")
-}
-
-fn settings(zone: &str) -> Event {
-    let settings = SettingsRecord {
-        time_zone: zone.to_owned(),
-        default_currency: "TWD".to_owned(),
-        visibility: "everyone".to_owned(),
-        fiscal_year_start: 1,
-        ..SettingsRecord::default()
-    };
-    told(2, Record::Settings(settings))
-}
-
-fn other_pipeline() -> Event {
-    let stages = [("lead", "open"), ("proposal", "open"), ("won", "won"), ("lost", "lost")];
-    let stages = stages.map(|(key, kind)| StageRecord {
-        key: key.to_owned(),
-        name: key.to_owned(),
-        kind: kind.to_owned(),
-        ..StageRecord::default()
-    });
-    let record =
-        PipelineRecord { id: OTHER_PIPELINE, stages: stages.to_vec(), ..PipelineRecord::default() };
-    let record = Some(Record::Pipeline(record));
-    Event { aggregate_id: OTHER_PIPELINE, version: 1, record, ..Event::default() }
-}
-
-/// A world in a zone with histories and rates, told in pieces in the order in which they happened.
-pub(crate) async fn filled(
-    seed: u64,
-    (zone, first_day): (&str, &str),
-    histories: i64,
-) -> (World, Book) {
-    let mut random = StdRng::seed_from_u64(seed);
-    let random = &mut random;
-    let mut world = World::create("everyone").await;
-    world.learn(&[settings(zone)]).await;
-    world.tell(vec![other_pipeline()]).await;
-    world.state.load().await.unwrap();
-    let mut book = Book {
-        zone: zone.parse().unwrap(),
-        first_day: on(first_day),
-        by_id: BTreeMap::new(),
-        rates: Vec::new(),
-    };
-    let mut events = Vec::new();
-    for id in 1..=8 {
-        let currency = if id % 2 == 0 { "USD" } else { "EUR" };
-        // No two of a currency begin on one day.
-        let from = book.first_day + TimeDelta::days(id * 3 - 2);
-        let worth = Decimal::new(random.random_range(1..500_000_000_000), 10);
-        events.push(rate(id, 1, (currency, &from.to_string()), &worth.to_string()));
-        let is_removed = id == 4;
-        if is_removed {
-            events.push(rate(id, 2, (currency, &from.to_string()), ""));
-        }
-        book.rates.push((id, currency, from, Some(worth).filter(|_| !is_removed)));
-    }
-    for id in 1..=histories {
-        book.live(id, random);
-    }
-    events.extend(activities(random, histories));
-    let mut all: Vec<_> = book.by_id.values().flatten().cloned().collect();
-    all.sort_by_key(|it| (DateTime::<Utc>::from(it.occurred_at.unwrap()), it.version));
-    for piece in all.chunks(400) {
-        events.extend(piece.iter().cloned());
-        world.tell(std::mem::take(&mut events)).await;
-    }
-    (world, book)
-}
-
-/// Whether identity tells it.
-pub(crate) fn is_of_identity(event: &Event) -> bool {
-    matches!(event.record, Some(Record::User(_) | Record::Team(_) | Record::Settings(_)))
 }
