@@ -58,7 +58,7 @@ impl Asked<'_> {
         let is_current = is_in(reference.today);
         let is_over = !is_current && day < reference.today;
         let won = sum(closed(&self.part, "won", is_in));
-        assert_eq!(decimal(it.closed_won), won.value, "{told}");
+        assert_eq!(decimal(it.whole.closed_won), won.value, "{told}");
         // What should have closed by now counts in the current one.
         let is_due = |it: &&&Life| {
             let is_so = |day| is_in(day) || is_current && day < reference.today;
