@@ -23,7 +23,9 @@ create table forecast_runs (
     won bigint not null,
     lost bigint not null,
     -- How many months it looks ahead, that of made_on being the first.
-    months integer not null
+    months integer not null,
+    -- How many opportunities were open.
+    open bigint not null
 );
 create index forecast_runs_model_version_idx on forecast_runs (model_version);
 
@@ -57,7 +59,7 @@ create table forecast_periods (
     primary key (run_id, start_date, end_date)
 );
 
--- The forecast of a period over everything, as it was given first on a day, or (is_replayed) would have been on one before the first that is kept.
+-- The forecast of a period over everything, as it was given last on a day, or (is_replayed) would have been on one before the first that is kept.
 create table forecast_days (
     start_date date not null,
     end_date date not null,
@@ -92,5 +94,5 @@ create table forecast_day_parts (
     open_value numeric not null,
     dated_value numeric not null,
     primary key (start_date, end_date, made_on, owner_id, team_id, pipeline_id),
-    foreign key (start_date, end_date, made_on) references forecast_days
+    foreign key (start_date, end_date, made_on) references forecast_days on delete cascade
 );

@@ -33,16 +33,20 @@ use crate::rollup::day;
 use fact::{Chunk, Facts};
 use history::{Growing, Here, Known};
 use run::{Run, Won};
-use store::{Latest, Made};
+use store::{Counts, Latest, Made};
 
 /// How often it is looked whether something is due.
 const EVERY: Duration = Duration::from_secs(20);
+/// And after how many times as long as the look took, at least.
+const PAUSE_TIMES: u32 = 4;
 /// How long a run speaks, at least.
 const RUN_FOR: TimeDelta = TimeDelta::minutes(15);
 /// And how many times as long as it took.
 const RUN_FOR_TIMES: u32 = 30;
-/// How much what has closed may grow until it is learned from, in parts of a hundred.
+/// How much what has closed may grow until it is learned from, and what is open may change until it is run again, in parts of a hundred.
 const GROWN: i64 = 10;
+/// For how many days after the first forecast is kept those before it are told again as more of the past is brought in.
+const BROUGHT_IN: TimeDelta = TimeDelta::days(7);
 /// How many opportunities are read at a time, and how many such chunks wait to be looked at.
 const CHUNK: i64 = 2_000;
 const WAITING: usize = 2;
@@ -54,6 +58,7 @@ pub async fn run(database_url: Secret, pool: PgPool, shutdown: CancellationToken
     let key = lock::key("training", OPPORTUNITIES);
     let mut took = Duration::ZERO;
     loop {
+        let began = Instant::now();
         let look = async {
             let Some(_held) = lock::try_hold(database_url.expose(), key).await? else {
                 return Ok(Duration::ZERO);
@@ -68,7 +73,9 @@ pub async fn run(database_url: Secret, pool: PgPool, shutdown: CancellationToken
                 warn!(error = format!("{error:#}"), "the forecast was not renewed");
             }
         }
-        if shutdown.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
+        // While a large past is brought in, others need the machine too.
+        let pause = EVERY.max(began.elapsed() * PAUSE_TIMES);
+        if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return Ok(());
         }
     }
@@ -86,8 +93,8 @@ pub fn train_once(config: Config) -> Work<'static> {
     })
 }
 
-/// Trains where there is no model, once a day, and after a large change; runs after that, again when a run has spoken for so long, and when a day begins. How long the run took, nothing
-/// where none was due.
+/// Trains where there is no model, once a day, and after a large change; runs after that, again when a run has spoken for so long, after a large change of what is open, and when a day
+/// begins. How long the run took, nothing where none was due. Nothing is while there are no opportunities.
 pub async fn do_what_is_due(
     pool: &PgPool,
     now: DateTime<Utc>,
@@ -98,19 +105,24 @@ pub async fn do_what_is_due(
         return Ok(Duration::ZERO);
     };
     let latest = store::latest(&mut connection).await?;
-    let closed = store::closed(&mut connection).await?;
+    let counts = store::counts(&mut connection).await?;
     drop(connection);
+    let Counts { open, closed } = counts;
+    if open + closed == 0 {
+        return Ok(Duration::ZERO);
+    }
     let is_due = latest.as_ref().is_none_or(|latest| is_due(latest, closed, (&settings, now)));
     if is_due {
         let began = Instant::now();
         let version = train(pool, now).await?;
         info!(version, closed, seconds = began.elapsed().as_secs(), "a model was trained");
     }
-    let made_at = latest.and_then(|latest| latest.made_at);
-    let is_fresh = |at: &DateTime<Utc>| {
-        now - at < speaks && day(*at, settings.zone) == day(now, settings.zone)
+    let run = latest.and_then(|latest| latest.made_at.zip(latest.open));
+    let is_fresh = |(at, was_open): &(DateTime<Utc>, i64)| {
+        let is_of_today = day(*at, settings.zone) == day(now, settings.zone);
+        now - at < speaks && is_of_today && (open - was_open).abs() <= was_open / GROWN
     };
-    if !is_due && made_at.filter(is_fresh).is_some() {
+    if !is_due && run.filter(is_fresh).is_some() {
         return Ok(Duration::ZERO);
     }
     let began = Instant::now();
@@ -123,16 +135,17 @@ fn is_due(latest: &Latest, closed: i64, (settings, now): (&Settings, DateTime<Ut
     !is_of_today || closed > latest.closed + latest.closed / GROWN
 }
 
-/// Learns from all that is known as of now, and publishes it; its version. The same facts as of the same instant give the same model. Where no forecast of the past is kept, it is told
-/// what it would have been.
+/// Learns from all that is known as of now, and publishes it; its version. The same facts as of the same instant give the same model. It is told what the forecast would have been on
+/// days before the first that is kept, again while that is not long ago.
 pub async fn train(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
     let mut connection = pool.acquire().await?;
     let settings = settings(&mut connection).await?;
     let steps = store::steps(&mut connection).await?;
-    let past = if kept::is_any_kept(&mut connection).await? {
-        Vec::new()
+    let first = kept::first_kept(&mut connection).await?.unwrap_or(day(now, settings.zone));
+    let past = if day(now - BROUGHT_IN, settings.zone) <= first {
+        replay::past(calendar(&settings), (settings.zone, now), first)
     } else {
-        replay::past(calendar(&settings), (settings.zone, now))
+        Vec::new()
     };
     drop(connection);
     let growing = Growing::new(&steps, here(&settings, now));
@@ -151,6 +164,9 @@ pub async fn train(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
     let mut tx = pool.begin().await?;
     let version = store::publish(&mut tx, now, i64::try_from(closed)?, &bytes?).await?;
     let model = (voice, i32::try_from(version).unwrap_or(i32::MAX));
+    if !past.is_empty() {
+        kept::forget_replayed(&mut tx).await?;
+    }
     for given in replay::given(&past, &replayed, &won, (model, now)) {
         kept::keep(&mut tx, &given).await?;
     }
@@ -158,7 +174,7 @@ pub async fn train(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
     Ok(version)
 }
 
-/// Runs the latest model over what is open. The first run of a day is what is kept of that day.
+/// Runs the latest model over what is open. What the last run of a day says is kept of that day.
 pub async fn make_run(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     let mut connection = pool.acquire().await?;
     let settings = settings(&mut connection).await?;
@@ -167,6 +183,7 @@ pub async fn make_run(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     let trained = Arc::new(Trained::from_bytes(&bytes.context("the model is gone")?)?);
     let won = won(&mut connection, settings.zone, now).await?;
     let steps = store::steps(&mut connection).await?;
+    let open = store::counts(&mut connection).await?.open;
     drop(connection);
     let known = Known::new(&trained, &steps, here(&settings, now));
     let mut run = Run::new(Arc::clone(&trained), known, calendar(&settings), (settings.zone, now));
@@ -187,6 +204,7 @@ pub async fn make_run(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
         won: i64::try_from(ended.0)?,
         lost: i64::try_from(ended.1)?,
         months: i32::try_from(run.months())?,
+        open,
     };
     let run_id = store::begin_run(&mut tx, &made).await?;
     store::keep_shares(&mut tx, run_id, &shares).await?;
@@ -302,6 +320,7 @@ mod tests {
             trained_at: at("2025-11-20T15:59:00Z"),
             closed: 100,
             made_at: None,
+            open: None,
         };
         let due = |closed, now| is_due(&latest, closed, (&settings, at(now)));
         assert!(!due(110, "2025-11-20T15:59:59Z"));

@@ -1,4 +1,4 @@
-//! What the forecast would have been in weeks gone by, from what was known then: told once, when none of the past is kept. Pure.
+//! What the forecast would have been in weeks gone by, from what was known then, before the first day that is kept. Pure.
 
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, Utc, Weekday};
 use chrono_tz::Tz;
@@ -25,12 +25,16 @@ pub(super) struct Past {
     pub(super) then: Then,
 }
 
-/// The Mondays of half a year, each with the month, the quarter and the year that it is in.
-pub(super) fn past(calendar: Calendar, (zone, now): (Tz, DateTime<Utc>)) -> Vec<Past> {
+/// The Mondays of half a year that were before a day, each with the month, the quarter and the year that it is in.
+pub(super) fn past(
+    calendar: Calendar,
+    (zone, now): (Tz, DateTime<Utc>),
+    until: NaiveDate,
+) -> Vec<Past> {
     let today = day(now, zone);
     let monday = today.week(Weekday::Mon).first_day();
     let mondays = (0..=WEEKS).filter_map(|weeks| monday.checked_sub_days(Days::new(7 * weeks)));
-    let past = mondays.filter(|monday| *monday < today).map(|made_on| {
+    let past = mondays.filter(|monday| *monday < until).map(|made_on| {
         let at = begin(made_on, zone).timestamp();
         let year = calendar.year_of(made_on);
         let periods = [
@@ -93,7 +97,7 @@ mod tests {
     fn every_week_is_told_of_the_periods_it_is_in_with_what_was_won_by_then() {
         let now: DateTime<Utc> = "2025-11-19T04:00:00Z".parse().unwrap();
         let zone = chrono_tz::Asia::Taipei;
-        let past = past(Calendar { first_month: 1 }, (zone, now));
+        let past = past(Calendar { first_month: 1 }, (zone, now), "2025-11-18".parse().unwrap());
         assert_eq!(past.len(), 27);
         assert_eq!(past[0].made_on, "2025-11-17".parse().unwrap());
         let starts: Vec<String> =

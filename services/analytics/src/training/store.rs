@@ -113,10 +113,20 @@ async fn done(connection: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec<Do
     .await
 }
 
-/// How many have closed.
-pub(super) async fn closed(connection: &mut PgConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(
-        r#"select coalesce(sum(count), 0)::bigint as "closed!" from standing_rollup where status <> 'open'"#
+/// How many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) open: i64,
+    pub(super) closed: i64,
+}
+
+/// How many are open, and how many have closed.
+pub(super) async fn counts(connection: &mut PgConnection) -> sqlx::Result<Counts> {
+    sqlx::query_as!(
+        Counts,
+        r#"select coalesce(sum(count) filter (where status = 'open'), 0)::bigint as "open!",
+                  coalesce(sum(count) filter (where status <> 'open'), 0)::bigint as "closed!"
+           from standing_rollup"#
     )
     .fetch_one(connection)
     .await
@@ -143,15 +153,17 @@ pub(super) struct Latest {
     pub(super) closed: i64,
     /// When it was last run.
     pub(super) made_at: Option<DateTime<Utc>>,
+    /// Over how many that were open.
+    pub(super) open: Option<i64>,
 }
 
 /// The latest model, if there is one.
 pub(super) async fn latest(connection: &mut PgConnection) -> sqlx::Result<Option<Latest>> {
     sqlx::query_as!(
         Latest,
-        r#"select m.version, m.trained_at, m.closed,
-                  (select max(r.made_at) from forecast_runs r where r.model_version = m.version) as made_at
-           from forecast_models m order by m.version desc limit 1"#
+        r#"select m.version, m.trained_at, m.closed, r.made_at as "made_at?", r.open as "open?"
+           from forecast_models m left join forecast_runs r on r.model_version = m.version
+           order by m.version desc, r.run_id desc limit 1"#
     )
     .fetch_optional(connection)
     .await
@@ -209,13 +221,14 @@ pub(super) struct Made<'a> {
     pub(super) won: i64,
     pub(super) lost: i64,
     pub(super) months: i32,
+    pub(super) open: i64,
 }
 
 /// Begins a run in place of the one before, which whoever reads it still has; its id.
 pub(super) async fn begin_run(tx: &mut PgConnection, it: &Made<'_>) -> sqlx::Result<i64> {
     let run_id = sqlx::query_scalar!(
-        "insert into forecast_runs (model_version, made_at, made_on, voice, is_learned, won, lost, months)
-         values ($1, $2, $3, $4, $5, $6, $7, $8) returning run_id",
+        "insert into forecast_runs (model_version, made_at, made_on, voice, is_learned, won, lost, months, open)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning run_id",
         it.model_version,
         it.made_at,
         it.made_on,
@@ -223,7 +236,8 @@ pub(super) async fn begin_run(tx: &mut PgConnection, it: &Made<'_>) -> sqlx::Res
         it.is_learned,
         it.won,
         it.lost,
-        it.months
+        it.months,
+        it.open
     )
     .fetch_one(&mut *tx)
     .await?;

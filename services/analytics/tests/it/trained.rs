@@ -263,7 +263,7 @@ async fn each_is_told_of_what_they_see_and_of_nothing_else() {
 }
 
 #[tokio::test]
-async fn each_day_is_kept_as_it_was_given_first_and_weeks_before_as_they_would_have_been() {
+async fn each_day_is_kept_as_it_was_given_last_and_weeks_before_as_they_would_have_been() {
     let (mut world, mut open) = learned("everyone").await;
     let first = history(&world.state, ADMIN, &everything()).await;
     assert_eq!(first.actual, None);
@@ -291,18 +291,26 @@ async fn each_day_is_kept_as_it_was_given_first_and_weeks_before_as_they_would_h
     let near = last.hundredths() as f64 / today.whole.expected().hundredths() as f64;
     assert!((0.6..1.6).contains(&near), "{near}");
     assert_eq!((kept.len(), kept[0].part), (1, today.whole));
-    // What comes later on that day changes nothing of it, and the next day is kept beside it.
+    // What is told later on that day takes its place; then it stays, and the next day is kept beside it.
     world.tell(vec![open[0].move_to("won", at("2025-11-20T12:30:00Z"))]).await;
-    renew(&world, at("2025-11-20T13:00:00Z")).await;
-    assert_eq!(history(&world.state, ADMIN, &everything()).await.days, first.days);
+    let later = at("2025-11-20T13:00:00Z");
+    renew(&world, later).await;
+    let today = history(&world.state, ADMIN, &everything()).await.days.pop().unwrap();
+    assert_eq!((today.made_on, today.made_at), (kept[0].made_on, later));
+    assert!(today.part.closed_won > kept[0].part.closed_won);
     let tomorrow = at("2025-11-20T16:10:00Z");
     renew(&world, tomorrow).await;
     let days = history(&world.state, ADMIN, &everything()).await.days;
-    assert_eq!(days[..first.days.len()], first.days[..]);
-    let added = &days[first.days.len()..];
-    assert_eq!((added.len(), added[0].made_at, added[0].is_replayed), (1, tomorrow, false));
+    let [.., before, added] = &days[..] else { panic!("{days:?}") };
+    assert_eq!((days.len(), before), (first.days.len() + 1, &today));
+    assert_eq!((added.made_at, added.is_replayed), (tomorrow, false));
+    // A week on, what comes of the past changes nothing that was told.
+    let much_later = at("2025-12-01T02:00:00Z");
+    renew(&world, much_later).await;
+    let after = history(&world.state, ADMIN, &everything()).await.days;
+    assert_eq!(after[..days.len()], days[..]);
     let of_amy = history(&world.state, ADMIN, &of(AMY)).await.days;
-    assert_eq!(of_amy.len(), 2, "nothing is told again of parts");
+    assert_eq!(of_amy.len(), 3, "nothing is told again of parts");
     let past = Asked { quarter: Some(3), ..QUARTER };
     let over = kept::history(&world.state, &caller(ADMIN), &everything(), &past, now()).await;
     let over = over.unwrap();
@@ -337,6 +345,8 @@ async fn how_good_it_would_have_been_is_told_beside_what_anybody_could_say() {
 #[tokio::test]
 async fn with_little_history_each_counts_by_its_own_probability_and_it_says_so() {
     let mut world = World::create("everyone").await;
+    renew(&world, now()).await;
+    assert!(history(&world.state, AMY, &everything()).await.days.is_empty(), "of nothing");
     let nothing = accuracy::accuracy(&world.state, &caller(AMY), None).await.unwrap();
     assert_eq!((nothing.tries.len(), nothing.tried_at, nothing.log_loss), (0, None, None));
     let open = book(&mut world, 9).await;

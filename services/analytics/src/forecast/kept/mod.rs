@@ -22,7 +22,7 @@ use crate::pipeline;
 use crate::rollup::day;
 use crate::visibility::{Scope, Sight};
 
-pub(crate) use store::{is_any_kept, keep};
+pub(crate) use store::{first_kept, forget_replayed, keep};
 
 /// A forecast of a period as it was given on a day.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,16 +59,13 @@ fn periods(calendar: Calendar, today: NaiveDate) -> Vec<Period> {
     ]
 }
 
-/// Keeps the forecast of today, unless that is kept already.
+/// Keeps the forecast of today as it is told now, in place of what it was earlier today.
 pub(crate) async fn keep_day(
     pool: &PgPool,
     calendar: Calendar,
     (zone, now): (Tz, DateTime<Utc>),
 ) -> Result<()> {
     let today = day(now, zone);
-    if store::is_kept(pool, today).await? {
-        return Ok(());
-    }
     let pipelines = pipeline::all(pool).await?;
     let scope = Scope::new(Sight::All, None, None, None);
     let mut given = Vec::new();
@@ -92,6 +89,7 @@ pub(crate) async fn keep_day(
         });
     }
     let mut tx = pool.begin().await?;
+    store::forget_day(&mut tx, today).await?;
     for given in &given {
         keep(&mut tx, given).await?;
     }

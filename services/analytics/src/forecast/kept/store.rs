@@ -10,21 +10,23 @@ use crate::forecast::part::{Part, Pieces};
 use crate::period::Span;
 use crate::visibility::Scope;
 
-/// Whether a forecast of any day is kept.
-pub(crate) async fn is_any_kept(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(r#"select exists (select from forecast_days) as "is_any!""#)
+/// The first day whose forecast is kept, if any is.
+pub(crate) async fn first_kept(connection: &mut PgConnection) -> sqlx::Result<Option<NaiveDate>> {
+    sqlx::query_scalar!("select min(made_on) from forecast_days where not is_replayed")
         .fetch_one(connection)
         .await
 }
 
-/// Whether that of a day is.
-pub(super) async fn is_kept(pool: &PgPool, made_on: NaiveDate) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
-        r#"select exists (select from forecast_days where made_on = $1 and not is_replayed) as "is_kept!""#,
-        made_on
-    )
-    .fetch_one(pool)
-    .await
+/// Forgets what would have been told on days before that.
+pub(crate) async fn forget_replayed(tx: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("delete from forecast_days where is_replayed").execute(tx).await?;
+    Ok(())
+}
+
+/// Forgets what was told earlier on a day.
+pub(super) async fn forget_day(tx: &mut PgConnection, made_on: NaiveDate) -> sqlx::Result<()> {
+    sqlx::query!("delete from forecast_days where made_on = $1", made_on).execute(tx).await?;
+    Ok(())
 }
 
 /// Keeps one, unless one of that period and day is kept.
