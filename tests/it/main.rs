@@ -27,6 +27,7 @@ mod paging;
 mod paths;
 mod plans;
 mod problems;
+mod questions;
 mod revocation;
 mod rights;
 mod rooms;
