@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 if TYPE_CHECKING:
     import pandas
 
@@ -24,7 +22,7 @@ def frame_of(rows: Sequence[Any], *, exact: bool) -> pandas.DataFrame:
             "to_pandas needs pandas: pip install 'sales-pipeline-client[pandas]'"
         ) from None
     frame: pandas.DataFrame = pandas.DataFrame(
-        [it.model_dump() if isinstance(it, BaseModel) else it for it in rows]
+        [it.as_row() if hasattr(it, "as_row") else it for it in rows]
     )
     if "version" in frame:
         frame["version"] = frame.pop("version")  # at the end: it is the least of interest

@@ -86,6 +86,13 @@ def test_the_numbers_are_there_for_people_and_for_programs(spm: Spm) -> None:
     assert "optimistic" in forecast
     assert "best_case" in forecast
     assert spm.json("forecast", "--year", "2025", "--quarter", "4")["period"] == "Q4 2025"
+    assert "unassigned" in spm("forecast", "breakdown", "--by", "team")
+    assert "strongest reason" in spm("forecast", "opportunities", "--stage", "lead")
+    assert len(spm.json("forecast", "opportunities", "--limit", "1")) == 1
+    assert "replayed" in spm("forecast", "history", "--period", "month")
+    assert "the forecast" in spm("forecast", "accuracy")
+    assert spm.json("forecast", "accuracy", "--period", "year")["period"] == "year"
+    assert "accuracy is not asked by by" in spm("forecast", "accuracy", "--by", "team", fails=2)
     assert "won value change" in spm("report", "sales-trend")
     assert "won count" in spm("report", "velocity")
     assert spm.json("report", "sales-performance")["as_of"]

@@ -320,6 +320,53 @@ def test_a_forecast_is_as_sure_as_an_opportunity_or_its_stage_says(
     assert [it.id for it in closed] == [own.id]
 
 
+def test_a_forecast_says_of_what_it_is_made_how_it_moved_and_how_good_it_was(
+    admin: SalesPipelineClient,
+) -> None:
+    made = admin.opportunities.create(
+        customer_name=named("parts"),
+        opportunity_name="A",
+        amount=Decimal("2000.10"),
+        probability=50,
+        expected_close_date=date(2033, 5, 31),
+    )
+    arrived(admin, made)
+    # So far ahead that no model looks there: what was learned meanwhile changes nothing.
+    period: Any = {"period": "month", "year": 2033, "month": 5, "after": made}
+    whole = admin.forecast.get(**period)
+    assert not whole.model.learned
+    assert whole.model.explanation_zh
+    assert whole.from_pipeline == Decimal("1000.05")
+    for by in ("owner", "team"):
+        parts = admin.forecast.breakdown(by=by, **period)
+        assert sum(it.expected for it in parts) + parts.unassigned == parts.expected
+        assert parts.expected == whole.expected
+    me = admin.users.me()
+    (part,) = admin.forecast.breakdown(owner_id=me.id, **period)
+    assert (part.id, part.from_pipeline) == (me.id, Decimal("1000.05"))
+    assert part.optimistic > part.realistic > part.pessimistic
+
+    (found,) = admin.forecast.opportunities(stage=made.stage_key, **period)
+    assert (found.opportunity_id, found.version) == (made.id, made.version)
+    assert (found.value, found.expected_close_date) == (made.amount, date(2033, 5, 31))
+    assert 0 <= found.win_probability <= 1
+    several = admin.forecast.opportunities(after=made, limit=5)
+    places = [(it.created_at, it.opportunity_id) for it in several]
+    assert places == sorted(set(places), reverse=True)
+    assert len(places) > 5
+    assert (made.created_at, made.id) in places
+
+    past = admin.forecast.history(period="quarter", year=2020, quarter=1)
+    assert past.period == "Q1 2020"
+    assert past.actual == admin.forecast.get_quarterly(2020, 1).closed_won
+    assert admin.forecast.history(**period).actual is None
+    accuracy = admin.forecast.accuracy(period="month")
+    assert accuracy.period == "month"
+    with pytest.raises(InvalidError) as wrong:
+        admin.forecast.accuracy(period="week")  # type: ignore[arg-type]
+    assert [it.field for it in wrong.value.errors] == ["period"]
+
+
 TERMS = [
     "created",
     "reopened",

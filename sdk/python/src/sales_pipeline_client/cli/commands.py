@@ -3,8 +3,6 @@
 import inspect
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 from pathlib import Path
@@ -18,6 +16,8 @@ from ..errors import APIError, AuthenticationError, SalesPipelineError
 from ..models import ImportProgress
 from ..version import __version__
 from . import settings, show
+from .connection import connected, given
+from .forecast import forecast
 from .options import (
     Format,
     Json,
@@ -43,18 +43,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-
-@contextmanager
-def connected(base_url: Optional[str] = None) -> Iterator[SalesPipelineClient]:
-    """A client as whoever has logged in."""
-    found = settings.load(base_url)
-    if found.api_key is None:
-        raise settings.SettingsError(
-            f"nobody is logged in at {found.base_url}: spm login, or set SPM_API_KEY"
-        )
-    with SalesPipelineClient(found.base_url, api_key=found.api_key) as client:
-        yield client
 
 
 @app.command()
@@ -100,7 +88,7 @@ def overview(
     """The funnel as it stands."""
     with connected(base_url) as client:
         found = client.pipeline.get_overview(
-            **_given(owner_id=owner, team_id=team, pipeline_id=pipeline)
+            **given(owner_id=owner, team_id=team, pipeline_id=pipeline)
         )
     if json:
         return show.as_json(found)
@@ -131,7 +119,7 @@ def list_opportunities(
 ) -> None:
     """Opportunities, the latest first."""
     filters = _filters(stage, status, owner, team, pipeline, q, min_amount, max_amount)
-    filters.update(_given(stale=stale, sort_by=sort_by, order=order))
+    filters.update(given(stale=stale, sort_by=sort_by, order=order))
     with connected(base_url) as client:
         page_size = min(limit or 200, 200)
         found = list(islice(client.opportunities.list(limit=page_size, **filters), limit or None))
@@ -171,7 +159,7 @@ def move(
     base_url: Url = None,
 ) -> None:
     """Move an opportunity to a stage."""
-    details = _given(
+    details = given(
         probability=probability, notes=notes, lost_reason=lost_reason, actual_close_date=closed_on
     )
     with connected(base_url) as client:
@@ -185,33 +173,7 @@ def move(
     return None
 
 
-@app.command()
-def forecast(
-    period: Annotated[Optional[str], typer.Option(help="month, quarter or year.")] = None,
-    year: Year = None,
-    quarter: Quarter = None,
-    month: Month = None,
-    owner: Owner = None,
-    team: Team = None,
-    json: Json = False,
-    base_url: Url = None,
-) -> None:
-    """What will be won, by default in this quarter."""
-    of = _given(period=period, year=year, quarter=quarter, month=month)
-    of.update(_given(owner_id=owner, team_id=team))
-    with connected(base_url) as client:
-        found = client.forecast.get(**of)
-    if json:
-        return show.as_json(found)
-    show.line(f"{found.period} ({found.start_date} to {found.end_date})")
-    names = ["pessimistic", "realistic", "optimistic", "expected", "closed_won", "from_pipeline"]
-    for name in [*names, "from_new_business", "target"]:
-        show.line(f"  {name.replace('_', ' '):<18} {show.text(getattr(found, name)):>22}")
-    show.table(found.by_stage, ["stage", "count", "total_value", "predicted_value"])
-    columns = ["forecast_category", "count", "total_value", "weighted_value"]
-    show.table(found.by_category, columns)
-    show.line(f"{found.model.name}: {found.model.explanation}")
-    return None
+app.command()(forecast)
 
 
 @app.command()
@@ -232,9 +194,9 @@ def report(
 ) -> None:
     """A report, as a table, as JSON or into a CSV file."""
     is_changes = name is Report.pipeline_changes
-    days = _given(from_=start, to=end) if is_changes else _given(start_date=start, end_date=end)
-    of = {**days, **_given(period=period, year=year, quarter=quarter, month=month)}
-    of.update(_given(owner_id=owner, team_id=team, pipeline_id=pipeline))
+    days = given(from_=start, to=end) if is_changes else given(start_date=start, end_date=end)
+    of = {**days, **given(period=period, year=year, quarter=quarter, month=month)}
+    of.update(given(owner_id=owner, team_id=team, pipeline_id=pipeline))
     with connected(base_url) as client:
         ask = getattr(client.reports, name.value.replace("-", "_"))
         unknown = of.keys() - inspect.signature(ask).parameters.keys()
@@ -275,7 +237,7 @@ def import_file(
         if not is_pair:
             raise typer.BadParameter(f"{pair!r} is not COLUMN=FIELD")
         columns[column] = field
-    options = _given(mapping=columns or None)
+    options = given(mapping=columns or None)
     with connected(base_url) as client:
         with _progress(MofNCompleteColumn()) as bar:
             task = bar.add_task("rows", total=None)
@@ -373,10 +335,6 @@ def _progress(column: Any) -> Progress:
     )
 
 
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def _filters(
     stage: Optional[list[str]],
     status: Optional[list[str]],
@@ -387,7 +345,7 @@ def _filters(
     min_amount: Optional[str],
     max_amount: Optional[str],
 ) -> dict[str, Any]:
-    return _given(
+    return given(
         stage=stage or None,
         status=status or None,
         owner_id=owner,

@@ -42,6 +42,23 @@ class Report(str, Enum):
     activities = "activities"
 
 
+class ForecastPart(str, Enum):
+    """What is told of a forecast."""
+
+    whole = "whole"
+    breakdown = "breakdown"
+    opportunities = "opportunities"
+    history = "history"
+    accuracy = "accuracy"
+
+
+class By(str, Enum):
+    """By whom a forecast is cut."""
+
+    owner = "owner"
+    team = "team"
+
+
 class Mode(str, Enum):
     """What happens to good rows next to bad ones."""
 

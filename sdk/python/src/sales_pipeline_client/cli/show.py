@@ -30,6 +30,10 @@ LIST = {
     "owner_name": "owner",
 }
 
+# What is told as a percentage, by how its name ends, and by all of it.
+SHARES = ("_rate", "share", "attainment", "_change", "_probability")
+SHARE_NAMES = {"told", "won"}
+
 # Into a file or a pipe goes all of it, however wide.
 out = Console(width=None if sys.stdout.isatty() else 400)
 err = Console(stderr=True)
@@ -50,14 +54,15 @@ def table(rows: Iterable[Any], columns: Sequence[str] | dict[str, str], title: s
     for field, name in names.items():
         values = [getattr(row, field, None) for row in rows]
         is_number = any(isinstance(it, (int, Decimal)) for it in values)
-        # A number is never cut.
+        is_day = any(type(it) is date for it in values)
+        # A number is never cut, nor is a day.
         longest = max((cell_len(text(it, field)) for it in values), default=0)
-        width = longest if is_number else min(longest, 8)
+        width = longest if is_number or is_day else min(longest, 8)
         shown.add_column(
             name,
             justify="right" if is_number else "left",
             overflow="fold",
-            no_wrap=is_number,
+            no_wrap=is_number or is_day,
             min_width=width,
         )
     for row in rows:
@@ -99,7 +104,7 @@ def text(value: Any, field: str = "") -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
-        is_share = field.endswith(("_rate", "_share", "share", "attainment", "_change"))
+        is_share = field.endswith(SHARES) or field in SHARE_NAMES
         return f"{value:.1%}" if is_share else f"{value:,f}"
     if isinstance(value, int):
         return str(value) if field.endswith("id") else f"{value:,}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Generic, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,6 +20,10 @@ class Model(BaseModel):
     model_config = ConfigDict(
         extra="allow", frozen=True, populate_by_name=True, protected_namespaces=()
     )
+
+    def as_row(self) -> dict[str, Any]:
+        """Its fields as the columns of a table."""
+        return self.model_dump()
 
 
 class Versioned(Model):

@@ -15,8 +15,12 @@ from ..models import (
     Cohorts,
     ConversionRate,
     Forecast,
+    ForecastAccuracy,
     ForecastAdjustment,
+    ForecastBreakdown,
+    ForecastHistory,
     LossReasons,
+    OpportunityForecasts,
     Page,
     PipelineChangeOpportunity,
     PipelineChanges,
@@ -44,6 +48,18 @@ class ForecastOf(Scope, total=False):
     year: int
     quarter: int
     month: int
+
+
+class BreakdownOf(ForecastOf, total=False):
+    """Which period, of whom; by whom."""
+
+    by: Literal["owner", "team"]
+
+
+class ForecastOpportunitiesOf(ForecastOf, Paging, total=False):
+    """Which open opportunities; those that are expected to close in a period where one is named."""
+
+    stage: str
 
 
 class AttainmentOf(TypedDict, total=False):
@@ -109,6 +125,22 @@ class ForecastResource(Resource[M]):
     def get_yearly(self, year: int, **scope: Unpack[Scope]) -> Flow[Forecast]:
         """The forecast of a year, which is the organisation's fiscal year."""
         return (yield from self._of(period="year", year=year, **scope))
+
+    @operation("GET /forecast/breakdown")
+    def breakdown(self, **of: Unpack[BreakdownOf]) -> ForecastBreakdown:
+        """The forecast of a period by owner, or with `by="team"` by team; with what is unassigned it adds up to the whole."""
+
+    @listing("GET /forecast/opportunities")
+    def opportunities(self, **of: Unpack[ForecastOpportunitiesOf]) -> OpportunityForecasts:
+        """Open opportunities, the newest first: the chance of each to be won, when it probably closes, and why."""
+
+    @operation("GET /forecast/history")
+    def history(self, **of: Unpack[ForecastOf]) -> ForecastHistory:
+        """How the forecast of a period moved, day by day as it was given, and what came true."""
+
+    @operation("GET /forecast/accuracy")
+    def accuracy(self, period: Period = "quarter") -> ForecastAccuracy:
+        """How past forecasts of months, quarters or years would have done. For who sees every opportunity."""
 
     @operation("GET /forecast/attainment")
     def get_attainment(self, **of: Unpack[AttainmentOf]) -> Attainment:
