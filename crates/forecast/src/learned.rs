@@ -172,7 +172,8 @@ impl Learned {
         };
         // The stage is what the others are compared in.
         let all = without.into_iter().filter_map(reason);
-        strongest(all.filter(|it| it.feature != Feature::Stage).collect())
+        // What no deal that has ended was like says nothing that anybody could look up.
+        strongest(all.filter(|it| it.feature != Feature::Stage && it.evidence > 0).collect())
     }
 }
 

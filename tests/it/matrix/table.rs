@@ -11,7 +11,7 @@ use proto::opportunities::v1 as opportunities;
 use serde_json::{Value, json};
 
 use super::policy::Policy;
-use derived::derived_rows;
+use derived::{derived_rows, forecast_rows};
 
 /// An id that nothing has.
 pub(super) const ABSENT: i64 = 999_999_999;
@@ -82,6 +82,7 @@ pub(super) fn table(record: Record) -> Vec<Row> {
     rows.extend(activity_rows(record));
     rows.extend(customer_rows(record));
     rows.extend(derived_rows());
+    rows.extend(forecast_rows());
     rows
 }
 

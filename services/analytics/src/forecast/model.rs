@@ -37,6 +37,7 @@ impl Phase {
 
 /// Whose, of which team, and in which pipeline; 0 where it is not told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::struct_field_names, reason = "that is what they are called everywhere")]
 pub(crate) struct Whose {
     pub(crate) owner_id: i64,
     pub(crate) team_id: i64,

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
+use money::Money;
 use sqlx::PgPool;
 
 use super::model::{Ahead, Known, Open, Phase, Place, Speaker, TrackRecord, Whose};
@@ -21,7 +22,8 @@ pub(super) async fn known(
     in_parts: bool,
 ) -> sqlx::Result<Known> {
     let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
-    let rows = sqlx::query!(
+    let lines = sqlx::query_as!(
+        Line,
         r#"with run as (
              select r.run_id, r.model_version, r.voice, r.won, r.lost,
                     -- The places of the month before the period, unless it has begun, and of its last one.
@@ -83,14 +85,14 @@ pub(super) async fn known(
            )
            select (select recorded_at from progress where source = 'opportunities') as as_of,
                   run.model_version as "model_version?", run.voice as "voice?", run.won as "learned_won?", run.lost as "learned_lost?",
-                  ahead.new_business as "new_business?: money::Money", ahead.middle as "middle?", ahead.sigma as "sigma?", ahead.tried as "tried?",
+                  ahead.new_business as "new_business?: Money", ahead.middle as "middle?", ahead.sigma as "sigma?", ahead.tried as "tried?",
                   ahead.held as "held?", it.is_open as "is_open?", coalesce(it.category, '') as "category!",
                   coalesce(it.pipeline_id, 0) as "pipeline_id!", coalesce(it.stage_key, '') as "stage_key!",
                   coalesce(it.owner_id, 0) as "owner_id!", coalesce(it.team_id, 0) as "team_id!",
                   coalesce(it.place, 0) as "place!", coalesce(it.count, 0) as "count!",
                   coalesce(it.value_count, 0) as "value_count!", coalesce(it.rate_missing, 0) as "rate_missing!",
-                  coalesce(it.value, 0) as "value!: money::Money", coalesce(it.weighted, 0) as "weighted!: money::Money",
-                  coalesce(it.predicted, 0) as "predicted!: money::Money", coalesce(it.variance, 0) as "variance!"
+                  coalesce(it.value, 0) as "value!: Money", coalesce(it.weighted, 0) as "weighted!: Money",
+                  coalesce(it.predicted, 0) as "predicted!: Money", coalesce(it.variance, 0) as "variance!"
            from (values (1)) as always left join run on true
            left join forecast_periods ahead on ahead.run_id = run.run_id and run.speaks and ahead.start_date = $1 and ahead.end_date = $2
            left join told it on true
@@ -109,9 +111,41 @@ pub(super) async fn known(
     )
     .fetch_all(pool)
     .await?;
-    let as_of = rows.first().and_then(|row| row.as_of).unwrap_or(DateTime::UNIX_EPOCH);
+    Ok(read(lines))
+}
+
+/// A line of what is known; where nothing is won or open there is one without any, for `as_of` and the run.
+struct Line {
+    as_of: Option<DateTime<Utc>>,
+    model_version: Option<i64>,
+    voice: Option<String>,
+    learned_won: Option<i64>,
+    learned_lost: Option<i64>,
+    new_business: Option<Money>,
+    middle: Option<f64>,
+    sigma: Option<f64>,
+    tried: Option<i32>,
+    held: Option<i32>,
+    is_open: Option<bool>,
+    category: String,
+    pipeline_id: i64,
+    stage_key: String,
+    owner_id: i64,
+    team_id: i64,
+    place: i32,
+    count: i64,
+    value_count: i64,
+    rate_missing: i64,
+    value: Money,
+    weighted: Money,
+    predicted: Money,
+    variance: f64,
+}
+
+fn read(lines: Vec<Line>) -> Known {
+    let as_of = lines.first().and_then(|line| line.as_of).unwrap_or(DateTime::UNIX_EPOCH);
     let mut known = Known { as_of, ..Known::default() };
-    for row in rows {
+    for row in lines {
         if let (None, Some(version), Some(voice)) = (&known.speaker, row.model_version, row.voice) {
             let (won, lost) =
                 (row.learned_won.unwrap_or_default(), row.learned_lost.unwrap_or_default());
@@ -153,7 +187,7 @@ pub(super) async fn known(
             None => known.open.push(open),
         }
     }
-    Ok(known)
+    known
 }
 
 /// What people or teams are called.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
+use forecast::answer::even_ladder;
 use forecast::history::{Before, Column, Deal, History, Move, Place, Seconds, Value};
 use forecast::trained::Trained;
 use money::Money;
@@ -143,9 +144,9 @@ impl Growing {
 
     /// The history, and what each of its stages promises: its default, or else the probability with which opportunities come into it, in the middle.
     pub(crate) fn finish(self) -> (History, Vec<f64>) {
-        let count = self.history.stages.len();
+        let even = even_ladder(self.history.stages.len());
         let ladder = self.said.iter().enumerate().map(|(stage, said)| {
-            let even = (stage + 1) as f64 / (count + 1) as f64;
+            let even = even.get(stage).copied().unwrap_or_default();
             let promised = u16::try_from(stage).ok().and_then(|stage| self.promised.get(&stage));
             let came = || promised.map_or(even, middle);
             said.map_or_else(came, |said| f64::from(said) / 100.0)
@@ -167,7 +168,7 @@ fn middle(counts: &[u32; 101]) -> f64 {
         sum += count;
         2 * sum >= all
     });
-    place.unwrap_or_default() as f64 / 100.0
+    place.and_then(|place| u8::try_from(place).ok()).map_or(0.0, |place| f64::from(place) / 100.0)
 }
 
 /// What a model calls the things that an open opportunity has.
@@ -308,11 +309,13 @@ fn closed_at(
 }
 
 /// Into the model's arithmetic.
+#[expect(clippy::cast_precision_loss, reason = "what is learned from is no money any more")]
 pub(crate) fn float(money: Money) -> f64 {
     money.hundredths() as f64 / 100.0
 }
 
 /// And back, rounded half up to the hundredth.
+#[expect(clippy::cast_possible_truncation, reason = "it is no larger than an i128 holds")]
 pub(crate) fn money(value: f64) -> Money {
     // Larger than any sum there is, and exact where sums are.
     const MOST: f64 = 1e30;

@@ -33,7 +33,7 @@ use crate::rollup::day;
 use fact::{Chunk, Facts};
 use history::{Growing, Here, Known};
 use run::{Run, Won};
-use store::{Counts, Latest, Made};
+use store::{Counts, Latest, NewRun};
 
 /// How often it is looked whether something is due.
 const EVERY: Duration = Duration::from_secs(20);
@@ -122,7 +122,7 @@ pub async fn do_what_is_due(
         let is_of_today = day(*at, settings.zone) == day(now, settings.zone);
         now - at < speaks && is_of_today && (open - was_open).abs() <= was_open / GROWN
     };
-    if !is_due && run.filter(is_fresh).is_some() {
+    if !is_due && run.as_ref().is_some_and(is_fresh) {
         return Ok(Duration::ZERO);
     }
     let began = Instant::now();
@@ -195,7 +195,7 @@ pub async fn make_run(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     }
     let mut tx = pool.begin().await?;
     let ended = trained.learned.ended;
-    let made = Made {
+    let made = NewRun {
         model_version: latest.version,
         made_at: now,
         made_on: run.today,

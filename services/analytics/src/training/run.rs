@@ -24,7 +24,7 @@ const MONTHS: u32 = 18;
 
 /// Of which opportunities a group is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key {
+pub(crate) struct Slice {
     pub(crate) pipeline_id: i64,
     pub(crate) stage_key: String,
     /// 0 of a stage as a whole.
@@ -58,7 +58,7 @@ impl Group {
 /// Of the value of a group, which share is expected to be won by the end of each month, in [`PARTS`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Share {
-    pub(crate) key: Key,
+    pub(crate) key: Slice,
     pub(crate) won_by: Vec<i32>,
     pub(crate) concentration: f64,
 }
@@ -102,7 +102,7 @@ pub(crate) struct Run {
     calendar: Calendar,
     /// When each of the months is over, in days from now.
     month_ends: Vec<f64>,
-    groups: HashMap<Key, Group>,
+    groups: HashMap<Slice, Group>,
     periods: Vec<Ahead>,
 }
 
@@ -196,14 +196,14 @@ impl Run {
             self.month_ends.iter().map(|days| self.trained.won_within(&outlook, *days)).collect();
         let value = float(value);
         let won_by: Vec<f64> = chances.iter().map(|chance| chance * share).collect();
-        let key = Key {
+        let key = Slice {
             pipeline_id: it.pipeline_id,
             stage_key: it.stage_key.clone(),
             owner_id: it.owner_id,
             team_id: it.team_id.unwrap_or_default(),
             close_month: Some(month(date)),
         };
-        let whole = Key { owner_id: 0, team_id: 0, close_month: None, ..key.clone() };
+        let whole = Slice { owner_id: 0, team_id: 0, close_month: None, ..key.clone() };
         for key in [key, whole] {
             self.groups.entry(key).or_default().add(value, &won_by);
         }
@@ -246,6 +246,7 @@ impl Run {
 }
 
 /// No group is won for more than twice its value.
+#[expect(clippy::cast_possible_truncation, reason = "2,000,000,000 at most")]
 fn parts(share: f64) -> i32 {
     (share.clamp(0.0, 2.0) * PARTS).round() as i32
 }

@@ -212,7 +212,7 @@ pub(super) async fn publish(
 }
 
 /// What is said of a run as a whole.
-pub(super) struct Made<'a> {
+pub(super) struct NewRun<'a> {
     pub(super) model_version: i64,
     pub(super) made_at: DateTime<Utc>,
     pub(super) made_on: NaiveDate,
@@ -225,7 +225,7 @@ pub(super) struct Made<'a> {
 }
 
 /// Begins a run in place of the one before, which whoever reads it still has; its id.
-pub(super) async fn begin_run(tx: &mut PgConnection, it: &Made<'_>) -> sqlx::Result<i64> {
+pub(super) async fn begin_run(tx: &mut PgConnection, it: &NewRun<'_>) -> sqlx::Result<i64> {
     let run_id = sqlx::query_scalar!(
         "insert into forecast_runs (model_version, made_at, made_on, voice, is_learned, won, lost, months, open)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning run_id",

@@ -7,7 +7,7 @@ use super::super::policy::Policy;
 use super::{ABSENT, Row, row};
 
 pub(super) fn derived_rows() -> Vec<Row> {
-    use Policy::{Admins, Managers, Readers};
+    use Policy::{Managers, Readers};
     vec![
         row("analytics.v1.ReportService/GetPipelineOverview", "get /pipeline/overview", Readers),
         row(
@@ -21,20 +21,6 @@ pub(super) fn derived_rows() -> Vec<Row> {
             "get /reports/sales-performance",
             Readers,
         ),
-        row("analytics.v1.ForecastService/GetForecast", "get /forecast", Readers),
-        row(
-            "analytics.v1.ForecastService/GetForecastBreakdown",
-            "get /forecast/breakdown",
-            Readers,
-        ),
-        row(
-            "analytics.v1.ForecastService/ListOpportunityForecasts",
-            "get /forecast/opportunities",
-            Readers,
-        ),
-        row("analytics.v1.ForecastService/GetForecastHistory", "get /forecast/history", Readers),
-        // It is about every opportunity.
-        row("analytics.v1.ForecastService/GetForecastAccuracy", "get /forecast/accuracy", Admins),
         row(
             "analytics.v1.AdvancedReportService/GetLossReasons",
             "get /reports/loss-reasons",
@@ -115,5 +101,25 @@ pub(super) fn derived_rows() -> Vec<Row> {
         row("analytics.v1.TargetService/DeleteTarget", "delete /targets/{id}", Managers)
             .saying(&analytics::DeleteTargetRequest { id: ABSENT, ..Default::default() }),
         row("notifier.v1.NotificationService/ListNotifications", "get /notifications", Readers),
+    ]
+}
+
+pub(super) fn forecast_rows() -> Vec<Row> {
+    use Policy::{Admins, Readers};
+    vec![
+        row("analytics.v1.ForecastService/GetForecast", "get /forecast", Readers),
+        row(
+            "analytics.v1.ForecastService/GetForecastBreakdown",
+            "get /forecast/breakdown",
+            Readers,
+        ),
+        row(
+            "analytics.v1.ForecastService/ListOpportunityForecasts",
+            "get /forecast/opportunities",
+            Readers,
+        ),
+        row("analytics.v1.ForecastService/GetForecastHistory", "get /forecast/history", Readers),
+        // It is about every opportunity.
+        row("analytics.v1.ForecastService/GetForecastAccuracy", "get /forecast/accuracy", Admins),
     ]
 }

@@ -4,9 +4,10 @@ mod store;
 pub mod words;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use auth::Caller;
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use forecast::feature::Look;
 use forecast::history::Deal;
@@ -208,8 +209,9 @@ fn told(
     let outlook = trained.outlook(&look);
     let chance = outlook.win_probability();
     let on = |part: f64| {
-        let seconds = trained.won_after(&outlook, part) * forecast::history::DAY;
-        day(now + TimeDelta::seconds(seconds as i64), zone)
+        let days = trained.won_after(&outlook, part);
+        let after = Duration::try_from_secs_f64(days * forecast::history::DAY);
+        day(now + after.unwrap_or_default(), zone)
     };
     let share = trained.share_of_amount();
     let reasons = trained.reasons(&look);

@@ -132,6 +132,11 @@ fn what(feature: &str, level: &Level, called: Option<&str>) -> (String, String) 
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "days and counts, far below what an i64 holds")]
+fn whole(number: f64) -> i64 {
+    number as i64
+}
+
 /// From a number until before another; open where nothing is said.
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
@@ -173,7 +178,7 @@ impl Span {
     }
 
     fn days(self) -> (String, String) {
-        let days = |it: f64| it.round() as i64;
+        let days = |it: f64| whole(it.round());
         // Below half a day nothing is a beginning.
         Self::told(
             self.from.map(days).filter(|days| *days > 0),
@@ -192,8 +197,8 @@ impl Span {
 
     /// Whole numbers: until before five and a half is up to five.
     fn counts(self) -> (String, String) {
-        let from = self.from.map_or(0, |it| it.ceil() as i64);
-        match self.to.map(|it| it.ceil() as i64 - 1) {
+        let from = self.from.map_or(0, |it| whole(it.ceil()));
+        match self.to.map(|it| whole(it.ceil()) - 1) {
             Some(to) if to <= from => (format!(" {from} "), from.to_string()),
             Some(to) => (format!(" {from} 至 {to} "), format!("{from} to {to}")),
             None => (format!("至少 {from} "), format!("{from} or more")),
