@@ -210,8 +210,8 @@ impl Span {
 mod tests {
     use super::*;
 
-    fn both(feature: &str, level: Level, called: Option<&str>) -> [String; 2] {
-        let (zh, en) = what(feature, &level, called);
+    fn both(feature: &str, level: &Level, called: Option<&str>) -> [String; 2] {
+        let (zh, en) = what(feature, level, called);
         [zh, en]
     }
 
@@ -295,7 +295,7 @@ mod tests {
             ("owner", Level::One(3), Some("王小明"), "負責人為王小明", "owned by 王小明"),
             ("source", Level::Other, None, "少見的來源", "a rare source"),
         ] {
-            assert_eq!(both(feature, level, called), [zh, en]);
+            assert_eq!(both(feature, &level, called), [zh, en]);
         }
     }
 
