@@ -16,6 +16,7 @@ use proto::analytics::v1::report_service_client::ReportServiceClient;
 use proto::analytics::v1::target_service_client::TargetServiceClient;
 use proto::audit::v1::AuditSource;
 use proto::audit::v1::audit_service_client::AuditServiceClient;
+use proto::dead_letter::v1::dead_letter_service_client::DeadLetterServiceClient;
 use proto::identity::v1::api_key_service_client::ApiKeyServiceClient;
 use proto::identity::v1::authorization_service_client::AuthorizationServiceClient;
 use proto::identity::v1::client_service_client::ClientServiceClient;
@@ -332,6 +333,18 @@ impl Call {
             AuditSource::Opportunities => &self.guest.app.opportunities,
         };
         AuditServiceClient::new(owner.clone()).max_decoding_message_size(PAGE_BYTES)
+    }
+
+    /// What a service has put aside; 404 for one that puts nothing aside.
+    pub fn dead_letters(&self, service: &str) -> Answer<DeadLetterServiceClient<Channel>> {
+        let app = &self.guest.app;
+        let channel = match service {
+            "opportunities" => &app.opportunities,
+            "analytics" => &app.analytics,
+            "notifier" => &app.notifier,
+            _ => return Err(Problem::not_found()),
+        };
+        Ok(DeadLetterServiceClient::new(channel.clone()).max_decoding_message_size(PAGE_BYTES))
     }
 
     /// A call that changes nothing; made once more where the service could not be reached.

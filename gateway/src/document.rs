@@ -30,7 +30,7 @@ next one. Every failure is an `application/problem+json` document whose `code` d
 Every answer carries `X-Request-Id`. Where there is a limit on how much a caller may ask, every answer says in `RateLimit` how many requests are \
 left (`r`) and in how many seconds all are there again (`t`; of a 429 one more), and in `RateLimit-Policy` how many there are (`q`).";
 
-const TAGS: [(&str, &str); 16] = [
+const TAGS: [(&str, &str); 17] = [
     ("auth", "Signing in, and API keys for programs."),
     ("pipeline", "Pipelines, their stages, and the funnel as it stands."),
     ("opportunities", "What may be sold, to whom, for how much, and how far it has come."),
@@ -46,6 +46,7 @@ const TAGS: [(&str, &str); 16] = [
     ("teams", "Their teams."),
     ("settings", "What holds for the whole organisation."),
     ("audit", "Who changed what, when, from what to what."),
+    ("dead letters", "Events that a service could not apply and put aside."),
     ("clients", "Programs that are given tokens (OAuth)."),
 ];
 
@@ -308,6 +309,8 @@ mod tests {
                 "post /api/v1/imports/{id}/undo",
                 "post /api/v1/opportunities/{id}/restore",
                 "post /api/v1/users/{id}/invitation",
+                "put /api/v1/dead-letters/{service}/replay",
+                "put /api/v1/dead-letters/{service}/{id}/replay",
                 "put /api/v1/teams/{id}/members/{user_id}",
             ]
         );

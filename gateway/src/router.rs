@@ -100,6 +100,11 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .merge(plans())
         // every owner
         .routes(routes!(rest::audit::list_audit_entries))
+        // whoever derives
+        .routes(routes!(rest::dead_letters::list_dead_letters))
+        .routes(routes!(rest::dead_letters::get_dead_letter))
+        .routes(routes!(rest::dead_letters::replay_dead_letter))
+        .routes(routes!(rest::dead_letters::replay_dead_letters))
         // notifier
         .routes(routes!(rest::notifications::list_notifications))
 }

@@ -12,6 +12,7 @@ mod commands;
 mod concurrency;
 mod currency;
 mod customers;
+mod dead_letters;
 mod documented;
 mod driver;
 mod fields;

@@ -134,6 +134,8 @@ pub async fn dead_letter(
 pub struct DeadLetter {
     /// Its id.
     pub dead_letter_id: i64,
+    /// Who put it aside.
+    pub consumer: String,
     /// The service whose event it is.
     pub source: String,
     /// The event's place in its source's sequence.
@@ -148,34 +150,84 @@ pub struct DeadLetter {
     pub failed_at: DateTime<Utc>,
 }
 
-/// The events that a consumer has put aside, in the order in which that happened: those after an id, so many at most.
+/// The events that consumers have put aside, in the order in which that happened: those after an id, so many at most.
 pub async fn dead_letters(
     connection: &mut PgConnection,
-    consumer: &str,
+    consumers: &[&str],
     after_id: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<DeadLetter>> {
     let rows = sqlx::query(
-        "select dead_letter_id, source, position, payload, error, attempts, failed_at from dead_letter
-        where consumer = $1 and dead_letter_id > $2 order by dead_letter_id limit $3",
+        "select dead_letter_id, consumer, source, position, payload, error, attempts, failed_at from dead_letter
+        where consumer = any($1) and dead_letter_id > $2 order by dead_letter_id limit $3",
     )
-    .bind(consumer)
+    .bind(consumers)
     .bind(after_id)
     .bind(limit)
     .fetch_all(connection)
     .await?;
-    let read = |row: &PgRow| {
-        Ok(DeadLetter {
-            dead_letter_id: row.try_get(0)?,
-            source: row.try_get(1)?,
-            position: row.try_get(2)?,
-            event: Event::decode(row.try_get::<&[u8], _>(3)?),
-            error: row.try_get(4)?,
-            attempts: row.try_get(5)?,
-            failed_at: row.try_get(6)?,
-        })
-    };
     rows.iter().map(read).collect()
+}
+
+/// The events that consumers have put aside, those first that were tried longest ago, so many at most.
+pub async fn longest_ago(
+    connection: &mut PgConnection,
+    consumers: &[&str],
+    limit: i64,
+) -> sqlx::Result<Vec<DeadLetter>> {
+    let rows = sqlx::query(
+        "select dead_letter_id, consumer, source, position, payload, error, attempts, failed_at from dead_letter
+        where consumer = any($1) order by failed_at, dead_letter_id limit $2",
+    )
+    .bind(consumers)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &PgRow) -> sqlx::Result<DeadLetter> {
+    Ok(DeadLetter {
+        dead_letter_id: row.try_get(0)?,
+        consumer: row.try_get(1)?,
+        source: row.try_get(2)?,
+        position: row.try_get(3)?,
+        event: Event::decode(row.try_get::<&[u8], _>(4)?),
+        error: row.try_get(5)?,
+        attempts: row.try_get(6)?,
+        failed_at: row.try_get(7)?,
+    })
+}
+
+/// How many events consumers have put aside.
+pub async fn count(connection: &mut PgConnection, consumers: &[&str]) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select count(*) from dead_letter where consumer = any($1)")
+        .bind(consumers)
+        .fetch_one(connection)
+        .await
+}
+
+/// Says of an event that is put aside what is wrong with it even now.
+pub async fn still_dead(
+    connection: &mut PgConnection,
+    consumer: &str,
+    source: &str,
+    position: i64,
+    error: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update dead_letter set error = $4, attempts = attempts + 1, failed_at = $5
+        where consumer = $1 and source = $2 and position = $3",
+    )
+    .bind(consumer)
+    .bind(source)
+    .bind(position)
+    .bind(error)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// The next event after a position that was put aside, if it can be decoded.

@@ -9,7 +9,7 @@
 //!    and from the owner ([`source`], [`log`]) where it does not. [`inbox`] is its memory.
 //! 6. [`listen`]: what every process hears in passing, for caches and live streams; [`rights`] is one such cache.
 //!
-//! [`audit`] is the same log as administrators read it.
+//! [`audit`] is the same log as administrators read it, [`dead_letters`] what could not be applied.
 //!
 //! Nothing here depends on the broker keeping anything: positions have no gaps, so a consumer sees what it missed and asks the
 //! owner.
@@ -17,6 +17,7 @@
 pub mod audit;
 pub mod change;
 pub mod consumer;
+pub mod dead_letters;
 pub mod inbox;
 pub mod listen;
 pub mod lock;

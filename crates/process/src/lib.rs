@@ -23,8 +23,8 @@ pub use readiness::{Latch, Readiness};
 pub use run::{Context, Work, announce, run};
 pub use secret::Secret;
 pub use settings::{
-    DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, PublicUrl, Setting,
-    TelemetrySettings, TlsSettings,
+    DatabaseSettings, DeadLettersCommand, DeadLettersSettings, EventsSettings, ListenSettings,
+    MigrateSettings, PublicUrl, Setting, TelemetrySettings, TlsSettings,
 };
 pub use telemetry::{Telemetry, init};
 

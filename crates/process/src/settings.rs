@@ -12,7 +12,7 @@
 
 use std::net::SocketAddr;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use http::Uri;
 
 use crate::Secret;
@@ -66,6 +66,34 @@ pub struct MigrateSettings {
     /// URL of the database, as the role that owns the schema.
     #[arg(long = "migrate-database-url", env = "MIGRATE_DATABASE_URL", hide_env_values = true)]
     pub url: Secret,
+}
+
+/// Settings of `dead-letters`.
+#[derive(Args, Clone, Debug)]
+pub struct DeadLettersSettings {
+    /// Where they are.
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+    /// What to do with them.
+    #[command(subcommand)]
+    pub what: DeadLettersCommand,
+}
+
+/// What can be done with events that could not be applied.
+#[derive(Subcommand, Clone, Copy, Debug)]
+pub enum DeadLettersCommand {
+    /// A line of JSON for each: which event, what was wrong, how often it was tried.
+    List,
+    /// All of one, its record too.
+    Show {
+        /// Which, as `list` says.
+        id: i64,
+    },
+    /// Apply one again, or all; fails where any stays aside.
+    Replay {
+        /// Which, as `list` says; all where absent.
+        id: Option<i64>,
+    },
 }
 
 /// Where the process listens. Port 0 takes a free one; [`crate::announce`] tells which.

@@ -5,7 +5,7 @@ use http::request::Parts;
 
 use super::Problem;
 
-/// What a path names: an id as `i64` or a name as `String`, or two of one of these. 404 where nothing can have it.
+/// What a path names: an id as `i64` or a name as `String`, two of one of these, or a name and an id. 404 where nothing can have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path<T>(pub T);
 
@@ -44,6 +44,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Path<(String, String)> {
             }
             _ => Err(Problem::not_found()),
         }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Path<(String, i64)> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((name, number)) =
+            Path::<(String, String)>::from_request_parts(parts, state).await?;
+        id(&number).map(|id| Self((name, id))).ok_or_else(Problem::not_found)
     }
 }
 

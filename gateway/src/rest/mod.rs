@@ -11,6 +11,7 @@ pub mod contacts;
 pub mod currencies;
 pub mod custom_fields;
 pub mod customers;
+pub mod dead_letters;
 pub mod exports;
 pub mod external;
 pub mod forecast;

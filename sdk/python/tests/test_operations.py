@@ -93,3 +93,16 @@ def test_a_report_waits_for_a_write_that_is_given_to_it(mode: Mode) -> None:
         "GET /api/v1/reports/sales-trend/opportunities?after=7%3A3&term=won",
         "GET /api/v1/audit?from=2026-01-01",
     ]
+
+
+def test_what_a_service_put_aside_is_applied_again_one_by_one_or_together(mode: Mode) -> None:
+    left = {"id": 8, "error": "out of disk"}
+    server = Server(lambda _: answer({"applied": 1, "left": [left], "remaining": 2}))
+    client = mode.client(server)
+    done = mode.run(client.dead_letters.replay("analytics", 7))
+    assert (done.applied, done.left[0].error, done.remaining) == (1, "out of disk", 2)
+    mode.run(client.dead_letters.replay_all("notifier"))
+    assert server.asked == [
+        "PUT /api/v1/dead-letters/analytics/7/replay",
+        "PUT /api/v1/dead-letters/notifier/replay",
+    ]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use process::{
-    DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, Secret, TelemetrySettings,
-    TlsSettings,
+    DatabaseSettings, DeadLettersSettings, EventsSettings, ListenSettings, MigrateSettings, Secret,
+    TelemetrySettings, TlsSettings,
 };
 
 /// Answers reports and forecasts from what the other services' events tell.
@@ -32,41 +32,13 @@ pub enum Command {
     /// Compare all that is derived with what the owners have; fails where it differs.
     Verify(Box<Config>),
     /// Look at events that could not be applied, or apply them again; the service may go on serving.
-    DeadLetters(DeadLettersConfig),
+    DeadLetters(DeadLettersSettings),
     /// Train the forecast's model once, due or not.
     Train(Box<Config>),
     /// Forecast from a folder of CSV files, without a database.
     Forecast(ForecastArguments),
     /// Forecast a folder again from what was known then, and tell how good that was.
     Backtest(BacktestArguments),
-}
-
-/// Settings of `dead-letters`.
-#[derive(Args, Clone, Debug)]
-pub struct DeadLettersConfig {
-    /// Where they are.
-    #[command(flatten)]
-    pub database: DatabaseSettings,
-    /// What to do with them.
-    #[command(subcommand)]
-    pub what: DeadLettersCommand,
-}
-
-/// What can be done with events that could not be applied.
-#[derive(Subcommand, Clone, Copy, Debug)]
-pub enum DeadLettersCommand {
-    /// A line of JSON for each: which event, what was wrong, how often it was tried.
-    List,
-    /// All of one, its record too.
-    Show {
-        /// Which, as `list` says.
-        id: i64,
-    },
-    /// Apply one again, or all; fails where any stays aside.
-    Replay {
-        /// Which, as `list` says; all where absent.
-        id: Option<i64>,
-    },
 }
 
 /// Which history is learned from.

@@ -14,6 +14,21 @@ pub const IDENTITY: &str = "identity";
 /// The source of pipelines and opportunities.
 pub const OPPORTUNITIES: &str = "opportunities";
 
+/// What it consumes, and as whom.
+pub const CONSUMERS: [(&str, &str); 2] = [(NAME, IDENTITY), (NAME, OPPORTUNITIES)];
+
+/// Applies events of a source that were put aside.
+pub fn apply_again<'a>(
+    tx: &'a mut PgConnection,
+    source: &'static str,
+    events: &'a [Event],
+) -> Applying<'a> {
+    match source {
+        IDENTITY => apply_identity(tx, events),
+        _ => apply_opportunities(tx, events),
+    }
+}
+
 /// Applies events of identity. A new time zone cuts the days anew, a new currency values anew.
 pub fn apply_identity<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Applying<'a> {
     async move {

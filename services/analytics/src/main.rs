@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use analytics::config::{Cli, Command};
-use analytics::{MIGRATOR, dead_letters, folder, rebuild, serve, training, verify};
+use analytics::consumer::{CONSUMERS, apply_again};
+use analytics::{MIGRATOR, folder, rebuild, serve, training, verify};
 use clap::Parser;
 use process::postgres;
 use tokio::task::spawn_blocking;
@@ -15,7 +16,9 @@ fn main() -> ExitCode {
         Command::Migrate(settings) => postgres::migrate(&settings.url, &MIGRATOR).await,
         Command::Rebuild(config) => rebuild::run(*config).await,
         Command::Verify(config) => verify::run(*config).await,
-        Command::DeadLetters(config) => dead_letters::run(config).await,
+        Command::DeadLetters(settings) => {
+            events::dead_letters::run(&settings, &CONSUMERS, &apply_again).await
+        }
         Command::Train(config) => training::train_once(*config).await,
         Command::Forecast(arguments) => {
             spawn_blocking(move || folder::forecast(&arguments)).await?

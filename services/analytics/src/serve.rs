@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
+use events::dead_letters::DeadLetters;
 use events::{ChangeSource, Consumer, stream};
 use process::{Context, Latch, Secret, Work, postgres};
 use proto::analytics::v1::adjustment_service_server::AdjustmentServiceServer;
@@ -14,6 +15,7 @@ use proto::analytics::v1::forecast_service_server::ForecastServiceServer;
 use proto::analytics::v1::pipeline_change_service_server::PipelineChangeServiceServer;
 use proto::analytics::v1::report_service_server::ReportServiceServer;
 use proto::analytics::v1::target_service_server::TargetServiceServer;
+use proto::dead_letter::v1::dead_letter_service_server::DeadLetterServiceServer;
 use rpc::{Tls, client};
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -22,7 +24,7 @@ use tonic::transport::Channel;
 use tracing::info;
 
 use crate::config::Config;
-use crate::consumer::{self, IDENTITY, NAME, OPPORTUNITIES};
+use crate::consumer::{self, CONSUMERS, IDENTITY, NAME, OPPORTUNITIES};
 use crate::grpc::{
     Adjustments, AdvancedReports, AttainmentAnswers, Changes, Forecasts, Reports, Targets,
 };
@@ -102,6 +104,8 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
         process.spawn("snapshots", snapshot::run(url, pool, shutdown.clone()));
         let (url, pool) = (config.database.url.clone(), state.writes.clone());
         process.spawn("training", train(url, pool, is_loaded, shutdown.clone()));
+        let (reads, writes) = (state.reads.clone(), state.writes.clone());
+        let aside = DeadLetters::new(reads, writes, &CONSUMERS, consumer::apply_again);
         let verifier = Verifier::new(ISSUER, Keys::from_identity(identity), revocations);
         let server = rpc::Server::builder(NAME)
             .readiness(process.readiness())
@@ -113,7 +117,8 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             .add(AdjustmentServiceServer::new(Adjustments(state.clone())))
             .add(AttainmentServiceServer::new(AttainmentAnswers(state.clone())))
             .add(TargetServiceServer::new(Targets(state.clone())))
-            .add(ForecastServiceServer::new(Forecasts(state)));
+            .add(ForecastServiceServer::new(Forecasts(state)))
+            .add(DeadLetterServiceServer::new(aside));
         process.spawn("grpc", server.serve(listener, shutdown));
         Ok(())
     })

@@ -2,8 +2,8 @@
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use process::{
-    DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, Secret, TelemetrySettings,
-    TlsSettings,
+    DatabaseSettings, DeadLettersSettings, EventsSettings, ListenSettings, MigrateSettings, Secret,
+    TelemetrySettings, TlsSettings,
 };
 
 /// Notifications and their deliveries.
@@ -26,6 +26,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Bring the schema up to date and exit.
     Migrate(MigrateSettings),
+    /// Look at events that could not be applied, or apply them again; the service may go on serving.
+    DeadLetters(Box<DeadLettersConfig>),
 }
 
 /// What `serve` needs.
@@ -54,6 +56,30 @@ pub struct Config {
     /// URL of opportunities, or of its replicas with commas between them.
     #[arg(long, env = "OPPORTUNITIES_URL")]
     pub opportunities_url: String,
+
+    /// What it shows identity to get a token of its own.
+    #[arg(long, env = "SERVICE_SECRET", hide_env_values = true)]
+    pub service_secret: Secret,
+
+    /// How mail goes out.
+    #[command(flatten)]
+    pub email: Email,
+}
+
+/// What `dead-letters` needs: to apply an event is to ask identity, and to queue mail.
+#[derive(Args, Clone, Debug)]
+pub struct DeadLettersConfig {
+    /// Where they are, and what to do with them.
+    #[command(flatten)]
+    pub settings: DeadLettersSettings,
+
+    /// How it speaks with the others.
+    #[command(flatten)]
+    pub tls: TlsSettings,
+
+    /// URL of identity, or of its replicas with commas between them.
+    #[arg(long, env = "IDENTITY_URL")]
+    pub identity_url: String,
 
     /// What it shows identity to get a token of its own.
     #[arg(long, env = "SERVICE_SECRET", hide_env_values = true)]

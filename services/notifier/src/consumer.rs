@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
-    PEOPLE,
+    IDENTITY, PEOPLE,
     directory::{
         self,
         model::{Person, Team},
@@ -23,6 +23,20 @@ use crate::{
     },
     password_link::{self, model::News},
 };
+
+/// Applies events of a source that were put aside.
+pub fn apply_again<'a>(
+    tx: &'a mut PgConnection,
+    source: &'static str,
+    events: &'a [Event],
+    identity: ChangeSource,
+    mail_domain: Option<Arc<str>>,
+) -> Applying<'a> {
+    match source {
+        IDENTITY => apply_identity(tx, events, mail_domain, process::now()),
+        _ => apply_opportunities(tx, events, identity, mail_domain, process::now()),
+    }
+}
 
 /// Applies events of identity. With a mail domain, links to set a password are mailed, and what happened to an account is told by mail too.
 pub fn apply_identity<'a>(

@@ -18,8 +18,9 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use auth::{Keys, Revocations, ServiceToken, Verifier};
-use events::{ChangeSource, Consumer, stream};
+use events::{ChangeSource, Consumer, dead_letters::DeadLetters, stream};
 use process::{Latch, Secret, postgres};
+use proto::dead_letter::v1::dead_letter_service_server::DeadLetterServiceServer;
 use proto::notifier::v1::notification_service_server::NotificationServiceServer;
 use rpc::{Server, Tls, client};
 use sqlx::PgPool;
@@ -27,7 +28,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, Email},
+    config::{Config, DeadLettersConfig, Email},
     delivery::{Post, mail::Mailer},
     identity::Identity,
 };
@@ -40,6 +41,12 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/
 
 /// The consumer of identity's events. Another name is another row of the inbox: everything is applied anew from the beginning, which does no harm.
 pub const PEOPLE: &str = "notifier-people";
+/// The source of people, teams and accounts.
+pub const IDENTITY: &str = "identity";
+/// The source of what people are told of.
+pub const OPPORTUNITIES: &str = "opportunities";
+/// What it consumes, and as whom.
+pub const CONSUMERS: [(&str, &str); 2] = [(PEOPLE, IDENTITY), (SERVICE, OPPORTUNITIES)];
 /// How long without a message before an owner is asked.
 const POLL: Duration = Duration::from_secs(5);
 
@@ -73,14 +80,21 @@ pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
             durable: true,
             position: None,
         };
+        let aside = {
+            let owner = ChangeSource::of_service(identity.clone(), Arc::clone(&token));
+            let domain = mailer.as_ref().map(|mailer| Arc::<str>::from(mailer.domain()));
+            DeadLetters::new(read.clone(), write.clone(), &CONSUMERS, move |tx, source, events| {
+                consumer::apply_again(tx, source, events, owner.clone(), domain.clone())
+            })
+        };
         let work = Work {
             people: Consumer {
                 name: PEOPLE.to_owned(),
                 // Whoever sends a mail that it queued has waited for the disk, and with that for what was committed before.
                 durable: false,
-                ..consumer("identity", identity.clone())
+                ..consumer(IDENTITY, identity.clone())
             },
-            closings: consumer("opportunities", opportunities),
+            closings: consumer(OPPORTUNITIES, opportunities),
             read: read.clone(),
             write,
             post: mailer.map(|mailer| {
@@ -106,7 +120,8 @@ pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
             .readiness(process.readiness())
             .tls(&tls)
             .auth(auth::Layer::new(Arc::new(verifier), &[]))
-            .add(NotificationServiceServer::new(grpc::notification::Notifications { pool: read }));
+            .add(NotificationServiceServer::new(grpc::notification::Notifications { pool: read }))
+            .add(DeadLetterServiceServer::new(aside));
         process.spawn("grpc", server.serve(listener, process.shutdown()));
         Ok(())
     })
@@ -163,6 +178,22 @@ impl Work {
 /// Brings the schema up to date, as the role that owns it.
 pub fn migrate(url: &Secret) -> process::Work<'_> {
     Box::pin(async move { postgres::migrate(url, &MIGRATOR).await })
+}
+
+/// Looks at events that could not be applied, or applies them again.
+pub fn dead_letters(config: &DeadLettersConfig) -> process::Work<'_> {
+    Box::pin(async move {
+        let tls = Tls::load(&config.tls)?;
+        let identity = client::connect_lazy(&config.identity_url, &tls).context("IDENTITY_URL")?;
+        let secret = config.service_secret.clone();
+        let token = Arc::new(ServiceToken::new(identity.clone(), SERVICE, secret));
+        let owner = ChangeSource::of_service(identity, token);
+        let domain = mailer(&config.email)?.map(|mailer| Arc::<str>::from(mailer.domain()));
+        events::dead_letters::run(&config.settings, &CONSUMERS, &|tx, source, events| {
+            consumer::apply_again(tx, source, events, owner.clone(), domain.clone())
+        })
+        .await
+    })
 }
 
 /// What mails are sent with, if people are to be told by mail.

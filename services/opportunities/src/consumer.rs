@@ -12,6 +12,22 @@ use crate::directory::model::Person;
 use crate::directory::store::{self, SettingsRow, Team};
 use crate::meta::Meta;
 
+/// The name by which this service's consumer is known.
+pub const NAME: &str = "opportunities";
+/// The source of people, teams and settings.
+pub const IDENTITY: &str = "identity";
+/// What it consumes, and as whom.
+pub const CONSUMERS: [(&str, &str); 1] = [(NAME, IDENTITY)];
+
+/// Applies events that were put aside.
+pub fn apply_again<'a>(
+    tx: &'a mut PgConnection,
+    _source: &'static str,
+    events: &'a [Event],
+) -> Applying<'a> {
+    apply(tx, events, process::now())
+}
+
 /// Applies events of identity. Each record is kept as of its latest version, so applying twice changes nothing.
 pub fn apply<'a>(
     tx: &'a mut PgConnection,

@@ -6,9 +6,11 @@ use std::time::Duration;
 use anyhow::Result;
 use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
 use chrono::{DateTime, Utc};
+use events::dead_letters::DeadLetters;
 use events::{ChangeLog, ChangeSource, Consumer, Relay, Wake, stream};
 use process::{Context, Latch, MigrateSettings, Work, postgres};
 use proto::audit::v1::audit_service_server::AuditServiceServer;
+use proto::dead_letter::v1::dead_letter_service_server::DeadLetterServiceServer;
 use proto::events::v1::change_service_server::ChangeServiceServer;
 use proto::opportunities::v1::activity_service_server::ActivityServiceServer;
 use proto::opportunities::v1::bulk_service_server::BulkServiceServer;
@@ -29,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::Config;
+use crate::consumer::CONSUMERS;
 use crate::grpc::{
     Activities, Audit, Bulk, Contacts, Currencies, CustomFieldsGrpc, Customers, Exports, Imports,
     LostReasonsGrpc, Opportunities, PipelinesGrpc, Sync,
@@ -81,8 +84,8 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
         process.spawn("wake", wake(hear_of_applied, state.wake.clone(), shutdown.clone()));
         process.spawn("people", {
             let consumer = Consumer {
-                name: "opportunities".to_owned(),
-                source: "identity".to_owned(),
+                name: consumer::NAME.to_owned(),
+                source: consumer::IDENTITY.to_owned(),
                 database_url: config.database.url.clone(),
                 nats: nats.clone(),
                 stream: stream.clone(),
@@ -98,7 +101,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
                 shutdown.clone(),
             )
         });
-        process.spawn("forget", forget(writes, shutdown.clone()));
+        process.spawn("forget", forget(writes.clone(), shutdown.clone()));
         process.spawn("imports", import::work::run(state.clone(), shutdown.clone()));
         process.spawn("closings", pipeline::closing::run(state.clone(), shutdown.clone()));
         let revocations = Arc::<Revocations>::default();
@@ -116,6 +119,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
         let sync = Sync::new(state.clone(), Arc::clone(&verifier), shutdown.clone());
         let imports = Imports::new(state.clone(), Arc::clone(&verifier), shutdown.clone());
         let exports = Exports::new(state.clone(), Arc::clone(&verifier));
+        let aside = DeadLetters::new(reads.clone(), writes, &CONSUMERS, consumer::apply_again);
         let server = rpc::Server::builder("opportunities")
             .readiness(process.readiness())
             .tls(&tls)
@@ -139,6 +143,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             .add(PipelineServiceServer::new(PipelinesGrpc(state.clone())))
             .add(SyncServiceServer::new(sync))
             .add(AuditServiceServer::new(Audit(state)))
+            .add(DeadLetterServiceServer::new(aside))
             .add(ChangeServiceServer::new(ChangeLog { pool: reads }));
         process.spawn("grpc", server.serve(listener, shutdown));
         Ok(())

@@ -20,10 +20,12 @@ use crate::world::World;
 use policy::{Outcome, PRINCIPALS, Policy, Principal};
 use table::{ABSENT, Record, Row, table};
 
-/// Services that several serve.
-const SERVED_BY_OWNERS: [&str; 2] = ["events.v1", "audit.v1"];
-/// Who serves them.
-const OWNERS: [&str; 2] = ["identity", "opportunities"];
+/// Services that several serve, and who.
+const SERVED_BY_SEVERAL: [(&str, &[&str]); 3] = [
+    ("events.v1", &["identity", "opportunities"]),
+    ("audit.v1", &["identity", "opportunities"]),
+    ("dead_letter.v1", &["opportunities", "analytics", "notifier"]),
+];
 
 /// Everybody with a token, and what they ask about.
 struct Cast {
@@ -169,6 +171,7 @@ impl Cast {
         };
         let path = path.replace("{id}", &id.to_string());
         let path = path.replace("{user_id}", &ABSENT.to_string()).replace("{key}", "none");
+        let path = path.replace("{service}", "analytics");
         let path = path.replace("{code}", "USD").replace("{valid_from}", "1900-01-01");
         let method: Method = method.to_uppercase().parse().unwrap();
         let body = if row.body.is_null() { String::new() } else { row.body.to_string() };
@@ -227,11 +230,11 @@ async fn every_operation_answers_every_caller_as_the_policy_says() {
 /// Who serves a method.
 fn services(rpc: &str) -> Vec<&str> {
     let package = rpc.rsplit_once('.').map_or("", |(package, _)| package);
-    let served_by_owners = SERVED_BY_OWNERS.iter().any(|it| package.starts_with(it));
-    match rpc.split('.').next() {
-        None | Some("") => Vec::new(),
-        Some(_) if served_by_owners => OWNERS.to_vec(),
-        Some(service) => vec![service],
+    let several = SERVED_BY_SEVERAL.iter().find(|(it, _)| package.starts_with(it));
+    match (rpc.split('.').next(), several) {
+        (None | Some(""), _) => Vec::new(),
+        (_, Some((_, services))) => services.to_vec(),
+        (Some(service), None) => vec![service],
     }
 }
 

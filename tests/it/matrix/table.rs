@@ -6,6 +6,7 @@
 mod derived;
 
 use prost::Message;
+use proto::dead_letter::v1 as dead_letter;
 use proto::identity::v1 as identity;
 use proto::opportunities::v1 as opportunities;
 use serde_json::{Value, json};
@@ -78,6 +79,7 @@ pub(super) fn table(record: Record) -> Vec<Row> {
     rows.extend(lost_reason_rows());
     rows.extend(custom_field_rows());
     rows.extend(book_rows(record));
+    rows.extend(event_rows());
     rows.extend(file_rows());
     rows.extend(activity_rows(record));
     rows.extend(customer_rows(record));
@@ -403,10 +405,34 @@ fn book_rows(Record { opportunity: id, .. }: Record) -> Vec<Row> {
         )
         .saying(&opportunities::GetOpportunityAccessRequest { id, ..Default::default() }),
         row("opportunities.v1.OpportunityService/ImportHistory", "", Admins),
+    ]
+}
+
+fn event_rows() -> Vec<Row> {
+    use Policy::Admins;
+    vec![
         row("events.v1.ChangeService/ListChanges", "", Policy::Services),
         row("events.v1.ChangeService/GetDigest", "", Policy::Services),
         row("events.v1.ChangeService/StreamRecords", "", Policy::Services),
         row("audit.v1.AuditService/ListAuditEntries", "get /audit", Admins),
+        row(
+            "dead_letter.v1.DeadLetterService/ListDeadLetters",
+            "get /dead-letters/{service}",
+            Admins,
+        ),
+        row(
+            "dead_letter.v1.DeadLetterService/GetDeadLetter",
+            "get /dead-letters/{service}/{id}",
+            Admins,
+        )
+        .saying(&dead_letter::GetDeadLetterRequest { id: ABSENT }),
+        row(
+            "dead_letter.v1.DeadLetterService/ReplayDeadLetters",
+            "put /dead-letters/{service}/{id}/replay",
+            Admins,
+        )
+        .saying(&dead_letter::ReplayDeadLettersRequest { id: Some(ABSENT) }),
+        row("", "put /dead-letters/{service}/replay", Admins),
     ]
 }
 

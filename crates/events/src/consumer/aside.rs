@@ -78,7 +78,6 @@ pub(super) async fn tell_count(
 /// Tries an event again that was put aside. What cannot be applied even now stays; the inner error says why.
 pub async fn replay<A>(
     connection: &mut PgConnection,
-    name: &str,
     letter: &DeadLetter,
     apply: &A,
     now: DateTime<Utc>,
@@ -87,7 +86,7 @@ where
     A: for<'a> Fn(&'a mut PgConnection, &'a [Event]) -> Applying<'a> + Send + Sync,
 {
     let told = (letter.position, &letter.event);
-    again(connection, (name, &letter.source), told, apply, now).await
+    again(connection, (&letter.consumer, &letter.source), told, apply, now).await
 }
 
 async fn again<A>(
@@ -119,8 +118,8 @@ where
             let (ApplyError::Poison(cause) | ApplyError::Outage(cause)) = &error;
             let text = format!("{cause:#}");
             warn!(name, source, position, error = text, "an event stays aside");
-            if let (ApplyError::Poison(_), Ok(event)) = (&error, event) {
-                inbox::dead_letter(connection, name, source, event, (&text, 1), now).await?;
+            if matches!(error, ApplyError::Poison(_)) {
+                inbox::still_dead(connection, name, source, position, &text, now).await?;
             }
             Ok(Err(text))
         }

@@ -23,6 +23,7 @@ from .resources.organisation import (
     Auth,
     Currencies,
     CustomFieldsResource,
+    DeadLetters,
     LostReasonsResource,
     SettingsResource,
 )
@@ -75,6 +76,7 @@ class Client(Generic[M]):
         self.oauth_clients: OAuthClients[M] = OAuthClients(engine)
         self.settings: SettingsResource[M] = SettingsResource(engine)
         self.audit: Audit[M] = Audit(engine)
+        self.dead_letters: DeadLetters[M] = DeadLetters(engine)
         self.sync: SyncResource[M] = SyncResource(engine)
         self.auth: Auth[M] = Auth(engine)
 

@@ -86,3 +86,36 @@ class AuditEntry(Versioned):
     origin: str
     request_id: Optional[str]
     changes: list[AuditChange]
+
+
+class DeadLetter(Model):
+    """An event that a service could not apply."""
+
+    id: int
+    consumer: str
+    source: str
+    position: int
+    attempts: int
+    failed_at: datetime
+    error: str
+    event_id: Optional[str]
+    type: Optional[str]
+    record_type: Optional[str]
+    record_id: Optional[int]
+    version: Optional[int]
+    content: Optional[str]
+
+
+class DeadLetterFailure(Model):
+    """Why one cannot be applied even now."""
+
+    id: int
+    error: str
+
+
+class DeadLettersReplayed(Model):
+    """What came of applying again."""
+
+    applied: int
+    left: list[DeadLetterFailure]
+    remaining: int

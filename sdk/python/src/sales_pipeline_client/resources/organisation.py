@@ -13,6 +13,8 @@ from ..models import (
     Currency,
     CustomField,
     CustomFields,
+    DeadLetter,
+    DeadLettersReplayed,
     ExchangeRate,
     LostReason,
     LostReasons,
@@ -165,6 +167,30 @@ class Audit(Resource[M]):
     @listing("GET /audit")
     def list(self, **filters: Unpack[AuditFilters]) -> Page[AuditEntry]:
         """Changes, the latest first."""
+
+
+DerivingService = Literal["opportunities", "analytics", "notifier"]
+"""A service that applies others' events."""
+
+
+class DeadLetters(Resource[M]):
+    """Events that a service could not apply and put aside. For administrators."""
+
+    @listing("GET /dead-letters/{service}")
+    def list(self, service: DerivingService, **paging: Unpack[Paging]) -> Page[DeadLetter]:
+        """Those of a service, in the order in which they were put aside."""
+
+    @operation("GET /dead-letters/{service}/{dead_letter_id}")
+    def get(self, service: DerivingService, dead_letter_id: int) -> DeadLetter:
+        """One, with its event as `content`."""
+
+    @operation("PUT /dead-letters/{service}/{dead_letter_id}/replay")
+    def replay(self, service: DerivingService, dead_letter_id: int) -> DeadLettersReplayed:
+        """Has one applied again; not found when it was applied since."""
+
+    @operation("PUT /dead-letters/{service}/replay")
+    def replay_all(self, service: DerivingService) -> DeadLettersReplayed:
+        """Has up to 100 of them applied again within five seconds, those first that were tried longest ago."""
 
 
 class SyncOptions(TypedDict, total=False):
