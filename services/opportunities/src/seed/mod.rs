@@ -5,12 +5,14 @@ pub mod tale;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use chrono::{DateTime, Utc};
 use events::{Actor, Origin};
 use process::{Work, postgres};
 use sqlx::{PgConnection, PgPool};
+use tokio::time::{Instant, sleep};
 use tracing::info;
 
 use crate::access::model::Sight;
@@ -30,6 +32,8 @@ use tale::{Cast, Tale, customer_name, tell};
 /// How many opportunities go into one round of COPY.
 const ROUND: u64 = 20_000;
 const CUSTOMERS: usize = 2_000;
+/// For how long it is waited for a service that has just ended.
+const LEAVES_WITHIN: Duration = Duration::from_secs(5);
 
 /// Those who sell, as id and team.
 type Owners = Vec<(i64, Option<i64>)>;
@@ -60,8 +64,16 @@ pub fn run(settings: &Seed, now: DateTime<Utc>) -> Work<'_> {
         let pool = postgres::write_pool(&settings.database.url, 4, "opportunities-seed")?;
         let lock = events::lock::key("relay", "opportunities");
         let url = settings.database.url.expose();
-        let Some(mut connection) = events::lock::try_hold(url, lock).await? else {
-            bail!("the opportunities service is running on this database; stop it first");
+        // A service that has just ended may still be connected for PostgreSQL.
+        let deadline = Instant::now() + LEAVES_WITHIN;
+        let mut connection = loop {
+            if let Some(connection) = events::lock::try_hold(url, lock).await? {
+                break connection;
+            }
+            if Instant::now() > deadline {
+                bail!("the opportunities service is running on this database; stop it first");
+            }
+            sleep(Duration::from_millis(50)).await;
         };
         let world = world(&pool, settings, now).await?;
         let mut done = 0;
