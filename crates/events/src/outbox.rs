@@ -78,10 +78,14 @@ impl Rows {
 ///
 /// Fails with a violation of `change_version_key` if a version of a record was already told.
 pub async fn append(transaction: &mut PgConnection, changes: &[Change]) -> sqlx::Result<()> {
-    if changes.is_empty() {
+    append_rows(transaction, Rows::of(changes)).await
+}
+
+/// The same, of changes whose rows are there already.
+pub async fn append_rows(transaction: &mut PgConnection, rows: Rows) -> sqlx::Result<()> {
+    if rows.event_ids.is_empty() {
         return Ok(());
     }
-    let rows = Rows::of(changes);
     sqlx::query(
         "with appended as (
             insert into change (event_id, aggregate, aggregate_id, version, type, occurred_at, recorded_at, actor_user_id,

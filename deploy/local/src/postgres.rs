@@ -138,8 +138,10 @@ fn settings(options: &Options, port: u16) -> Vec<String> {
         format!("port={port}"),
         "unix_socket_directories=".to_owned(),
         format!("max_connections={}", options.max_connections),
-        "shared_buffers=256MB".to_owned(),
+        format!("shared_buffers={}MB", if options.durable { kept_pages() } else { 256 }),
         "max_wal_size=2GB".to_owned(),
+        // A log that was written once is written over, not made anew and filled with zeros beforehand.
+        "min_wal_size=1GB".to_owned(),
         "password_encryption=scram-sha-256".to_owned(),
         "logging_collector=off".to_owned(),
     ];
@@ -149,6 +151,22 @@ fn settings(options: &Options, port: u16) -> Vec<String> {
         );
     }
     settings
+}
+
+/// How many MiB of its pages a server keeps at hand: an eighth of the memory, and no more than the indexes of a million opportunities are. What it does not find there it asks of the system, and
+/// what is changed has to make room, each time at the cost of who asked.
+fn kept_pages() -> u64 {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let mib = memory(&read("/proc/meminfo"), &read("/sys/fs/cgroup/memory.max"));
+    mib.map_or(256, |mib| mib / 8).clamp(128, 1024)
+}
+
+/// The MiB of memory that a machine and its container have, as Linux tells; none elsewhere.
+fn memory(meminfo: &str, limit: &str) -> Option<u64> {
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let total: u64 = total.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    let limit = limit.trim().parse::<u64>().map_or(u64::MAX, |bytes| bytes / 1024);
+    Some(total.min(limit) / 1024)
 }
 
 /// Makes a cluster under another name first, so that a folder with its name is always a whole one.
@@ -215,4 +233,18 @@ async fn end_stale(data: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::memory;
+
+    #[test]
+    fn memory_is_what_the_machine_has_unless_the_container_may_have_less() {
+        let machine = "MemTotal:       24635976 kB\nMemFree:          203172 kB\n";
+        assert_eq!(memory(machine, "max\n"), Some(24_058));
+        assert_eq!(memory(machine, ""), Some(24_058));
+        assert_eq!(memory(machine, "1073741824\n"), Some(1_024));
+        assert_eq!(memory("", ""), None);
+    }
 }

@@ -215,7 +215,7 @@ pub async fn undo(
         let mut status = found.status;
         // What is taken back already is left to who does it.
         if let Some(import) = take_back(found, by, &meta)? {
-            store::save(&mut tx, &import).await?;
+            store::save(&mut tx, &import, true).await?;
             status = import.status;
         }
         let begun = Begun { id, status };

@@ -232,7 +232,8 @@ pub(super) async fn lock(tx: &mut PgConnection, id: i64) -> sqlx::Result<Option<
     row.fetch_optional(tx).await?.map(TryInto::try_into).transpose()
 }
 
-/// The import that has waited longest and that nobody works on; nobody else does from now on until that time.
+/// The import that has waited longest and that nobody works on; nobody else does from now on until that time. The commit waits for no disk: where a crash forgets it, it is anybody's, and
+/// whoever held it holds it no more.
 pub(super) async fn claim(
     pool: &PgPool,
     now: DateTime<Utc>,
@@ -246,7 +247,7 @@ pub(super) async fn claim(
            where status in ('queued', 'running') and (claimed_until is null or claimed_until < $1)
            order by updated_at limit 1
            for update skip locked
-         )
+         ) and set_config('synchronous_commit', 'off', true) = 'off'
          returning id, status, phase, kind, dry_run, all_or_nothing, delimiter, headers, fields, total_rows, next_byte, last_row, attempts, created, updated, skipped, failed,
            undone, kept, requested_by, request_id, traceparent, undone_by, undo_request_id, undo_traceparent, created_at, updated_at",
         now,
@@ -269,13 +270,14 @@ pub(super) async fn hold(
     Ok(held.fetch_optional(tx).await?.is_some())
 }
 
-/// Writes down how far an import is; anybody may work on it from now on.
-pub(super) async fn save(tx: &mut PgConnection, it: &Import) -> sqlx::Result<()> {
+/// Writes down how far an import is; anybody may work on it from now on. Unless it `is_kept`, the commit waits for no disk: what a crash takes back of rows it takes back of this too, and it is
+/// done again. Nobody was told of them: the relay, which commits after it, does wait.
+pub(super) async fn save(tx: &mut PgConnection, it: &Import, is_kept: bool) -> sqlx::Result<()> {
     sqlx::query!(
         "update imports
          set status = $2, phase = $3, next_byte = $4, last_row = $5, attempts = $6, created = $7, updated = $8, skipped = $9, failed = $10, undone = $11, kept = $12,
              updated_at = $13, undone_by = $14, undo_request_id = $15, undo_traceparent = $16, claimed_until = null
-         where id = $1",
+         where id = $1 and ($17 or set_config('synchronous_commit', 'off', true) = 'off')",
         it.id,
         it.status.as_str(),
         it.phase.as_str(),
@@ -291,7 +293,8 @@ pub(super) async fn save(tx: &mut PgConnection, it: &Import) -> sqlx::Result<()>
         it.updated_at,
         it.undone_by,
         it.undo_request_id,
-        it.undo_traceparent
+        it.undo_traceparent,
+        is_kept
     )
     .execute(tx)
     .await?;

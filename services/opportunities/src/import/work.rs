@@ -126,7 +126,7 @@ async fn attempt(
 /// Writes down how far an import is; the file of one that has come to its end is needed no more.
 async fn keep(tx: &mut PgConnection, import: &Import) -> sqlx::Result<()> {
     let (id, status) = (import.id, import.status);
-    store::save(&mut *tx, import).await?;
+    store::save(&mut *tx, import, import.is_over()).await?;
     if status == Status::Failed && import.phase == Phase::Check && !import.dry_run {
         // Nothing came of what is good.
         store::clear_good(&mut *tx, id).await?;

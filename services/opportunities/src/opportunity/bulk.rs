@@ -153,7 +153,7 @@ impl Batch {
         let teams = directory::store::hold_teams(&mut *tx, &owners).await?;
         let details = store::lock_all(&mut *tx, &ids).await?;
         let count = i64::try_from(updates.len()).unwrap_or(i64::MAX);
-        let history_ids = store::history_ids(&state.reads, count).await?;
+        let history_ids = store::history_ids(&mut *tx, count).await?;
         let named = updates.iter().filter_map(|update| update.wish.currency.as_ref()?.as_deref());
         let codes = details.iter().map(|it| &*it.opportunity.currency).chain(named);
         let default_currency = &state.settings.get()?.default_currency;

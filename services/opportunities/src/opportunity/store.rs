@@ -442,22 +442,25 @@ pub(super) async fn find_external(
 }
 
 /// That many ids for history rows, rising.
-pub(super) async fn history_ids(pool: &PgPool, count: i64) -> sqlx::Result<Vec<i64>> {
+pub(super) async fn history_ids(
+    executor: impl PgExecutor<'_>,
+    count: i64,
+) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar!(
         r#"select nextval('stage_history_id_seq') as "id!" from generate_series(1, $1::bigint)"#,
         count
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await
 }
 
 /// That many ids for new opportunities, rising.
-pub(super) async fn new_ids(pool: &PgPool, count: i64) -> sqlx::Result<Vec<i64>> {
+pub(super) async fn new_ids(executor: impl PgExecutor<'_>, count: i64) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar!(
         r#"select nextval('opportunities_id_seq') as "id!" from generate_series(1, $1::bigint)"#,
         count
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await
 }
 

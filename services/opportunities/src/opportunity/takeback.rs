@@ -122,7 +122,7 @@ pub(crate) async fn take_back(
     let locked = several::lock(tx, &ids).await?;
     let locked: HashMap<_, _> = locked.into_iter().map(|it| (it.id, it)).collect();
     let count = i64::try_from(written.len()).unwrap_or(i64::MAX);
-    let history_ids = store::history_ids(&state.reads, count).await?;
+    let history_ids = store::history_ids(&mut *tx, count).await?;
     let pipelines = state.pipelines.get()?;
     let (mut is_back, mut taken) = (Vec::with_capacity(written.len()), Vec::new());
     for (it, history_id) in written.iter().zip(history_ids) {

@@ -34,7 +34,7 @@ async fn there(world: &World) -> Vec<i64> {
 /// A file that is written in two steps, the last row of which is called so; the first is of what is there already.
 fn two_steps(last: &str) -> String {
     let mut file = format!("{HEADER}Changed,Other,old,5,won,\r\n");
-    for number in 1..500 {
+    for number in 1..1_000 {
         writeln!(file, "Deal {number},X,n{number},1,,").unwrap();
     }
     writeln!(file, "{last},X,last,1,,").unwrap();
@@ -63,13 +63,13 @@ async fn all_or_nothing_that_cannot_be_ended_leaves_nothing_whatever_somebody_di
     let mut worker = Worker::default();
     first_step(&world, &mut worker, &admin(), id).await;
     let made = there(&world).await;
-    assert_eq!(made.len(), 500);
+    assert_eq!(made.len(), 1_000);
     let edit = EditWish { notes: Some(Some("mine".to_owned())), ..EditWish::default() };
     world.change(&admin(), (made[7], None), edit).await.unwrap();
     go_on(&world, &mut worker).await;
     let found = import::get(&world.state, &admin(), id).await.unwrap();
     assert_eq!(found.status, Status::Failed);
-    assert_eq!((found.counts.undone, found.counts.kept, found.undone_by), (500, 0, None));
+    assert_eq!((found.counts.undone, found.counts.kept, found.undone_by), (1_000, 0, None));
     assert_eq!(there(&world).await, [old.id]);
     let back = world.find(old.id).await;
     assert_eq!((back.opportunity_name, back.amount), (old.opportunity_name, old.amount));
@@ -87,12 +87,12 @@ async fn all_or_nothing_that_cannot_be_ended_leaves_nothing_whatever_somebody_di
 
 #[tokio::test]
 async fn who_may_write_no_more_leaves_nothing_of_all_or_nothing_and_what_was_good_of_each_row() {
-    for (options, left) in [(WHOLE, 0), (Options::default(), 500)] {
+    for (options, left) in [(WHOLE, 0), (Options::default(), 1_000)] {
         let world = World::create("everyone").await;
         world.tell(&[event(1, person(1, "rep", None))]).await;
         let amy = caller(1, Role::Rep, None);
         let mut file = HEADER.to_owned();
-        for number in 0..501 {
+        for number in 0..1_001 {
             writeln!(file, "Deal {number},X,n{number},1,,").unwrap();
         }
         let id = bring(&world, &amy, file.as_bytes(), options).await.unwrap();

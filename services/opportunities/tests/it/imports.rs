@@ -15,6 +15,7 @@ use opportunities::opportunity::edit::EditWish;
 use opportunities::opportunity::list::Filter;
 use opportunities::opportunity::model::Opportunity;
 use rpc::Error;
+use sqlx::PgPool;
 
 use crate::exports;
 use crate::races::waiting;
@@ -366,7 +367,7 @@ async fn a_dry_run_says_what_would_be_and_all_or_nothing_writes_nothing_where_a_
 async fn a_long_file_goes_on_where_it_was_when_somebody_else_takes_over() {
     let world = World::create("everyone").await;
     let mut file = HEADER.to_owned();
-    for number in 0..1_300 {
+    for number in 0..1_800 {
         let row = format!(
             "\"Deal {number}\n{}\",Customer {},n{number},{number},,\r\n",
             "系統".repeat(100),
@@ -377,17 +378,91 @@ async fn a_long_file_goes_on_where_it_was_when_somebody_else_takes_over() {
     let id = bring(&world, &admin(), file.as_bytes(), Options::default()).await.unwrap();
     assert!(Worker::default().step(&world.state, now()).await.unwrap());
     let found = import::get(&world.state, &admin(), id).await.unwrap();
-    assert_eq!((found.status, found.counts.created), (Status::Running, 500));
+    assert_eq!((found.status, found.counts.created), (Status::Running, 1_000));
     // Two at once do not do the same rows twice.
     let (mut one, mut other) = (Worker::default(), Worker::default());
     let (one, other) = tokio::join!(one.step(&world.state, now()), other.step(&world.state, now()));
     assert!(one.unwrap() || other.unwrap());
     to_the_end(&world).await;
     let found = import::get(&world.state, &admin(), id).await.unwrap();
-    assert_eq!((found.status, found.counts.created), (Status::Done, 1_300));
-    assert_eq!(count(&world, "opportunities").await, 1_300);
+    assert_eq!((found.status, found.counts.created), (Status::Done, 1_800));
+    assert_eq!(count(&world, "opportunities").await, 1_800);
     assert_eq!(count(&world, "customers").await, 50);
     assert_eq!(count(&world, "import_pieces").await, 0);
+    world.everything_is_told().await;
+}
+
+/// What is written of imports from now on, and whether its commit waits for the disk.
+async fn watched(world: &mut World) {
+    world
+        .alter(
+            "create table kept (n bigint generated always as identity, status text not null, waits text not null);
+             grant select, insert on kept to public;
+             create function keep() returns trigger language plpgsql as
+               $$ begin insert into kept (status, waits) values (new.status, current_setting('synchronous_commit')); return new; end $$;
+             create trigger keep after insert or update on imports for each row execute function keep()"
+                .to_owned(),
+        )
+        .await;
+    // Servers of tests wait for nothing.
+    let options = world.state.writes.connect_options().as_ref().clone();
+    let options = options.options([("synchronous_commit", "on")]);
+    world.state.writes = PgPool::connect_with(options).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_waits_for_the_disk_and_what_is_done_again_after_a_crash_does_not() {
+    let mut world = World::create("everyone").await;
+    watched(&mut world).await;
+    let file = format!("{HEADER}Deal,Customer,n1,1,,\r\n");
+    let id = bring(&world, &admin(), file.as_bytes(), Options::default()).await.unwrap();
+    to_the_end(&world).await;
+    import::undo(&world.state, &admin(), id, None, meta(ADMIN)).await.unwrap();
+    to_the_end(&world).await;
+    let kept: Vec<(String, String)> = sqlx::query_as("select status, waits from kept order by n")
+        .fetch_all(&world.state.writes)
+        .await
+        .unwrap();
+    let kept: Vec<_> = kept.iter().map(|(status, waits)| format!("{status} {waits}")).collect();
+    // Each turn takes the import and keeps how far it has come.
+    let turns = ["running off", "running off", "done on"];
+    let coming = ["receiving on", "receiving on", "queued on", "queued off"];
+    let back = ["queued on", "queued off", "running off", "running off", "undone on"];
+    assert_eq!(kept, [&coming[..], &turns[..], &back[..]].concat());
+}
+
+#[tokio::test]
+async fn what_a_crash_takes_back_of_an_import_is_done_again() {
+    let world = World::create("everyone").await;
+    let mut file = HEADER.to_owned();
+    for number in 0..2_200 {
+        writeln!(file, "Deal {number},Customer {},n{number},{number},,", number % 7).unwrap();
+    }
+    let id = bring(&world, &admin(), file.as_bytes(), Options::default()).await.unwrap();
+    let mut worker = Worker::default();
+    assert!(worker.step(&world.state, now()).await.unwrap());
+    // What the worker commits next is lost while it goes on in its memory: it decided by it, and has to find out.
+    let before = import::get(&world.state, &admin(), id).await.unwrap();
+    assert_eq!(before.counts.created, 1_000);
+    world
+        .alter(
+            "create table lost as table imports;
+             create function forget() returns trigger language plpgsql as
+               $$ begin if new.last_row = 2001 then raise exception 'lost'; end if; return new; end $$;
+             create trigger forget before update on imports for each row execute function forget()"
+                .to_owned(),
+        )
+        .await;
+    let lost = worker.step(&world.state, now()).await;
+    assert!(lost.is_ok_and(|goes_on| goes_on));
+    world.alter("drop trigger forget on imports".to_owned()).await;
+    go_on(&world, &mut worker).await;
+    let found = import::get(&world.state, &admin(), id).await.unwrap();
+    assert_eq!((found.status, found.counts.created), (Status::Done, 2_200));
+    assert_eq!(count(&world, "opportunities").await, 2_200);
+    assert_eq!(count(&world, "stage_history").await, 2_200);
+    assert_eq!(count(&world, "customers").await, 7);
+    assert_eq!(count(&world, "import_rows").await, 2_200);
     world.everything_is_told().await;
 }
 
@@ -463,11 +538,11 @@ async fn what_is_decided_ahead_holds_by_the_rules_and_rows_of_its_turn() {
     let world = World::create("everyone").await;
     let row = |number: usize, id: &str| format!("Deal {number},X,{id},{number},,\r\n");
     let mut file = HEADER.to_owned();
-    for number in 0..500 {
+    for number in 0..1_000 {
         file += &row(number, &format!("n{number}"));
     }
     // The first of the second step is called like one of the first, the next stands in a stage that asks for more by then.
-    file += &row(500, "n7");
+    file += &row(1_000, "n7");
     file += "Late,X,late,1,proposal,\r\n";
     let id = bring(&world, &admin(), file.as_bytes(), Options::default()).await.unwrap();
     let mut worker = Worker::default();
@@ -476,12 +551,12 @@ async fn what_is_decided_ahead_holds_by_the_rules_and_rows_of_its_turn() {
     world.sql(asks, 3).await;
     go_on(&world, &mut worker).await;
     let found = import::get(&world.state, &admin(), id).await.unwrap();
-    assert_eq!((found.counts.created, found.counts.failed), (500, 2));
+    assert_eq!((found.counts.created, found.counts.failed), (1_000, 2));
     let failed = Some(RowStatus::Failed);
     let (rows, _) = import::rows(&world.state, &found, 0, failed, 200).await.unwrap();
     assert_eq!(
         words(&rows),
-        ["502 failed external_id duplicate", "503 failed contact_name required_for_stage"]
+        ["1002 failed external_id duplicate", "1003 failed contact_name required_for_stage"]
     );
     world.everything_is_told().await;
 }

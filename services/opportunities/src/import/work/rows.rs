@@ -19,7 +19,7 @@ use crate::state::Rules;
 use crate::{State, directory, text};
 
 /// How many rows are written at once.
-const ROWS: usize = 500;
+const ROWS: usize = 1_000;
 /// How much of a file is read for them, at most.
 const BYTES: u64 = 1024 * 1024;
 /// For how long what was decided before it was the rows' turn holds.

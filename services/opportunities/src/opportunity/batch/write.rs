@@ -121,8 +121,8 @@ pub(crate) async fn write(
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let new = plans.iter().filter(|plan| matches!(plan, Plan::Create(_))).count();
     let moves = plans.iter().map(Plan::moves).sum();
-    let mut ids = store::new_ids(&state.reads, count(new)).await?.into_iter();
-    let mut history_ids = store::history_ids(&state.reads, count(moves)).await?.into_iter();
+    let mut ids = store::new_ids(&mut *tx, count(new)).await?.into_iter();
+    let mut history_ids = store::history_ids(&mut *tx, count(moves)).await?.into_iter();
     let (mut became, mut written) = (Vec::with_capacity(plans.len()), Vec::new());
     for (index, plan) in plans.into_iter().enumerate() {
         let contact_id = around.contacts.get(&index).copied();

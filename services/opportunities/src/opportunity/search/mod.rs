@@ -31,15 +31,14 @@ impl Indexed {
     /// Of something with these texts.
     pub(crate) fn of_lines(texts: &[&str]) -> Self {
         let lines: Vec<_> = texts.iter().map(|text| fold(text)).collect();
-        let mut grams = BTreeSet::new();
+        let mut grams: Vec<&str> = Vec::new();
         for line in &lines {
-            grams.extend(pieces(line, 1));
+            grams.extend(pieces(line, 1).filter(|gram| *gram != " "));
             grams.extend(pieces(line, 2));
         }
-        Self {
-            folded: lines.join("\n"),
-            grams: grams.into_iter().filter(|gram| *gram != " ").map(str::to_owned).collect(),
-        }
+        grams.sort_unstable();
+        grams.dedup();
+        Self { folded: lines.join("\n"), grams: grams.into_iter().map(str::to_owned).collect() }
     }
 
     pub(crate) fn of(it: &Opportunity) -> Self {

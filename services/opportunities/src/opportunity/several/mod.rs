@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use events::Change;
+use events::outbox::{self, Rows};
 use rpc::Error;
 use sqlx::PgConnection;
+use tokio::join;
+use tokio::task::yield_now;
 
 use super::model::{Moved, Opportunity};
 use super::search::{self, Indexed};
@@ -72,15 +75,23 @@ pub(super) async fn write(
     if !entered.is_empty() && store::hold_stages(tx, &entered).await? < entered.len() {
         return Err(pipeline::stages_changed());
     }
-    if !written.is_empty() {
-        let records: Vec<_> = written.iter().map(|it| &it.after).collect();
-        store::write(tx, &records).await?;
-    }
+    let records: Vec<_> = written.iter().map(|it| &it.after).collect();
+    // While the database is at work on a statement, what the next one says is made.
+    let indexed = async {
+        yield_now().await;
+        written.iter().filter_map(Written::indexed).collect::<Vec<_>>()
+    };
+    let (wrote, indexed) = join!(store::write(tx, &records), indexed);
+    wrote?;
     let moves = written.iter().flat_map(|it| it.moves.iter().map(|moved| (it.after.id, moved)));
     store::insert_history(tx, &moves.collect::<Vec<_>>()).await?;
-    let indexed: Vec<_> = written.iter().filter_map(Written::indexed).collect();
-    search::store::keep(tx, &indexed).await?;
-    changes.extend(written.into_iter().flat_map(|it| it.changes));
-    events::outbox::append(tx, &changes).await?;
+    let told = async {
+        yield_now().await;
+        changes.extend(written.into_iter().flat_map(|it| it.changes));
+        Rows::of(&changes)
+    };
+    let (kept, told) = join!(search::store::keep(tx, &indexed), told);
+    kept?;
+    outbox::append_rows(tx, told).await?;
     Ok(())
 }

@@ -59,6 +59,9 @@ pub(super) async fn hold_stages(
 
 /// Writes opportunities as they are now, those that are new and those that were there.
 pub(super) async fn write(tx: &mut PgConnection, records: &[&Opportunity]) -> Result<(), Error> {
+    if records.is_empty() {
+        return Ok(());
+    }
     macro_rules! column {
         (|$it:ident| $value:expr) => {
             records.iter().map(|$it| $value).collect::<Vec<_>>()
