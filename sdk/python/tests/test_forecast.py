@@ -26,7 +26,9 @@ def answered(name: str) -> Any:
 def test_a_forecast_says_how_much_it_learned_and_how_often_it_held(mode: Mode) -> None:
     found = mode.run(mode.client(Server([answer(answered("forecast"))])).forecast.get())
     assert (found.model.name, found.model.learned) == ("blend", True)
-    assert (found.model.learned_from.won, found.model.learned_from.lost) == (277, 504)
+    learned_from = found.model.learned_from
+    assert learned_from is not None
+    assert (learned_from.won, learned_from.lost) == (277, 504)
     assert "相似的商機" in found.model.explanation_zh
     assert (found.track_record.inside_range, found.track_record.forecasts) == (7, 9)
     assert found.pessimistic < found.realistic < found.optimistic == Decimal("37405235.63")

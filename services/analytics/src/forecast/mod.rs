@@ -18,8 +18,8 @@ use futures::TryFutureExt as _;
 use rpc::{Error, Invalid};
 
 use crate::State;
-use crate::ask::{Ask, calendar, prepare};
-use crate::period::{Asked, Period};
+use crate::ask::{Ask, Ground, calendar, prepare};
+use crate::period::{Asked, Calendar, Period};
 use crate::visibility::{Scope, Sight};
 use crate::{adjustment, target};
 use model::{Forecast, Phase, Whose};
@@ -35,6 +35,31 @@ fn is_whole(scope: &Scope) -> bool {
         && scope.pipeline_id.is_none()
 }
 
+/// What is asked of a period, checked.
+struct Heard {
+    calendar: Calendar,
+    period: Period,
+    phase: Phase,
+    ground: Ground,
+}
+
+/// Fails with every bad field, those noted before too.
+async fn hear(
+    state: &State,
+    caller: &Caller,
+    ask: &Ask,
+    asked: &Asked<'_>,
+    mut invalid: Invalid,
+    now: DateTime<Utc>,
+) -> Result<Heard, Error> {
+    let (calendar, today) = calendar(state, now)?;
+    let period = calendar.asked(asked, today, &mut invalid);
+    let ground = prepare(state, caller, ask, invalid, now).await?;
+    let period = period.ok_or_else(|| Error::internal("a period that is neither good nor bad"))?;
+    let phase = Phase::of(period.span, today);
+    Ok(Heard { calendar, period, phase, ground })
+}
+
 /// What will have been won in a period.
 pub async fn forecast(
     state: &State,
@@ -43,12 +68,8 @@ pub async fn forecast(
     asked: &Asked<'_>,
     now: DateTime<Utc>,
 ) -> Result<Forecast, Error> {
-    let mut invalid = Invalid::default();
-    let (calendar, today) = calendar(state, now)?;
-    let period = calendar.asked(asked, today, &mut invalid);
-    let ground = prepare(state, caller, ask, invalid, now).await?;
-    let period = period.ok_or_else(|| Error::internal("a period that is neither good nor bad"))?;
-    let phase = Phase::of(period.span, today);
+    let Heard { calendar, period, phase, ground } =
+        hear(state, caller, ask, asked, Invalid::default(), now).await?;
     let of = (calendar, &period);
     let (known, target, adjustment) = tokio::try_join!(
         store::known(&state.reads, &ground.scope, (period.span, phase), false).map_err(Error::from),
@@ -58,7 +79,9 @@ pub async fn forecast(
     let pipelines = ground.pipelines.iter();
     let pipelines = pipelines.filter(|it| ask.pipeline_id.is_none_or(|id| it.id == id));
     let whole = is_whole(&ground.scope);
-    Ok(Forecast { target, adjustment, ..model::forecast(period, phase, pipelines, &known, whole) })
+    let it = model::forecast(period, phase, pipelines, &known, whole);
+    let model = it.model.clone().seen(&ground.scope.sight);
+    Ok(Forecast { target, adjustment, model, ..it })
 }
 
 /// By what a forecast is cut into parts.
@@ -116,11 +139,7 @@ pub async fn breakdown(
 ) -> Result<Breakdown, Error> {
     let mut invalid = Invalid::default();
     let by = By::parse(by, &mut invalid);
-    let (calendar, today) = calendar(state, now)?;
-    let period = calendar.asked(asked, today, &mut invalid);
-    let ground = prepare(state, caller, ask, invalid, now).await?;
-    let period = period.ok_or_else(|| Error::internal("a period that is neither good nor bad"))?;
-    let phase = Phase::of(period.span, today);
+    let Heard { period, phase, ground, .. } = hear(state, caller, ask, asked, invalid, now).await?;
     let (known, mut names) = tokio::try_join!(
         store::known(&state.reads, &ground.scope, (period.span, phase), true),
         store::names(&state.reads, by == By::Team),
@@ -133,6 +152,7 @@ pub async fn breakdown(
         let part = pieces.part(known.ahead, false);
         (Some(id).filter(|id| *id > 0), names.remove(&id), part)
     });
-    let (items, model) = (items.collect(), Model::of(phase, &known));
+    let model = Model::of(phase, &known).seen(&ground.scope.sight);
+    let items = items.collect();
     Ok(Breakdown { period, items, whole, model, as_of: known.as_of })
 }

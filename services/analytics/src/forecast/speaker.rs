@@ -1,6 +1,7 @@
 //! Which model speaks, in words.
 
 use super::model::{Known, Phase};
+use crate::visibility::Sight;
 
 /// A way to forecast.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +12,8 @@ pub struct Model {
     pub version: i32,
     /// Whether it learned from the team's own history.
     pub learned: bool,
-    /// From how many won and lost opportunities.
-    pub learned_from: (i64, i64),
+    /// From how many won and lost opportunities; told to who sees them all.
+    pub learned_from: Option<(i64, i64)>,
     /// What it does, for people, in English.
     pub explanation: &'static str,
     /// And in Traditional Chinese.
@@ -67,7 +68,7 @@ impl Model {
             name: name.to_owned(),
             version: 1,
             learned: false,
-            learned_from: (0, 0),
+            learned_from: None,
             explanation,
             explanation_zh,
         }
@@ -76,6 +77,12 @@ impl Model {
     /// That which speaks where nothing was learned.
     pub(super) fn stage_weighted() -> Self {
         Self::plain("stage_weighted", (STAGE_WEIGHTED, STAGE_WEIGHTED_ZH))
+    }
+
+    /// As it is told to who sees that.
+    #[must_use]
+    pub(super) fn seen(self, sight: &Sight) -> Self {
+        Self { learned_from: self.learned_from.filter(|_| *sight == Sight::All), ..self }
     }
 
     /// One that learned something.
@@ -90,7 +97,7 @@ impl Model {
             name: voice.to_owned(),
             version: version_of(version),
             learned: true,
-            learned_from,
+            learned_from: Some(learned_from),
             explanation,
             explanation_zh,
         }

@@ -58,13 +58,12 @@ fn range([pessimistic, realistic, optimistic]: [Money; 3]) -> pb::ForecastRange 
 }
 
 fn model(it: Model) -> pb::ForecastModel {
-    let (won, lost) = it.learned_from;
     pb::ForecastModel {
         name: it.name,
         version: it.version,
         learned: it.learned,
         explanation: it.explanation.to_owned(),
-        learned_from: Some(pb::LearnedFrom { won, lost }),
+        learned_from: it.learned_from.map(|(won, lost)| pb::LearnedFrom { won, lost }),
         explanation_zh: it.explanation_zh.to_owned(),
     }
 }

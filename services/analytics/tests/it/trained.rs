@@ -107,7 +107,8 @@ async fn parts_add_up_to_the_whole_to_the_cent_with_what_is_unassigned() {
     let (world, _) = learned("everyone").await;
     let state = &world.state;
     let it = whole(state, ADMIN, &everything()).await;
-    assert!(it.model.learned && it.model.learned_from.0 > 100, "{:?}", it.model);
+    assert!(it.model.learned, "{:?}", it.model);
+    assert!(it.model.learned_from.is_some_and(|(won, lost)| won > 100 && lost > 100));
     let part = it.whole;
     assert!(part.from_new_business > Money::ZERO && part.from_pipeline > Money::ZERO);
     let [low, middle, high] = part.range;
@@ -246,6 +247,12 @@ async fn each_is_told_of_what_they_see_and_of_nothing_else() {
         let mine = whole(state, who, &everything()).await;
         assert_eq!(mine.whole, breakdown.whole);
         assert_eq!(mine.record.is_some(), sees_all);
+        let models = [
+            mine.model.clone(),
+            breakdown.model,
+            listed(state, who, &everything(), (1, None)).await.model,
+        ];
+        assert!(models.iter().all(|it| it.learned && it.learned_from.is_some() == sees_all));
         let items = listed(state, who, &everything(), (200, None)).await.items;
         assert!(items.iter().all(|it| owners.contains(&it.opportunity.owner_id)));
         let all = listed(state, ADMIN, &everything(), (200, None)).await.items;

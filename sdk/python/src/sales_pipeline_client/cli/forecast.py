@@ -191,7 +191,7 @@ def _period(found: Any) -> None:
 
 def _model(model: ForecastModel) -> None:
     learned = ""
-    if model.learned:
-        it = model.learned_from
+    it = model.learned_from
+    if it is not None:
         learned = f", learned from {it.won:,} won and {it.lost:,} lost"
     show.line(f"{model.name}{learned}: {model.explanation}")

@@ -58,7 +58,7 @@ class ForecastModel(Model):
     version: int
     name: str
     learned: bool
-    learned_from: LearnedFrom
+    learned_from: Optional[LearnedFrom]
     explanation: str
     explanation_zh: str
     """The same in Traditional Chinese."""

@@ -10,13 +10,13 @@ use money::Money;
 use rpc::{Error, Invalid};
 use sqlx::PgPool;
 
-use super::is_whole;
 use super::model::{Phase, Whose};
 use super::part::{Part, Pieces, pieces};
 use super::speaker::Model;
 use super::stage::Stages;
+use super::{Heard, hear, is_whole};
 use crate::State;
-use crate::ask::{Ask, calendar, prepare};
+use crate::ask::Ask;
 use crate::period::{Asked, Calendar, Period, Span};
 use crate::pipeline;
 use crate::rollup::day;
@@ -135,12 +135,8 @@ pub async fn history(
     asked: &Asked<'_>,
     now: DateTime<Utc>,
 ) -> Result<Kept, Error> {
-    let mut invalid = Invalid::default();
-    let (calendar, today) = calendar(state, now)?;
-    let period = calendar.asked(asked, today, &mut invalid);
-    let ground = prepare(state, caller, ask, invalid, now).await?;
-    let period = period.ok_or_else(|| Error::internal("a period that is neither good nor bad"))?;
-    let phase = Phase::of(period.span, today);
+    let heard = hear(state, caller, ask, asked, Invalid::default(), now).await?;
+    let Heard { period, phase, ground, .. } = heard;
     let scope = &ground.scope;
     let days = async {
         if is_whole(scope) {

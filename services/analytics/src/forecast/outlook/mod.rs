@@ -139,6 +139,7 @@ pub async fn opportunities(
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let voice = speaking.trained.voice().name();
     let model = Model::learned(voice, speaking.version, (count(won), count(lost)));
+    let model = model.seen(&ground.scope.sight);
     let deals = deals(state, &speaking, &rows, now).await?;
     let names = super::store::names(&state.reads, false).await?;
     let zone = state.settings.get()?.zone;
