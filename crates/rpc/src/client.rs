@@ -2,17 +2,13 @@
 
 use std::{future::Future, time::Duration};
 
-use anyhow::{Context as _, bail, ensure};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
-use tonic::{
-    Request, Response, Status,
-    metadata::MetadataMap,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
 
+pub use crate::channel::connect_lazy;
 use crate::{
-    Error, Tls,
+    Error,
     context::{CLIENT_ADDRESS, IDEMPOTENCY_KEY, REQUEST_ID, TRACEPARENT, new_request_id},
     deadline, reason,
 };
@@ -21,47 +17,6 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// How long a call may take that belongs to no request.
 const USUAL: Duration = Duration::from_secs(10);
-
-/// A channel to a service, by the URLs of its replicas with commas between them (`http://10.0.0.1:7001,http://10.0.0.2:7001`).
-///
-/// Calls are spread over the replicas. It connects when first used and again after a connection was lost, so that services can start in
-/// any order. To be called inside a tokio runtime. With TLS the URLs begin with `https://`, and the server's certificate has to be for the
-/// URL's host. Fails only when the URLs make no sense, or do not go together with `tls`.
-pub fn connect_lazy(urls: &str, tls: &Tls) -> anyhow::Result<Channel> {
-    let endpoints = urls
-        .split(',')
-        .map(str::trim)
-        .filter(|url| !url.is_empty())
-        .map(|url| endpoint(url, tls))
-        .collect::<Result<Vec<_>, _>>()?;
-    ensure!(!endpoints.is_empty(), "the URL of a service is missing");
-    match &endpoints[..] {
-        [only] => Ok(only.connect_lazy()),
-        _ => Ok(Channel::balance_list(endpoints.into_iter())),
-    }
-}
-
-fn endpoint(url: &str, tls: &Tls) -> anyhow::Result<Endpoint> {
-    let endpoint =
-        Endpoint::from_shared(url.to_owned()).with_context(|| format!("`{url}` is no URL"))?;
-    let endpoint = match (endpoint.uri().scheme_str(), tls.files()) {
-        (Some("http"), None) => endpoint,
-        (Some("https"), Some(files)) => endpoint
-            .tls_config(files.client.clone())
-            .with_context(|| format!("`{url}` cannot be asked with TLS"))?,
-        (Some("https"), None) => bail!("`{url}` is with TLS, which needs TLS_CERT_FILE"),
-        (Some("http"), Some(_)) => bail!("`{url}` is without TLS, and TLS_CERT_FILE asks for it"),
-        _ => bail!("`{url}` does not begin with http:// or https://"),
-    };
-    Ok(endpoint
-        .connect_timeout(Duration::from_secs(2))
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(5))
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(1024 * 1024)
-        .initial_connection_window_size(8 * 1024 * 1024))
-}
 
 /// What to send along with a call. [`crate::RequestContext::outgoing`] makes one for calls on behalf of a request;
 /// the default is for calls that a process makes of its own accord.
@@ -203,16 +158,6 @@ pub async fn write<T>(call: impl Future<Output = Result<Response<T>, Status>>) -
 mod tests {
     use super::*;
     use std::future::ready;
-
-    #[tokio::test]
-    async fn urls_are_checked_before_anything_is_called() {
-        let plain = Tls::default();
-        assert!(connect_lazy("http://127.0.0.1:1", &plain).is_ok());
-        assert!(connect_lazy("http://127.0.0.1:1, http://127.0.0.1:2,", &plain).is_ok());
-        for bad in ["", " , ", "127.0.0.1:1", "https://127.0.0.1:1", "http://a b"] {
-            assert!(connect_lazy(bad, &plain).is_err(), "{bad}");
-        }
-    }
 
     #[tokio::test]
     async fn a_read_is_tried_once_more_when_the_service_could_not_be_reached() {

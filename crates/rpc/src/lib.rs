@@ -1,6 +1,7 @@
 //! How services speak with each other: one [`Error`] and its form on the wire, the [`Server`] and the [`client`], deadlines,
 //! and what travels with a request.
 
+mod channel;
 pub mod client;
 mod context;
 mod deadline;
