@@ -10,7 +10,7 @@ PRODUCT := $(addprefix -p ,local identity opportunities analytics notifier gatew
 CARGO_TEST := $(if $(shell command -v cargo-nextest),cargo nextest run --workspace,cargo test --workspace --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run test test-api test-paths sdk lint fmt fmt-check clippy buf deny build prepare prepare-check bench bench-forecast bench-large seed clean-data
+.PHONY: help tools run test test-api test-paths test-replicas sdk lint fmt fmt-check clippy buf deny build prepare prepare-check bench bench-forecast bench-large bench-analytics seed clean-data
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 22
@@ -37,6 +37,9 @@ test-api: build ## ask every operation of the API what nobody thought of (schema
 
 test-paths: build ## compare 5,000 random sequences of requests by every path with the rules (PATHS_CASES=, PATHS_SEED=)
 	$(LOCAL) with-servers -- cargo test --package tests --test it -- --ignored --nocapture paths::
+
+test-replicas: build ## the tests of the whole product, with two processes of each service
+	TEST_REPLICAS=2 $(LOCAL) with-servers -- $(subst --workspace,--package tests,$(CARGO_TEST))
 
 sdk: build ## check the Python SDK, against the running product too, and build its wheel
 	$(LOCAL) with-servers -- sdk/python/check
@@ -72,6 +75,10 @@ bench: tools ## measure; results go to bench/RESULTS.md (ARGS=)
 bench-large: tools ## measure with a million opportunities, and imports and exports; prints a part of bench/RESULTS.md (ARGS=)
 	cargo build --release --bins $(PRODUCT)
 	python3 bench/large.py $(ARGS)
+
+bench-analytics: tools ## measure reports, training, rebuilding and catching up with a million opportunities (ARGS=)
+	cargo build --release --bins $(PRODUCT)
+	python3 bench/analytics.py $(ARGS)
 
 bench-forecast: tools ## how good the forecast is on histories whose truth is known
 	cargo run --release --quiet --package forecast --example bench

@@ -1,13 +1,17 @@
 //! Processes that die and a broker that forgets, while people write: nothing that was acknowledged is lost, and nothing is there twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use local::StackOptions;
+use local::{SERVICES, StackOptions};
 use proto::identity::v1::Role;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::api::Api;
 use crate::driver::{Acknowledged, Driver};
 use crate::world::{Person, World};
 
@@ -58,6 +62,79 @@ async fn what_was_acknowledged_arrives_though_the_broker_stops_and_forgets() {
     assert_eq!(driver.unknown(), 0, "a write needs no broker");
     let journal = driver.stop().await;
     everything_is_there_once(&world, &amy, &journal).await;
+}
+
+#[tokio::test]
+async fn who_reads_notices_nothing_when_one_of_two_dies() {
+    let mut world = World::start(StackOptions { replicas: 2, ..StackOptions::default() }).await;
+    let amy = world.add("amy", Role::Rep, None).await;
+    let driver = Driver::start(&world.admin, amy.id);
+    let readers = Readers::start(&world.admin);
+    driver.writes(SOME).await;
+    for service in SERVICES {
+        for replica in 0..2 {
+            world.stack.kill_replica(service, replica).await;
+            readers.read(SOME).await;
+            driver.writes(SOME).await;
+            world.stack.restart_replica(service, replica).await.unwrap();
+        }
+    }
+    // Who ends in order leaves no write open either.
+    let before = driver.unknown();
+    for service in SERVICES {
+        world.stack.restart(service).await.unwrap();
+        readers.read(SOME).await;
+        driver.writes(SOME).await;
+    }
+    assert_eq!(driver.unknown(), before, "writes that were cut off by an orderly restart");
+    readers.stop().await;
+    let journal = driver.stop().await;
+    everything_is_there_once(&world, &amy, &journal).await;
+}
+
+/// People who read of each service without end, and never ask twice.
+struct Readers {
+    read: Arc<AtomicUsize>,
+    is_done: Arc<AtomicBool>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    fn start(api: &Api) -> Self {
+        let read = Arc::new(AtomicUsize::new(0));
+        let is_done = Arc::new(AtomicBool::new(false));
+        let of_each_service =
+            ["/users", "/opportunities?limit=5", "/pipeline/overview", "/notifications"];
+        let readers = of_each_service.map(|path| {
+            let (api, read, is_done) = (api.clone(), Arc::clone(&read), Arc::clone(&is_done));
+            tokio::spawn(async move {
+                while !is_done.load(Ordering::Relaxed) {
+                    let answer = api.get(path).await;
+                    assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+                    read.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        });
+        Self { read, is_done, readers: readers.into() }
+    }
+
+    /// Waits until that many more were answered; fails where one was not.
+    async fn read(&self, more: usize) {
+        let wanted = self.read.load(Ordering::Relaxed) + more;
+        let deadline = Instant::now() + crate::api::PATIENCE;
+        while self.read.load(Ordering::Relaxed) < wanted {
+            assert!(self.readers.iter().all(|it| !it.is_finished()), "a read failed");
+            assert!(Instant::now() < deadline, "reads are not answered any more");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn stop(self) {
+        self.is_done.store(true, Ordering::Relaxed);
+        for reader in self.readers {
+            reader.await.unwrap();
+        }
+    }
 }
 
 /// What only this service can answer is answered 503, and soon.

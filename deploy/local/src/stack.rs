@@ -72,7 +72,7 @@ pub struct Plan {
 /// How a test wants its stack.
 #[derive(Clone, Debug)]
 pub struct StackOptions {
-    /// How many processes of each service.
+    /// How many processes of each service; unless said `TEST_REPLICAS`, or one.
     pub replicas: usize,
     /// Whether it gets a broker of its own, which can be stopped and wiped.
     pub own_nats: bool,
@@ -82,7 +82,9 @@ pub struct StackOptions {
 
 impl Default for StackOptions {
     fn default() -> Self {
-        Self { replicas: 1, own_nats: false, environment: BTreeMap::new() }
+        // All tests may be asked to run with more.
+        let replicas = settings::get("TEST_REPLICAS").and_then(|it| it.parse().ok()).unwrap_or(1);
+        Self { replicas, own_nats: false, environment: BTreeMap::new() }
     }
 }
 
@@ -297,6 +299,14 @@ impl Stack {
         }
     }
 
+    /// Kills one process of a service (SIGKILL), counted from 0, and waits until it is gone.
+    pub async fn kill_replica(&mut self, service: &str, replica: usize) {
+        let of_it = self.services.iter_mut().filter(|it| it.name == service);
+        if let Some(mut child) = of_it.skip(replica).find_map(Service::take) {
+            child.kill().await;
+        }
+    }
+
     /// Asks every process of a service to end (SIGTERM) and waits until they have.
     pub async fn terminate(&mut self, service: &str) {
         let of_it = self.services.iter_mut().filter(|it| it.name == service);
@@ -314,19 +324,28 @@ impl Stack {
     /// run are asked to end before.
     pub async fn restart(&mut self, service: &str) -> Result<()> {
         let all = 0..self.services.len();
-        for (replica, index) in all
-            .filter(|index| self.services[*index].name == service)
-            .enumerate()
-            .collect::<Vec<_>>()
-        {
-            if let Some(mut child) = self.services[index].take() {
-                child.stop(Signal::TERM).await;
-            }
-            let Service { name, place, .. } = self.services[index];
-            let mut started = self.start_process(name, replica, place.listen, place.ops).await?;
-            started.wait_until_ready(PATIENCE).await?;
-            self.services[index] = started;
+        let of_it: Vec<_> = all.filter(|index| self.services[*index].name == service).collect();
+        for (replica, index) in of_it.into_iter().enumerate() {
+            self.restart_process(index, replica).await?;
         }
+        Ok(())
+    }
+
+    /// Starts one process of a service again where it was, and waits until it is ready.
+    pub async fn restart_replica(&mut self, service: &str, replica: usize) -> Result<()> {
+        let mut all = 0..self.services.len();
+        let index = all.by_ref().filter(|index| self.services[*index].name == service).nth(replica);
+        self.restart_process(index.with_context(|| format!("no such {service}"))?, replica).await
+    }
+
+    async fn restart_process(&mut self, index: usize, replica: usize) -> Result<()> {
+        if let Some(mut child) = self.services[index].take() {
+            child.stop(Signal::TERM).await;
+        }
+        let Service { name, place, .. } = self.services[index];
+        let mut started = self.start_process(name, replica, place.listen, place.ops).await?;
+        started.wait_until_ready(PATIENCE).await?;
+        self.services[index] = started;
         Ok(())
     }
 
