@@ -6,109 +6,15 @@ Run it as `make bench-large`. It needs nothing but Python and the release build;
 
 import argparse
 import base64
-import contextlib
 import http.client
 import io
 import json
-import os
-import pathlib
-import shutil
-import signal
-import socket
-import statistics
-import subprocess
-import sys
 import time
-import urllib.parse
 import uuid
 import zipfile
 from xml.sax.saxutils import escape
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-LOCAL = ROOT / "target" / "release" / "local"
-PASSWORD = "a password to measure with"
-WARM, TRIES = 8, 60
-
-
-class Product:
-    """The product with so many opportunities, on a port of its own."""
-
-    def __init__(self, count):
-        self.data = ROOT / "target" / "large" / str(count)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.environment = {
-            **os.environ,
-            "DATA_DIR": str(self.data),
-            "PORT": str(self.port),
-            "ADMIN_EMAIL": "admin@example.com",
-            "ADMIN_PASSWORD": PASSWORD,
-        }
-        seeded = self.data / "seeded"
-        if not seeded.exists():
-            self.data.mkdir(parents=True, exist_ok=True)
-            self.local("seed", "--count", str(count))
-            seeded.touch()
-        self.log = open(self.data / "run.log", "w")
-        self.process = subprocess.Popen([LOCAL, "run"], env=self.environment, stdout=self.log, stderr=self.log)
-        for _ in range(1200):
-            with contextlib.suppress(OSError):
-                if self.send("GET", "/readyz")[0] == 200:
-                    break
-            time.sleep(0.1)
-        form = urllib.parse.urlencode({"username": "admin@example.com", "password": PASSWORD})
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        status, body = self.send("POST", "/api/v1/auth/token", form, headers)
-        assert status == 200, body
-        self.headers = {"Authorization": "Bearer " + json.loads(body)["access_token"]}
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port)
-
-    def local(self, *arguments):
-        with open(self.data / "seed.log", "w") as log:
-            subprocess.run([LOCAL, *arguments], env=self.environment, stdout=log, stderr=log, check=True)
-
-    def send(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port)
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-
-    def get(self, path):
-        self.connection.request("GET", "/api/v1" + path, None, self.headers)
-        answer = self.connection.getresponse()
-        body = answer.read()
-        assert answer.status == 200, body
-        return json.loads(body)
-
-    def processes(self):
-        """The services' process ids, by name."""
-        children = subprocess.run(["pgrep", "-P", str(self.process.pid), "-a"], capture_output=True, text=True, check=True)
-        known = {}
-        for line in children.stdout.splitlines():
-            pid, command, *_ = line.split()
-            known[pathlib.Path(command).name] = int(pid)
-        return known
-
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait()
-        self.log.close()
-
-
-def milliseconds(product, path):
-    for _ in range(WARM):
-        product.get(path)
-    took = []
-    for _ in range(TRIES):
-        begun = time.perf_counter()
-        product.get(path)
-        took.append((time.perf_counter() - begun) * 1000)
-    return statistics.median(took)
-
-
-def query(**parameters):
-    return urllib.parse.urlencode(parameters)
+from product import compare, forget, memory, needs_a_build, query, running
 
 
 def page(product, rows):
@@ -146,17 +52,6 @@ def reads(product):
         "`/sync` with 50 changes": caught_up(product, 50),
         "overview": "/pipeline/overview",
     }
-
-
-def compare(small, large, rounds):
-    paths = reads(small), reads(large)
-    print("| request | small, p50 ms | large, p50 ms | large ÷ small |")
-    print("|--|--:|--:|--:|")
-    for name in paths[0]:
-        pairs = [(milliseconds(small, paths[0][name]), milliseconds(large, paths[1][name])) for _ in range(rounds)]
-        ratio = statistics.median(b / a for a, b in pairs)
-        a, b = (statistics.median(column) for column in zip(*pairs))
-        print(f"| {name} | {a:.2f} | {b:.2f} | {ratio:.2f} |", flush=True)
 
 
 HEAD = ["opportunity_name", "customer_name", "contact_name", "contact_email", "stage", "amount", "expected_close_date", "external_id"]
@@ -230,15 +125,6 @@ def take_in(product, form, rows, prefix):
     return took, time.perf_counter() - behind
 
 
-def memory(pid, reset=False):
-    """Resident KiB now, and the most since the last reset."""
-    if reset:
-        pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
-    status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    value = {line.split(":")[0]: line.split()[1] for line in status if line.startswith("Vm")}
-    return int(value["VmRSS"]), int(value["VmHWM"])
-
-
 def give_out(product, form):
     pids = {name: pid for name, pid in product.processes().items() if name in ("opportunities", "gateway")}
     before = {name: memory(pid, reset=True)[0] for name, pid in pids.items()}
@@ -261,33 +147,30 @@ def main():
     parser.add_argument("--rows", type=int, default=100_000, help="of what is imported")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    if not LOCAL.exists():
-        sys.exit("no release build: run `make bench-large`")
-    running = []
-    try:
-        for count in (arguments.small, arguments.large):
-            running.append(Product(count))
-        small, large = running
+    needs_a_build()
+    with running(arguments.small, arguments.large) as (small, large):
         print(f"\nSmall is {arguments.small:,} opportunities, large {arguments.large:,}.\n")
-        compare(small, large, arguments.rounds)
+        compare(small, large, reads, arguments.rounds)
         print("\n| export of all | s | rows/s | MiB | opportunities grew by MiB | gateway grew by MiB |")
         print("|--|--:|--:|--:|--:|--:|")
         for form in ("csv", "jsonl", "xlsx"):
             took, size, grown = give_out(large, form)
             rate = arguments.large / took
             print(f"| {form} | {took:.1f} | {rate:,.0f} | {size / 2**20:.0f} | {grown['opportunities']:.1f} | {grown['gateway']:.1f} |", flush=True)
-        large.stop()
-        running.remove(large)
         print(f"\n| import of {arguments.rows:,} rows | s | rows/s | s later in the read model |")
         print("|--|--:|--:|--:|")
-        for name, form in (("csv, the first into a new product", "csv"), ("csv", "csv"), ("xlsx", "xlsx")):
-            took, behind = take_in(small, form, arguments.rows, uuid.uuid4().hex)
+        for product, name, form in (
+            (large, "csv, into the large one", "csv"),
+            (large, "csv, another one", "csv"),
+            (large, "xlsx, into the large one", "xlsx"),
+            (small, "csv, into the small one", "csv"),
+        ):
+            took, behind = take_in(product, form, arguments.rows, uuid.uuid4().hex)
             print(f"| {name} | {took:.1f} | {arguments.rows / took:,.0f} | {behind:.1f} |", flush=True)
-    finally:
-        for product in running:
-            product.stop()
-        # It is small no more.
-        shutil.rmtree(ROOT / "target" / "large" / str(arguments.small), ignore_errors=True)
+            product.rest()
+    # They are others now.
+    forget(arguments.small)
+    forget(arguments.large)
 
 
 main()
