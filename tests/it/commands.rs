@@ -102,18 +102,20 @@ async fn what_was_tampered_with_is_named_and_made_good(world: &World) {
         "update activity_facts set completed_at = '2025-01-01'",
         "update standing_rollup set total_value = total_value + 0.01 where stage_key = 'proposal'",
         "delete from flow_rollup where kind = 'won' and grain = 'month'",
+        "update unvalued_rollup set without_amount = without_amount + 1",
         "update stay_rollup set count = count + 1 where stage_key = 'lead' and grain = 'day' and since = '-infinity'",
         "update conversion_rollup set advanced = advanced - 1 where stage_key = 'lead' and grain = 'all'",
     ] {
         execute(&mut database, &format!("set search_path = analytics; {sql}")).await.unwrap();
     }
-    let found = verifies(world, 7).await;
+    let found = verifies(world, 8).await;
     for (difference, name) in found.iter().zip([
         "opportunity",
         "versions",
         "activity",
         "standing",
         "flow",
+        "unvalued",
         "conversion",
         "stays",
     ]) {

@@ -101,6 +101,30 @@ pub struct Flow {
     pub days_to_close: i64,
 }
 
+/// By what was won without a value is grouped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnvaluedKey {
+    /// First day of the month in which it was won.
+    pub won_month: NaiveDate,
+    /// First day of the month in which it was created.
+    pub created_month: NaiveDate,
+    /// The pipeline.
+    pub pipeline_id: i64,
+    /// Whose.
+    pub owner_id: i64,
+    /// Of which team; 0 of none.
+    pub team_id: i64,
+}
+
+/// How many those are, by what they lack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unvalued {
+    /// An amount.
+    pub without_amount: i64,
+    /// A rate.
+    pub without_rate: i64,
+}
+
 /// By what entries into stages are grouped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConversionKey {
@@ -158,6 +182,13 @@ impl Sum for Flow {
     }
 }
 
+impl Sum for Unvalued {
+    fn add(&mut self, other: Self, sign: i64) {
+        self.without_amount += sign * other.without_amount;
+        self.without_rate += sign * other.without_rate;
+    }
+}
+
 impl Sum for Conversion {
     fn add(&mut self, other: Self, sign: i64) {
         self.entered += sign * other.entered;
@@ -187,6 +218,8 @@ pub struct Rollups {
     pub category: HashMap<CategoryKey, Standing>,
     /// What happened when.
     pub flow: HashMap<FlowKey, Flow>,
+    /// What was won without a value.
+    pub unvalued: HashMap<UnvaluedKey, Unvalued>,
     /// Who entered which stage.
     pub conversion: HashMap<ConversionKey, Conversion>,
     /// Who is how long in which stage.
@@ -229,6 +262,7 @@ impl Rollups {
         self.standing.retain(|_, it| *it != Standing::default());
         self.category.retain(|_, it| *it != Standing::default());
         self.flow.retain(|_, it| *it != Flow::default());
+        self.unvalued.retain(|_, it| *it != Unvalued::default());
         self.conversion.retain(|_, it| *it != Conversion::default());
         self.stays.retain(|_, it| *it != Stays::default());
     }
@@ -248,6 +282,9 @@ impl Rollups {
             put(&mut self.category, key, sum, sign);
         }
         put(&mut self.standing, key, sum, sign);
+        if let Some((key, sum)) = unvalued(fact, worth, frame.zone) {
+            put(&mut self.unvalued, key, sum, sign);
+        }
         for (kind, day, sum) in flows(fact, worth, frame.zone) {
             for (grain, start_date) in [("day", day), ("month", month(day))] {
                 let is_open = fact.status == Kind::Open && kind == "created";
@@ -362,6 +399,24 @@ fn standing(fact: &Fact, worth: Worth) -> (StandingKey, Standing) {
         close_month: fact.expected_close_date.filter(|_| is_open).map(month),
     };
     (key, worth.standing())
+}
+
+/// A deal that was won without a value.
+fn unvalued(fact: &Fact, worth: Worth, zone: Tz) -> Option<(UnvaluedKey, Unvalued)> {
+    let won_on = fact.actual_close_date.filter(|_| fact.status == Kind::Won)?;
+    if worth.value.is_some() {
+        return None;
+    }
+    let key = UnvaluedKey {
+        won_month: month(won_on),
+        created_month: month(day(fact.created_at, zone)),
+        pipeline_id: fact.pipeline_id,
+        owner_id: fact.owner_id,
+        team_id: fact.team_id.unwrap_or(0),
+    };
+    let is_rate_missing = worth.is_rate_missing;
+    let (without_amount, without_rate) = ((!is_rate_missing).into(), is_rate_missing.into());
+    Some((key, Unvalued { without_amount, without_rate }))
 }
 
 /// What happened to a deal, on which day: its creation, and how it closed.

@@ -276,6 +276,7 @@ async fn verify_rollups(connection: &mut PgConnection) -> Result<(usize, Vec<Str
     let groups = kept.standing.len()
         + kept.category.len()
         + kept.flow.len()
+        + kept.unvalued.len()
         + kept.conversion.len()
         + kept.stays.len();
     Ok((groups, differences(&expected, &kept)))
@@ -287,6 +288,7 @@ pub fn differences(expected: &Rollups, kept: &Rollups) -> Vec<String> {
     differ("standing", &expected.standing, &kept.standing, &mut all);
     differ("category", &expected.category, &kept.category, &mut all);
     differ("flow", &expected.flow, &kept.flow, &mut all);
+    differ("unvalued", &expected.unvalued, &kept.unvalued, &mut all);
     differ("conversion", &expected.conversion, &kept.conversion, &mut all);
     differ("stays", &expected.stays, &kept.stays, &mut all);
     all

@@ -9,6 +9,7 @@ use crate::category::Category;
 use crate::deal::Kind;
 use crate::rollup::{
     CategoryKey, Conversion, ConversionKey, Flow, FlowKey, Rollups, Standing, StandingKey,
+    Unvalued, UnvaluedKey,
 };
 use crate::stay::{Length, StayKey, Stays};
 
@@ -18,6 +19,7 @@ pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
         standing: standing(tx).await?,
         category: category(tx).await?,
         flow: flow(tx).await?,
+        unvalued: unvalued(tx).await?,
         conversion: conversion(tx).await?,
         stays: stays(tx).await?,
     })
@@ -103,6 +105,25 @@ async fn flow(tx: &mut PgConnection) -> sqlx::Result<HashMap<FlowKey, Flow>> {
             value: row.try_get(10)?,
             days_to_close: row.try_get(11)?,
         };
+        sums.insert(key, sum);
+    }
+    Ok(sums)
+}
+
+async fn unvalued(tx: &mut PgConnection) -> sqlx::Result<HashMap<UnvaluedKey, Unvalued>> {
+    let mut sums = HashMap::new();
+    let rows = sqlx::query(
+        "select won_month, created_month, pipeline_id, owner_id, team_id, without_amount, without_rate from unvalued_rollup",
+    );
+    for row in rows.fetch_all(tx).await? {
+        let key = UnvaluedKey {
+            won_month: row.try_get(0)?,
+            created_month: row.try_get(1)?,
+            pipeline_id: row.try_get(2)?,
+            owner_id: row.try_get(3)?,
+            team_id: row.try_get(4)?,
+        };
+        let sum = Unvalued { without_amount: row.try_get(5)?, without_rate: row.try_get(6)? };
         sums.insert(key, sum);
     }
     Ok(sums)

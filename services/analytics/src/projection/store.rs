@@ -284,6 +284,7 @@ pub(crate) async fn add(tx: &mut PgConnection, rollups: &Rollups) -> sqlx::Resul
     super::sums::standing(tx, &rollups.standing).await?;
     super::sums::category(tx, &rollups.category).await?;
     super::sums::flow(tx, &rollups.flow).await?;
+    super::sums::unvalued(tx, &rollups.unvalued).await?;
     super::sums::conversion(tx, &rollups.conversion).await?;
     super::sums::stays(tx, &rollups.stays).await
 }
@@ -293,6 +294,7 @@ pub(crate) async fn clear_rollups(tx: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("delete from standing_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from category_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from flow_rollup").execute(&mut *tx).await?;
+    sqlx::query!("delete from unvalued_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from conversion_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from stay_rollup").execute(tx).await?;
     Ok(())

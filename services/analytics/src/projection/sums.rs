@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use sqlx::PgConnection;
 
-use crate::rollup::{CategoryKey, Conversion, ConversionKey, Flow, FlowKey, Standing, StandingKey};
+use crate::rollup::{
+    CategoryKey, Conversion, ConversionKey, Flow, FlowKey, Standing, StandingKey, Unvalued,
+    UnvaluedKey,
+};
 use crate::stay::{Length, StayKey, Stays};
 
 /// A field of every entry.
@@ -140,6 +143,37 @@ pub(super) async fn flow(tx: &mut PgConnection, sums: &HashMap<FlowKey, Flow>) -
         .bind(starts)
         .execute(tx)
         .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn unvalued(
+    tx: &mut PgConnection,
+    sums: &HashMap<UnvaluedKey, Unvalued>,
+) -> sqlx::Result<()> {
+    if sums.is_empty() {
+        return Ok(());
+    }
+    let sums = sorted(sums);
+    sqlx::query(
+        "insert into unvalued_rollup as r (won_month, created_month, pipeline_id, owner_id, team_id, without_amount, without_rate)
+         select * from unnest($1::date[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+         on conflict (won_month, created_month, pipeline_id, owner_id, team_id) do update
+         set without_amount = r.without_amount + excluded.without_amount, without_rate = r.without_rate + excluded.without_rate",
+    )
+    .bind(all(&sums, |key, _| key.won_month))
+    .bind(all(&sums, |key, _| key.created_month))
+    .bind(all(&sums, |key, _| key.pipeline_id))
+    .bind(all(&sums, |key, _| key.owner_id))
+    .bind(all(&sums, |key, _| key.team_id))
+    .bind(all(&sums, |_, sum| sum.without_amount))
+    .bind(all(&sums, |_, sum| sum.without_rate))
+    .execute(&mut *tx)
+    .await?;
+    if sums.iter().any(|(_, sum)| sum.without_amount < 0 || sum.without_rate < 0) {
+        sqlx::query!("delete from unvalued_rollup where without_amount = 0 and without_rate = 0")
+            .execute(tx)
+            .await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! All SQL of reports: each is one statement over rollups, so that all its numbers are of one moment.
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike as _, NaiveDate};
 use chrono_tz::Tz;
 use sqlx::PgPool;
 
@@ -128,7 +128,7 @@ pub(super) async fn entries(
     Ok(Read { rows: rows.collect(), as_of })
 }
 
-/// What happened in these periods, by day or by month, and what was won in them without a value and not made in them.
+/// What happened in these periods, by day or by month, and what was won in them without a value and not made in them: by a rollup where they are of whole months together.
 pub(super) async fn flow(
     pool: &PgPool,
     scope: &Scope,
@@ -140,6 +140,9 @@ pub(super) async fn flow(
     let (start, end) = periods.first().zip(periods.last()).unzip();
     let days = Range { start: start.map(|it| it.span.start), end: end.map(|it| it.span.end) };
     let (from, before) = days.instants(zone);
+    let begins_a_month = |day: Option<NaiveDate>| day.is_none_or(|day| day.day() == 1);
+    let is_of_months =
+        begins_a_month(days.start) && begins_a_month(days.end.and_then(|end| end.succ_opt()));
     let rows = sqlx::query!(
         r#"with happened as (
              select start_date, kind, sum(count)::bigint as count, sum(value_count)::bigint as value_count,
@@ -150,12 +153,21 @@ pub(super) async fn flow(
                and ($9::bigint is null or pipeline_id = $9)
              group by start_date, kind
            ), earlier as (
-             select count(*) filter (where amount is null) as without_amount, count(*) filter (where amount is not null) as without_rate
-             from opportunity_facts
-             where not is_deleted and status = 'won' and closed_amount is null and actual_close_date between $2 and $3
-               and (created_at < $10 or created_at >= $11) and ($4 or owner_id = $5 or team_id = any($6))
-               and ($7::bigint is null or owner_id = $7) and ($8::bigint is null or team_id = $8)
-               and ($9::bigint is null or pipeline_id = $9)
+             select coalesce(sum(without_amount), 0)::bigint as without_amount, coalesce(sum(without_rate), 0)::bigint as without_rate
+             from (
+               select without_amount, without_rate
+               from unvalued_rollup
+               where $12 and won_month between $2 and $3 and created_month not between $2 and $3 and ($4 or owner_id = $5 or team_id = any($6))
+                 and ($7::bigint is null or owner_id = $7) and ($8::bigint is null or team_id = $8)
+                 and ($9::bigint is null or pipeline_id = $9)
+               union all
+               select (amount is null)::integer, (amount is not null)::integer
+               from opportunity_facts
+               where not $12 and not is_deleted and status = 'won' and closed_amount is null and actual_close_date between $2 and $3
+                 and (created_at < $10 or created_at >= $11) and ($4 or owner_id = $5 or team_id = any($6))
+                 and ($7::bigint is null or owner_id = $7) and ($8::bigint is null or team_id = $8)
+                 and ($9::bigint is null or pipeline_id = $9)
+             ) them
            )
            select (select recorded_at from progress where source = 'opportunities') as as_of,
                   earlier.without_amount as "without_amount!", earlier.without_rate as "without_rate!",
@@ -173,7 +185,8 @@ pub(super) async fn flow(
         scope.team_id,
         scope.pipeline_id,
         from,
-        before
+        before,
+        is_of_months
     )
     .fetch_all(pool)
     .await?;

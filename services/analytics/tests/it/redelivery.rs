@@ -92,6 +92,7 @@ pub(crate) async fn tables(world: &World) -> Vec<String> {
         "standing_rollup",
         "category_rollup",
         "flow_rollup",
+        "unvalued_rollup",
         "conversion_rollup",
         "stay_rollup",
     ] {

@@ -85,6 +85,27 @@ pub(super) async fn are_what_lives_add_up_to(world: &World, reference: &Referenc
          from flow_rollup",
     );
     assert_eq!(found.await, flow(lives));
+
+    let found = kept(
+        world,
+        "select format('%s %s %s %s %s', pipeline_id, owner_id, team_id, won_month, created_month), without_amount + without_rate, 0::bigint,
+                without_rate, 0::numeric, 0::numeric, 0::bigint
+         from unvalued_rollup",
+    );
+    assert_eq!(found.await, unvalued(lives));
+}
+
+/// What was won without a value, by the months in which it was and was made.
+fn unvalued(lives: &[Life]) -> Rows {
+    let mut groups = BTreeMap::<_, Vec<_>>::new();
+    for it in lives.iter().filter(|it| it.is("won")) {
+        let one = sum([it]);
+        if one.without_amount + one.without_rate > 0 {
+            let (won, created) = (month(it.closed_on.unwrap()), month(it.created_on));
+            groups.entry(format!("{} {won} {created}", whose(it))).or_default().push(it);
+        }
+    }
+    sums(groups)
 }
 
 /// What happened on each day and in each month.
