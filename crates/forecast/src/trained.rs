@@ -16,6 +16,8 @@ use crate::revenue::{
 };
 use crate::track::{Length, Track, track};
 
+/// The form in which it is kept. One more with every change of what is kept: other builds cannot read it, and learn anew.
+pub const FORMAT: i32 = 2;
 /// From how many looks at deals is learned.
 const LOOKS: usize = 60_000;
 /// The seed by which looks are drawn.
@@ -113,7 +115,7 @@ impl Trained {
         (Self { stages, columns, learned, choice, track, business, worth }, replayed)
     }
 
-    /// As it is kept.
+    /// As it is kept, in the form that [`FORMAT`] numbers.
     pub fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
         Ok(postcard::to_stdvec(self)?)
     }

@@ -101,6 +101,14 @@ impl Scope {
         let nobody = |id: i64| if id > 0 { id } else { -1 };
         Self { sight, owner_id: owner_id.map(nobody), team_id: team_id.map(nobody), pipeline_id }
     }
+
+    /// The one person whose they all are, where they can be nobody else's.
+    pub fn only_owner(&self) -> Option<i64> {
+        match &self.sight {
+            Sight::Of { owner_id, team_ids } if team_ids.is_empty() => Some(*owner_id),
+            _ => self.owner_id,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -27,8 +27,11 @@ pub(super) async fn known(
         r#"with run as (
              select r.run_id, r.model_version, r.voice, r.won, r.lost,
                     -- The places of the month before the period, unless it has begun, and of its last one.
-                    case when $1 <= r.made_on then 0 else ahead.first end as before, ahead.last,
-                    r.is_learned and ahead.last <= r.months as speaks
+                    case when $10 then 0 else ahead.first end as before, ahead.last,
+                    -- Of a period that is over there is nothing to say, nor of one that is of another calendar.
+                    r.is_learned and not $9 and exists (
+                      select from forecast_periods p where p.run_id = r.run_id and p.start_date = $1 and p.end_date = $2
+                    ) as speaks
              from forecast_runs r,
              lateral (
                select ((date_part('year', $1::date) - date_part('year', r.made_on)) * 12 + date_part('month', $1::date)

@@ -1,5 +1,7 @@
 //! What is learned from: opportunities with all that is known of them, as facts tell it.
 
+use std::cmp::Ordering;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use money::Money;
 
@@ -71,24 +73,26 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Each of them.
+    /// Each of them. What is known of one that is not among them, because it was deleted between two looks, is nobody's.
     pub(crate) fn each(&self) -> impl Iterator<Item = Facts<'_>> {
         let (mut moves, mut changes, mut done) = (&*self.moves, &*self.changes, &*self.done);
         self.told.iter().map(move |told| {
             let id = told.opportunity_id;
             Facts {
                 told,
-                moves: begun(&mut moves, |it| it.opportunity_id == id),
-                changes: begun(&mut changes, |it| it.opportunity_id == id),
-                done: begun(&mut done, |it| it.opportunity_id == id),
+                moves: own(&mut moves, |it| it.opportunity_id.cmp(&id)),
+                changes: own(&mut changes, |it| it.opportunity_id.cmp(&id)),
+                done: own(&mut done, |it| it.opportunity_id.cmp(&id)),
             }
         })
     }
 }
 
-/// Takes those away with which it begins.
-fn begun<'a, T>(all: &mut &'a [T], is: impl Fn(&T) -> bool) -> &'a [T] {
-    let (own, others) = all.split_at(all.iter().take_while(|it| is(it)).count());
+/// Takes away those up to an id, which they are in the order of; those of that id itself.
+fn own<'a, T>(all: &mut &'a [T], by_id: impl Fn(&T) -> Ordering) -> &'a [T] {
+    let begun = |all: &[T], how| all.iter().take_while(|it| by_id(it) == how).count();
+    let (_, rest) = all.split_at(begun(all, Ordering::Less));
+    let (own, others) = rest.split_at(begun(rest, Ordering::Equal));
     *all = others;
     own
 }
@@ -131,9 +135,10 @@ mod tests {
         };
         let chunk = Chunk {
             told: vec![of(1), of(2), of(4)],
-            moves: vec![to(1), to(1), to(4)],
+            // 3 was deleted after its moves were looked up.
+            moves: vec![to(1), to(1), to(3), to(4), to(5)],
             changes: Vec::new(),
-            done: vec![Done { opportunity_id: 2, at }],
+            done: vec![Done { opportunity_id: 0, at }, Done { opportunity_id: 2, at }],
         };
         let counts: Vec<_> = chunk.each().map(|it| (it.moves.len(), it.done.len())).collect();
         assert_eq!(counts, [(2, 0), (0, 1), (1, 0)]);

@@ -43,7 +43,7 @@ const PAUSE_TIMES: u32 = 4;
 const RUN_FOR: TimeDelta = TimeDelta::minutes(15);
 /// And how many times as long as it took.
 const RUN_FOR_TIMES: u32 = 30;
-/// How much what has closed may grow until it is learned from, and what is open may change until it is run again, in parts of a hundred.
+/// How much what has closed may change until it is learned from, and what is open may change until it is run again, in parts of a hundred.
 const GROWN: i64 = 10;
 /// For how many days after the first forecast is kept those before it are told again as more of the past is brought in.
 const BROUGHT_IN: TimeDelta = TimeDelta::days(7);
@@ -94,7 +94,7 @@ pub fn train_once(config: Config) -> Work<'static> {
 }
 
 /// Trains where there is no model, once a day, and after a large change; runs after that, again when a run has spoken for so long, after a large change of what is open, and when a day
-/// begins. How long the run took, nothing where none was due. Nothing is while there are no opportunities.
+/// begins. How long the run took, nothing where none was due. Nothing is while there are no opportunities and were none.
 pub async fn do_what_is_due(
     pool: &PgPool,
     now: DateTime<Utc>,
@@ -108,14 +108,27 @@ pub async fn do_what_is_due(
     let counts = store::counts(&mut connection).await?;
     drop(connection);
     let Counts { open, closed } = counts;
-    if open + closed == 0 {
+    let was_empty = |it: &Latest| it.closed == 0 && it.open == Some(0);
+    if open + closed == 0 && latest.as_ref().is_none_or(was_empty) {
         return Ok(Duration::ZERO);
     }
     let is_due = latest.as_ref().is_none_or(|latest| is_due(latest, closed, (&settings, now)));
+    let mut now = now;
     if is_due {
         let began = Instant::now();
-        let version = train(pool, now).await?;
-        info!(version, closed, seconds = began.elapsed().as_secs(), "a model was trained");
+        match train(pool, now).await {
+            Ok(version) => {
+                let seconds = began.elapsed().as_secs();
+                info!(version, closed, seconds, "a model was trained");
+            }
+            // The one before goes on.
+            Err(error) if latest.is_some() => {
+                warn!(error = format!("{error:#}"), "no model was trained");
+            }
+            Err(error) => return Err(error),
+        }
+        // A day may have ended meanwhile.
+        now += TimeDelta::from_std(began.elapsed())?;
     }
     let run = latest.and_then(|latest| latest.made_at.zip(latest.open));
     let is_fresh = |(at, was_open): &(DateTime<Utc>, i64)| {
@@ -132,7 +145,7 @@ pub async fn do_what_is_due(
 
 fn is_due(latest: &Latest, closed: i64, (settings, now): (&Settings, DateTime<Utc>)) -> bool {
     let is_of_today = day(latest.trained_at, settings.zone) >= day(now, settings.zone);
-    !is_of_today || closed > latest.closed + latest.closed / GROWN
+    !is_of_today || (closed - latest.closed).abs() > latest.closed / GROWN
 }
 
 /// Learns from all that is known as of now, and publishes it; its version. The same facts as of the same instant give the same model. It is told what the forecast would have been on
@@ -325,6 +338,9 @@ mod tests {
         let due = |closed, now| is_due(&latest, closed, (&settings, at(now)));
         assert!(!due(110, "2025-11-20T15:59:59Z"));
         assert!(due(111, "2025-11-20T15:59:59Z"));
+        // Many were deleted.
+        assert!(!due(90, "2025-11-20T15:59:59Z"));
+        assert!(due(89, "2025-11-20T15:59:59Z"));
         // Midnight in Taipei.
         assert!(due(100, "2025-11-20T16:00:00Z"));
     }

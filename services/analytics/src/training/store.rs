@@ -1,6 +1,7 @@
 //! All SQL of training and of runs.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use forecast::trained::FORMAT;
 use money::Money;
 use sqlx::{PgConnection, PgPool};
 
@@ -101,12 +102,16 @@ async fn changes(connection: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec
     .await
 }
 
-/// When something was done about some, by opportunity, in the order of time.
+/// When something was done about some, by opportunity, in the order of time: what was to be done when it was, anything else when it was written down, so that nothing is known sooner
+/// than it was.
 async fn done(connection: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec<Done>> {
     sqlx::query_as!(
         Done,
-        r#"select opportunity_id, coalesce(completed_at, created_at) as "at!" from activity_facts
-           where opportunity_id = any($1) and not is_deleted order by opportunity_id, coalesce(completed_at, created_at), activity_id"#,
+        r#"select opportunity_id, at as "at!"
+           from activity_facts
+           cross join lateral (select case when scheduled_at is null then created_at else greatest(completed_at, created_at) end as at) done
+           where opportunity_id = any($1) and not is_deleted and (scheduled_at is null or completed_at is not null)
+           order by opportunity_id, at, activity_id"#,
         ids
     )
     .fetch_all(connection)
@@ -146,7 +151,7 @@ pub(super) async fn won(
     Ok((first, rows.into_iter().map(|row| (row.start_date, row.value)).collect()))
 }
 
-/// The latest model, without what it learned.
+/// The latest model that this build can read, without what it learned.
 pub(super) struct Latest {
     pub(super) version: i64,
     pub(super) trained_at: DateTime<Utc>,
@@ -157,27 +162,31 @@ pub(super) struct Latest {
     pub(super) open: Option<i64>,
 }
 
-/// The latest model, if there is one.
+/// The latest model that this build can read, if there is one.
 pub(super) async fn latest(connection: &mut PgConnection) -> sqlx::Result<Option<Latest>> {
     sqlx::query_as!(
         Latest,
         r#"select m.version, m.trained_at, m.closed, r.made_at as "made_at?", r.open as "open?"
            from forecast_models m left join forecast_runs r on r.model_version = m.version
-           order by m.version desc, r.run_id desc limit 1"#
+           where m.format = $1
+           order by m.version desc, r.run_id desc limit 1"#,
+        FORMAT
     )
     .fetch_optional(connection)
     .await
 }
 
-/// The model of the latest run, if there is one, and when it was trained.
+/// The model of the latest run, if there is one, and when it was trained. Where another build made that, which this one cannot read, its own latest.
 pub(super) async fn speaking(pool: &PgPool) -> sqlx::Result<Option<(i64, DateTime<Utc>)>> {
     let row = sqlx::query!(
-        "select r.model_version, m.trained_at from forecast_runs r join forecast_models m on m.version = r.model_version
-         order by r.run_id desc limit 1"
+        "select m.version, m.trained_at from (select model_version from forecast_runs order by run_id desc limit 1) r
+         join forecast_models m on m.version <= r.model_version and m.format = $1
+         order by m.version desc limit 1",
+        FORMAT
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| (row.model_version, row.trained_at)))
+    Ok(row.map(|row| (row.version, row.trained_at)))
 }
 
 /// What a model learned.
@@ -198,10 +207,11 @@ pub(super) async fn publish(
     bytes: &[u8],
 ) -> sqlx::Result<i64> {
     let version = sqlx::query_scalar!(
-        "insert into forecast_models (trained_at, closed, bytes) values ($1, $2, $3) returning version",
+        "insert into forecast_models (trained_at, closed, bytes, format) values ($1, $2, $3, $4) returning version",
         trained_at,
         closed,
-        bytes
+        bytes,
+        FORMAT
     )
     .fetch_one(&mut *tx)
     .await?;

@@ -119,13 +119,20 @@ pub(super) async fn days_of_part(
     span: Span,
 ) -> sqlx::Result<Vec<KeptDay>> {
     let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
+    let owner = scope.only_owner();
     let rows = sqlx::query!(
         r#"select d.made_on, d.made_at, d.model, d.model_version, d.sigma, coalesce(sum(p.closed_won), 0) as "closed_won!: Money",
                   coalesce(sum(p.from_pipeline), 0) as "from_pipeline!: Money", coalesce(sum(p.variance), 0) as "variance!",
                   coalesce(sum(p.open_value), 0) as "open_value!: Money", coalesce(sum(p.dated_value), 0) as "dated_value!: Money"
            from forecast_days d
-           left join forecast_day_parts p on p.start_date = d.start_date and p.end_date = d.end_date and p.made_on = d.made_on
-             and ($3 or p.owner_id = $4 or p.team_id = any($5)) and ($6::bigint is null or p.owner_id = $6)
+           left join lateral (
+             -- One of these two is not looked at: of one person they are found by the person.
+             select * from forecast_day_parts p
+             where $9 and p.owner_id = $10 and p.start_date = d.start_date and p.end_date = d.end_date and p.made_on = d.made_on
+             union all
+             select * from forecast_day_parts p
+             where not $9 and p.start_date = d.start_date and p.end_date = d.end_date and p.made_on = d.made_on
+           ) p on ($3 or p.owner_id = $4 or p.team_id = any($5)) and ($6::bigint is null or p.owner_id = $6)
              and ($7::bigint is null or p.team_id = $7) and ($8::bigint is null or p.pipeline_id = $8)
            where d.start_date = $1 and d.end_date = $2 and not d.is_replayed
            group by d.start_date, d.end_date, d.made_on
@@ -137,7 +144,9 @@ pub(super) async fn days_of_part(
         sees_teams,
         scope.owner_id,
         scope.team_id,
-        scope.pipeline_id
+        scope.pipeline_id,
+        owner.is_some(),
+        owner.unwrap_or_default()
     )
     .fetch_all(pool)
     .await?;

@@ -191,7 +191,7 @@ fn unlearned(opportunity: OpenOpportunity) -> OpportunityForecast {
     OpportunityForecast {
         win_probability: own,
         stage_win_probability: opportunity.stage_probability.map_or(own, chance),
-        expected_value: opportunity.value.map(|value| money(float(value) * own)),
+        expected_value: opportunity.value.map(|value| value.weighted(opportunity.probability)),
         close_dates: opportunity.expected_close_date.map(|day| [day; 3]),
         reasons: Vec::new(),
         opportunity,

@@ -76,22 +76,34 @@ pub(super) async fn open(
     page: Page,
 ) -> sqlx::Result<Read<OpenOpportunity>> {
     let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
-    let (after_at, after_id) = page.after.unzip();
-    let after_at = after_at.and_then(DateTime::from_timestamp_micros);
+    // The first page comes after what is later than everything.
+    let (after_at, after_id) = page.after.unwrap_or((i64::MAX, i64::MAX));
+    let after_at = DateTime::from_timestamp_micros(after_at).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    let owner = scope.only_owner();
     let stages = wanted.stages.as_deref().unwrap_or_default();
     let (of, keys): (Vec<i64>, Vec<String>) = stages.iter().cloned().unzip();
     let lines = sqlx::query_as!(
         Line,
         r#"with page as (
-             select * from valued_opportunities v
-             where v.status = 'open' and ($1 or v.owner_id = $2 or v.team_id = any($3))
-               and ($4::bigint is null or v.owner_id = $4) and ($5::bigint is null or v.team_id = $5)
-               and ($6::bigint is null or v.pipeline_id = $6)
-               and (not $7 or (v.pipeline_id, v.stage_key) in (select * from unnest($8::bigint[], $9::text[])))
-               and ($10::date is null or v.expected_close_date <= $11 and ($12 or v.expected_close_date >= $10)) and not $13
-               and ($14::timestamptz is null or (v.created_at, v.opportunity_id) < ($14, $15::bigint))
-             order by v.created_at desc, v.opportunity_id desc
-             limit $16
+             -- One of these two is not looked at: of one person they are found by the person.
+             (select * from valued_opportunities v
+              where $17 and v.owner_id = $18 and v.status = 'open' and ($1 or v.owner_id = $2 or v.team_id = any($3))
+                and ($4::bigint is null or v.owner_id = $4) and ($5::bigint is null or v.team_id = $5)
+                and ($6::bigint is null or v.pipeline_id = $6)
+                and (not $7 or (v.pipeline_id, v.stage_key) in (select * from unnest($8::bigint[], $9::text[])))
+                and ($10::date is null or v.expected_close_date <= $11 and ($12 or v.expected_close_date >= $10)) and not $13
+                and (v.created_at, v.opportunity_id) < ($14, $15)
+              order by v.created_at desc, v.opportunity_id desc
+              limit $16)
+             union all
+             (select * from valued_opportunities v
+              where not $17 and v.status = 'open' and ($1 or v.owner_id = $2 or v.team_id = any($3))
+                and ($5::bigint is null or v.team_id = $5) and ($6::bigint is null or v.pipeline_id = $6)
+                and (not $7 or (v.pipeline_id, v.stage_key) in (select * from unnest($8::bigint[], $9::text[])))
+                and ($10::date is null or v.expected_close_date <= $11 and ($12 or v.expected_close_date >= $10)) and not $13
+                and (v.created_at, v.opportunity_id) < ($14, $15)
+              order by v.created_at desc, v.opportunity_id desc
+              limit $16)
            )
            select (select recorded_at from progress where source = 'opportunities') as "as_of?",
                   it.opportunity_id as "opportunity_id?", it.version as "version?", it.opportunity_name as "opportunity_name?",
@@ -117,7 +129,9 @@ pub(super) async fn open(
         wanted.phase == Some(Phase::Past),
         after_at,
         after_id,
-        page.count()
+        page.count(),
+        owner.is_some(),
+        owner.unwrap_or_default()
     )
     .fetch_all(pool)
     .await?;
