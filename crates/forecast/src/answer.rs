@@ -1,5 +1,6 @@
 //! A forecast as it is given: the chances of every open deal, and what a window of time will bring.
 
+use crate::brought_in;
 use crate::choose::{Choice, choose};
 use crate::column;
 use crate::history::{History, Seconds, days};
@@ -36,10 +37,11 @@ pub struct Chances {
 /// Forecasts from what is known as of an instant: nothing later may be in the history. The same history and seed give the same answer.
 #[must_use]
 pub fn answer(history: History, ladder: &[f64], now: Seconds, window: Window, seed: u64) -> Answer {
-    of_chosen(&column::choose(history, now), ladder, now, window, seed)
+    let history = brought_in::mark(column::choose(history, now), now);
+    of_chosen(&history, ladder, now, window, seed)
 }
 
-/// The same from a history whose columns were chosen.
+/// The same from a history whose columns were chosen, and in which it is marked what was brought in.
 #[must_use]
 pub(crate) fn of_chosen(
     history: &History,

@@ -1,6 +1,7 @@
 //! How the forecast would have done: made again at instants of the past from what was known then, beside forecasts that anybody could make.
 
 use crate::answer::{even_ladder, of_chosen};
+use crate::brought_in;
 use crate::column;
 use crate::history::{History, Seconds};
 use crate::learned::{Voice, ended, open_at, shares};
@@ -45,7 +46,7 @@ pub struct Backtest {
 /// Makes the forecast again of each window, which begins when it is made. What became of deals is known as of `now`.
 #[must_use]
 pub fn backtest(history: &History, windows: &[Window], now: Seconds, seed: u64) -> Backtest {
-    let history = &column::choose(history.clone(), now);
+    let history = &brought_in::mark(column::choose(history.clone(), now), now);
     let names = ["forecast", "constant", "stage rate", "stage-weighted", "last period"];
     let mut records = names.map(|name| Record { name, ..Record::default() });
     let ladder = even_ladder(history.stages.len());

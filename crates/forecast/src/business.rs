@@ -1,11 +1,15 @@
 //! New business: deals that are not made yet, as they have come so far: how many a day, how many of them are won after how long, and for how much.
 
+use std::collections::BTreeSet;
+
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Gamma, Poisson};
 use serde::{Deserialize, Serialize};
 
-use crate::history::{History, Seconds, days};
+use crate::beginning::beginning;
+use crate::brought_in::week;
+use crate::history::{Deal, History, Seconds, days};
 use crate::sample::median_life;
 
 /// For how many days back it is counted how many come, at least and at most.
@@ -44,25 +48,31 @@ impl Business {
     #[must_use]
     pub fn learn(history: &History, now: Seconds) -> Self {
         let made = || history.deals.iter().filter(|deal| deal.created_at <= now);
-        let first = made().map(|deal| deal.created_at).min().unwrap_or(now);
+        // Those that were brought in did not come when they were written down.
+        let came = || made().filter(|deal| !deal.is_brought_in);
+        let written = made().map(Deal::written).filter(|at| *at <= now);
+        let seen = beginning(written).map_or(0.0, |first| days(first, now));
         let life = median_life(history, now).unwrap_or_default();
-        let back = (2.0 * life).clamp(LOOK_BACK.0, LOOK_BACK.1).min(days(first, now));
-        let recent = |deal: &&crate::history::Deal| days(deal.created_at, now) <= back;
-        let per_day = made().filter(recent).count() as f64 / back.max(1.0);
+        // Of a young book as many come in a quarter as have come so far: more is not known.
+        let back = (2.0 * life).clamp(LOOK_BACK.0, LOOK_BACK.1).min(seen.max(LOOK_BACK.0));
+        let is_recent = |at: Seconds| at <= now && days(at, now) <= back;
+        let paused = made().filter(|deal| deal.is_brought_in && is_recent(deal.written()));
+        let paused: BTreeSet<i64> = paused.map(|deal| week(deal.written())).collect();
+        let known = (back - 7.0 * paused.len() as f64).max(LOOK_BACK.0 / 2.0);
+        let per_day = came().filter(|deal| is_recent(deal.created_at)).count() as f64 / known;
         let mut lives: Vec<(f64, Option<bool>)> = Vec::new();
         let mut values: Vec<(f64, f64)> = Vec::new();
         for deal in made() {
             let end = deal.end(now);
-            lives.push((
-                days(deal.created_at, end.map_or(now, |end| end.at)),
-                end.map(|end| end.is_won),
-            ));
+            if !deal.is_brought_in {
+                let until = end.map_or(now, |end| end.at);
+                lives.push((days(deal.created_at, until), end.map(|end| end.is_won)));
+            }
             if let (Some(end), Some(value)) = (end.filter(|it| it.is_won), deal.value()) {
                 values.push((days(deal.created_at, end.at), value));
             }
         }
-        let dispersion =
-            dispersion(made().map(|deal| days(deal.created_at, now)), days(first, now));
+        let dispersion = dispersion(came().map(|deal| days(deal.created_at, now)), seen);
         Self { now, per_day, dispersion, won_after: incidence(lives), values }
     }
 
@@ -211,7 +221,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::history::{DAY, Deal, Move, Place};
+    use crate::history::{DAY, Move, Place};
 
     #[test]
     fn what_has_not_ended_counts_for_as_long_as_it_was_seen() {
@@ -246,5 +256,85 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(7);
         let drawn = (0..4_000).map(|_| coming.draw(&mut rng)).sum::<f64>() / 4_000.0;
         assert!((drawn / coming.mean() - 1.0).abs() < 0.05, "{drawn}");
+    }
+
+    const DAY_OF_IMPORT: i64 = 700;
+
+    fn on(day: f64) -> Seconds {
+        (day * DAY) as Seconds
+    }
+
+    fn deal(made: f64, end: Option<(f64, bool)>) -> Deal {
+        let to = |is_won| if is_won { Place::Won } else { Place::Lost };
+        let end = end.map(|(at, is_won)| Move { to: to(is_won), at: on(at) });
+        let moves = [Move { to: Place::Stage(0), at: on(made) }].into_iter().chain(end);
+        let (created_at, amount) = (on(made), Some(300_000.0));
+        Deal { created_at, amount, moves: moves.collect(), ..Deal::default() }
+    }
+
+    /// A team that brings in 500 that have closed, half of them won, and 300 that are open and close within four months; and makes two a day from then on, of which one is won after 20
+    /// days and the other is lost after 30.
+    fn imported(closed: impl Fn(usize) -> Deal) -> History {
+        let begin = DAY_OF_IMPORT as f64;
+        let open =
+            (0..300).map(|it| deal(begin, Some((begin + 5.0 + 0.4 * f64::from(it), it % 2 == 0))));
+        let made = (0..300).flat_map(|day| {
+            let at = begin + f64::from(day) + 0.5;
+            [deal(at, Some((at + 20.0, true))), deal(at, Some((at + 30.0, false)))]
+        });
+        let deals = (0..500).map(closed).chain(open).chain(made).collect();
+        History { deals, ..History::default() }
+    }
+
+    /// What new business is to bring in a quarter, as seen so many days after the import.
+    fn after(history: &History, day: i64) -> f64 {
+        let now = (DAY_OF_IMPORT + day) * DAY as Seconds;
+        let history = crate::brought_in::mark(history.as_of(now), now);
+        Business::learn(&history, now).within(now, now + 91 * DAY as Seconds).mean()
+    }
+
+    #[test]
+    fn what_a_team_brings_in_when_it_begins_is_no_new_business() {
+        let begin = DAY_OF_IMPORT as f64;
+        // Without any dates all of it is of that day. With the day on which they closed, that is all that is known of them.
+        let dateless = |it: usize| deal(begin, Some((begin, it.is_multiple_of(2))));
+        let dated = |it: usize| {
+            let closed = begin - 1.0 - it as f64 * 0.7;
+            let written_at = Some(on(begin));
+            Deal { written_at, ..deal(closed, Some((closed, it.is_multiple_of(2)))) }
+        };
+        // Of the two that come each day one is won, of those that come in the first 71 days of 91 in time.
+        let steady = 71.0 * 300_000.0;
+        for history in [imported(dateless), imported(dated)] {
+            let [day_1, day_8, day_30, day_120] = [1, 8, 30, 120].map(|day| after(&history, day));
+            // Nothing is known yet of how they come and are won.
+            assert!(day_1 <= 0.0 && day_8 <= 0.0, "{day_1} {day_8}");
+            // As many more in a quarter as have come by now.
+            assert!((0.15..0.4).contains(&(day_30 / steady)), "{day_30}");
+            assert!((day_120 / steady - 1.0).abs() < 0.1, "{day_120}");
+        }
+    }
+
+    #[test]
+    fn a_team_that_tried_it_out_before_it_brought_in_its_past_expects_no_more() {
+        let begin = DAY_OF_IMPORT as f64;
+        let mut history = imported(|it| deal(begin, Some((begin, it.is_multiple_of(2)))));
+        let tried = (1..60).map(|day| deal(begin - f64::from(day), None));
+        history.deals.extend(tried);
+        for day in [1, 8, 30, 60, 120] {
+            let told = after(&history, day);
+            assert!(told < 1.3 * 71.0 * 300_000.0, "{day}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_young_team_expects_as_much_in_a_quarter_as_has_come_so_far() {
+        let made = (0..16).map(|it| {
+            let at = DAY_OF_IMPORT as f64 + f64::from(it) / 8.0;
+            deal(at, Some((at + 0.1, true)))
+        });
+        let history = History { deals: made.collect(), ..History::default() };
+        let told = after(&history, 3) / (16.0 * 300_000.0);
+        assert!((0.9..1.01).contains(&told), "{told}");
     }
 }

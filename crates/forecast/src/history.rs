@@ -45,6 +45,8 @@ impl History {
                 values: deal.values_at(now).to_vec(),
                 before: deal.before[..before].to_vec(),
                 created_at: deal.created_at,
+                written_at: deal.written_at,
+                is_brought_in: deal.is_brought_in,
             }
         });
         let deals = deals.collect();
@@ -79,6 +81,10 @@ pub enum Value {
 pub struct Deal {
     /// When it was made.
     pub created_at: Seconds,
+    /// When it was written down, where that was only after it had ended: when it was made is not known then, and nobody saw it open.
+    pub written_at: Option<Seconds>,
+    /// Whether it was written down together with so many others that it was not then that they came ([`crate::brought_in`]).
+    pub is_brought_in: bool,
     /// What it is worth, if that is known.
     pub amount: Option<f64>,
     /// What it was won for, where that is other than the amount.
@@ -170,6 +176,22 @@ impl Deal {
             Place::Stage(_) => None,
             place => Some(End { is_won: place == Place::Won, at: last.at }),
         }
+    }
+
+    /// When somebody wrote it down.
+    #[must_use]
+    pub fn written(&self) -> Seconds {
+        self.written_at.unwrap_or(self.created_at)
+    }
+
+    /// For how many days it lived, if it had ended by an instant. Of one that had ended when it was written down, or within the hour in which much was brought in, nobody knows.
+    #[must_use]
+    pub fn life(&self, by: Seconds) -> Option<f64> {
+        const HOUR: Seconds = 3_600;
+        let end = self.end(by)?;
+        let is_unknown =
+            self.written_at.is_some() || (self.is_brought_in && end.at - self.created_at <= HOUR);
+        (!is_unknown).then(|| days(self.created_at, end.at))
     }
 
     fn before(&self, at: Seconds) -> Option<&Before> {

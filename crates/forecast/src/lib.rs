@@ -1,6 +1,6 @@
 //! What will be won: learned from a history of deals and nothing else, with no clock, no database and no wire.
 //!
-//! In reading order: [`history`] (what is known of deals), [`folder`] (read from files), [`sample`] (what is learned from), [`feature`] (what is looked at of a deal), [`outlook`]
+//! In reading order: [`history`] (what is known of deals), [`folder`] (read from files), [`beginning`] and [`brought_in`] (since when, and which of them tell nothing of how they came), [`sample`] (what is learned from), [`feature`] (what is looked at of a deal), [`outlook`]
 //! (what may become of one), [`table`] and [`hazard`] (two ways to say so; [`logistic`] fits the second), [`learned`] (all that was learned), [`reason`] (why chances are what they are), [`choose`] (whom to believe), [`column`] (what of deals is looked at),
 //! [`business`] (deals that are not made yet), [`revenue`] (what a window of time will bring), [`answer`] (a forecast), [`backtest`] and [`measure`] (how good it is), [`trained`] (what a service keeps of all that), [`track`] (how it would have done), [`made_up`] (histories to test it on).
 
@@ -13,6 +13,8 @@
 
 pub mod answer;
 pub mod backtest;
+pub mod beginning;
+pub mod brought_in;
 pub mod business;
 pub mod choose;
 pub mod column;

@@ -58,14 +58,10 @@ pub fn fate(history: &History, deal: usize, at: Seconds, now: Seconds) -> Fate {
     }
 }
 
-/// How long deals that have ended by an instant lived, in days, the shortest first.
+/// How long deals that have ended by an instant lived, in days, the shortest first; of those of which it is known.
 #[must_use]
 pub(crate) fn lives(history: &History, now: Seconds) -> Vec<f64> {
-    let ended = history.deals.iter().filter_map(|deal| {
-        let end = deal.end(now)?;
-        Some(days(deal.created_at, end.at))
-    });
-    let mut lives: Vec<f64> = ended.collect();
+    let mut lives: Vec<f64> = history.deals.iter().filter_map(|deal| deal.life(now)).collect();
     lives.sort_unstable_by(f64::total_cmp);
     lives
 }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::brought_in;
 use crate::business::Business;
 use crate::choose::{Choice, choose};
 use crate::column;
@@ -95,7 +96,7 @@ impl Trained {
         now: Seconds,
         thens: &[Then],
     ) -> (Self, Vec<Vec<Replayed>>) {
-        let history = column::choose(history, now);
+        let history = brought_in::mark(column::choose(history, now), now);
         let choice = choose(&history, ladder, now, SEED);
         let learned = Learned::learn(&history, ladder, now, LOOKS, SEED);
         let track = track(&history, ladder, now, choice.voice, SEED);

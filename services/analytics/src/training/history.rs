@@ -260,7 +260,8 @@ fn deal(
             Some(Move { to, at: moved.changed_at.timestamp() })
         })
         .collect();
-    let mut created_at = it.created_at.timestamp();
+    let written_at = it.created_at.timestamp();
+    let mut created_at = written_at;
     let end = match Kind::parse(&it.status) {
         Some(Kind::Won) => Some(Place::Won),
         Some(Kind::Lost) => Some(Place::Lost),
@@ -272,7 +273,7 @@ fn deal(
         let closed_at = closed_at(it.actual_close_date, last, (zone, now));
         // The day on which it closed is what reports go by: of one that was written down later it is the earlier one.
         way.retain(|it| it.at <= closed_at && (!is_end(it.to) || it.at < closed_at));
-        created_at = created_at.min(closed_at);
+        created_at = written_at.min(closed_at);
         way.push(Move { to: end, at: closed_at });
     } else if way.last().is_some_and(|it| is_end(it.to)) {
         way.pop();
@@ -281,6 +282,8 @@ fn deal(
     let activities = facts.done.iter().map(|done| done.at.timestamp());
     Deal {
         created_at,
+        written_at: Some(written_at).filter(|at| *at > created_at),
+        is_brought_in: false,
         amount: it.value.map(float),
         won_value: None,
         values: values(it.owner_id, moves),
@@ -397,6 +400,7 @@ mod tests {
         assert_eq!(deal.moves[2].at, at("2025-04-01T10:00:00Z").timestamp());
         // Of the lead nobody said what it promises.
         assert_eq!((deal.amount, ladder), (Some(124.0), vec![0.1, 0.25]));
+        assert_eq!(deal.written_at, None);
     }
 
     #[test]
@@ -442,6 +446,7 @@ mod tests {
         let (deal, _) = one(&told("lost", "lost", Some("2024-12-31")), &moves);
         let end = at("2024-12-31T15:59:59Z").timestamp();
         assert_eq!((deal.created_at, deal.moves), (end, vec![Move { to: Place::Lost, at: end }]));
+        assert_eq!(deal.written_at, Some(at("2025-03-01T00:00:00Z").timestamp()));
     }
 
     #[test]
