@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 
 use crate::history::{DAY, History, Seconds};
 use crate::learned::{Learned, Voice, ended, open_at};
-use crate::sample::lives;
+use crate::sample::{are_seen, lives};
 
 /// At how many instants of the past they are heard.
 const FOLDS: usize = 5;
 /// From how many looks at deals they learn for that.
 const LOOKS: usize = 12_000;
-/// How many deals have to have ended before it is learned from more than what the stages are said to promise.
-const ENOUGH: usize = 10;
-/// And before it is learned from more than the share won by stage.
+/// How many deals have to have been seen open, and have ended, before it is learned from more than what the stages are said to promise.
+pub(crate) const ENOUGH: usize = 10;
+/// How many have to have ended before it is learned from more than the share won by stage, half of them having been seen open.
 const ENOUGH_TO_COUNT: usize = 100;
 /// How many ends of deals have to have been foreseen for a voice to be chosen by that.
 const ENOUGH_TO_JUDGE: usize = 40;
@@ -46,10 +46,10 @@ pub struct Choice {
 pub fn choose(history: &History, ladder: &[f64], now: Seconds, seed: u64) -> Choice {
     let (won, lost) = ended(history, now);
     let none = |voice| Choice { voice, trials: Vec::new() };
-    if won + lost < ENOUGH {
+    if !are_seen(history, now, ENOUGH) {
         return none(Voice::Ladder);
     }
-    if won + lost < ENOUGH_TO_COUNT {
+    if won + lost < ENOUGH_TO_COUNT || !are_seen(history, now, ENOUGH_TO_COUNT / 2) {
         return none(Voice::ShrunkLadder);
     }
     if won.min(lost) == 0 {
@@ -119,7 +119,8 @@ fn folds(history: &History, now: Seconds) -> Vec<Seconds> {
         let back = long.max(1.0 / 24.0) * (0.8 + 0.6 * fold as f64);
         let at = now - (back * DAY) as Seconds;
         let (won, lost) = ended(history, at);
-        if at > first && won + lost >= ENOUGH_TO_COUNT / 2 && won.min(lost) > 0 {
+        let is_enough = won + lost >= ENOUGH_TO_COUNT / 2 && won.min(lost) > 0;
+        if at > first && is_enough && are_seen(history, at, ENOUGH) {
             found.push(at);
         }
     }

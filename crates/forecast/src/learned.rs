@@ -4,12 +4,13 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
+use crate::choose;
 use crate::feature::{Design, Feature, Look};
 use crate::hazard::{Hazards, between};
 use crate::history::{History, Place, Seconds};
 use crate::outlook::{Intervals, Outlook};
 use crate::reason::{Reason, evidence, strongest};
-use crate::sample::{Fate, Snapshot, sample};
+use crate::sample::{Fate, Snapshot, are_seen, sample};
 use crate::table::{Depth, Table};
 
 /// How many deals what the stages are said to promise counts for.
@@ -20,6 +21,8 @@ const LEVELS: (usize, usize) = (800, 400);
 const MANY_LOOKS: usize = 40_000;
 /// How many deals of each outcome the features need.
 const ENOUGH_OF_EACH: usize = 25;
+/// How many have to have ended before a window of the past can be forecast.
+const ENOUGH_TO_REPLAY: usize = 20;
 
 /// Who speaks of a deal's chances, from the simplest to the one that looks at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -185,6 +188,13 @@ pub fn ended(history: &History, now: Seconds) -> (usize, usize) {
         *(if end.is_won { &mut ended.0 } else { &mut ended.1 }) += 1;
     }
     ended
+}
+
+/// Whether enough was known at an instant for a window of the past to be forecast as of then.
+#[must_use]
+pub(crate) fn is_enough(history: &History, at: Seconds) -> bool {
+    let (won, lost) = ended(history, at);
+    won > 0 && won + lost >= ENOUGH_TO_REPLAY && are_seen(history, at, choose::ENOUGH)
 }
 
 /// Of the deals that ended, how many were ever in each stage (none is the first), how many of those were won, and what the stage is said to promise.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::business::Business;
 use crate::choose::Choice;
 use crate::history::{History, Seconds, days};
-use crate::learned::{Learned, Voice, ended, open_at};
+use crate::learned::{Learned, Voice, is_enough, open_at};
 
 /// The 90th percentile of the standard normal distribution.
 const NORMAL_90: f64 = 1.281_551_565_5;
@@ -27,8 +27,6 @@ const REPLAYS: i32 = 10;
 pub(crate) const OVERLAP: f64 = 0.5;
 /// From how many looks at deals it is learned for that.
 pub(crate) const LOOKS: usize = 12_000;
-/// How many deals have to have ended before a window of the past can be forecast.
-pub(crate) const ENOUGH: usize = 20;
 /// How often the future is drawn, at most, and how many deals are drawn in all.
 const DRAWS: (usize, usize) = (2_000, 20_000_000);
 /// A year in seconds.
@@ -308,9 +306,8 @@ fn replay(
     for index in 0..REPLAYS {
         let at = now - lead - window.length() - Seconds::from(index) * half;
         let then = Window { from: at + lead, to: at + lead + window.length() };
-        let (won, lost) = ended(history, at);
         let Some(last) = last(history, at, then) else { break };
-        if won + lost < ENOUGH || won == 0 {
+        if !is_enough(history, at) {
             break;
         }
         let learned = Learned::learn(history, ladder, at, LOOKS, seed);

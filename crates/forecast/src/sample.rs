@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::history::{DAY, History, Seconds, days};
+use crate::history::{DAY, Deal, History, Seconds, days};
 
 /// How far back it is looked, in days, at least.
 const LOOK_BACK: f64 = 548.0;
@@ -69,30 +69,23 @@ pub(crate) fn lives(history: &History, now: Seconds) -> Vec<f64> {
 /// The median of that. None while none has.
 #[must_use]
 pub fn median_life(history: &History, now: Seconds) -> Option<f64> {
-    let lives = lives(history, now);
-    lives.get(lives.len() / 2).copied()
+    let mut lives: Vec<f64> = history.deals.iter().filter_map(|deal| deal.life(now)).collect();
+    let middle = lives.len() / 2;
+    (middle < lives.len()).then(|| *lives.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
 /// Deals as they stood at regular instants before `now`, of which nothing later is known. Where there would be more than `most`, some of them by chance.
 #[must_use]
 pub fn sample(history: &History, now: Seconds, most: usize, rng: &mut StdRng) -> Vec<Snapshot> {
-    let life = median_life(history, now).unwrap_or(STEP).max(0.01);
-    let step = ((life / 3.0).min(STEP) * DAY) as Seconds;
-    let back = (LOOK_BACK.max(LOOK_BACK_LIVES * life) * DAY) as Seconds;
-    // Where most deals end at once, the others are not looked at without end.
-    let step = step.max(back / MOST_LOOKS).max(1);
-    let looks = back / step;
+    let (step, looks) = instants(history, now);
     // The looks at which each deal was there and had not ended for good, by the first and the last of them.
     let spans: Vec<(usize, Seconds, Seconds)> = history
         .deals
         .iter()
         .enumerate()
-        .filter(|(_, deal)| deal.created_at <= now)
         .filter_map(|(index, deal)| {
-            let end = deal.end(now).map_or(now, |end| end.at);
-            let first = (now - end) / step + 1;
-            let last = ((now - deal.created_at) / step).min(looks);
-            (first <= last).then_some((index, first.max(1), last))
+            let (first, last) = span(deal, now, (step, looks))?;
+            Some((index, first, last))
         })
         .collect();
     let count: Seconds = spans.iter().map(|(_, first, last)| last - first + 1).sum();
@@ -111,12 +104,50 @@ pub fn sample(history: &History, now: Seconds, most: usize, rng: &mut StdRng) ->
     found
 }
 
+/// The time between two of those instants, and how many there are.
+fn instants(history: &History, now: Seconds) -> (Seconds, Seconds) {
+    let life = median_life(history, now).unwrap_or(STEP).max(0.01);
+    let step = ((life / 3.0).min(STEP) * DAY) as Seconds;
+    let back = (LOOK_BACK.max(LOOK_BACK_LIVES * life) * DAY) as Seconds;
+    // Where most deals end at once, the others are not looked at without end.
+    let step = step.max(back / MOST_LOOKS).max(1);
+    (step, back / step)
+}
+
+/// From the first to the last of them, counted back from now, a deal was there and had not ended for good.
+fn span(
+    deal: &Deal,
+    now: Seconds,
+    (step, looks): (Seconds, Seconds),
+) -> Option<(Seconds, Seconds)> {
+    if deal.created_at > now {
+        return None;
+    }
+    let end = deal.end(now).map_or(now, |end| end.at);
+    let first = (now - end) / step + 1;
+    let last = ((now - deal.created_at) / step).min(looks);
+    (first <= last).then_some((first.max(1), last))
+}
+
+/// Whether so many of the deals that have ended by an instant were open at one of those before it. What ends when it is written down says nothing of what is open.
+#[must_use]
+pub(crate) fn are_seen(history: &History, now: Seconds, enough: usize) -> bool {
+    let instants = instants(history, now);
+    let is_seen = |deal: &&Deal| {
+        deal.end(now).is_some()
+            && span(deal, now, instants).is_some_and(|(first, last)| {
+                (first..=last).any(|look| deal.standing(now - look * instants.0).is_some())
+            })
+    };
+    history.deals.iter().filter(is_seen).take(enough).count() == enough
+}
+
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::history::{Deal, Move, Place};
+    use crate::history::{Move, Place};
 
     #[test]
     fn a_deal_is_looked_at_while_it_was_open_and_never_after_now() {
@@ -140,5 +171,9 @@ mod tests {
         assert!(of(0).all(|it| it.fate == Fate::Won(days(it.at, 60 * day))));
         assert!(of(1).all(|it| it.fate == Fate::Open(days(it.at, 100 * day))));
         assert_eq!(sample(&history, 100 * day, 1_000, &mut rng).len(), found.len());
+        for (now, seen) in [(59, 0), (61, 1), (100, 1), (300, 2)] {
+            assert!(are_seen(&history, now * day, seen), "{now}");
+            assert!(!are_seen(&history, now * day, seen + 1), "{now}");
+        }
     }
 }

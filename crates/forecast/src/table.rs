@@ -9,6 +9,8 @@ use crate::sample::{Fate, Snapshot};
 
 /// As many deals as what is more general counts for.
 const PSEUDO_DEALS: f64 = 25.0;
+/// For how many days one is open while none is known to have ended.
+const UNKNOWN_LIFE: f64 = 90.0;
 
 /// What was counted of a stretch of time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,12 +113,13 @@ impl Table {
         }
         let last = intervals.len() - 1;
         let (begin, _) = intervals.span(last);
+        let wait = if last == 0 { UNKNOWN_LIFE } else { begin.max(1.0) };
         let prior = |index| if index == last { (0.5, 0.5) } else { (0.05, 0.05) };
         let stretches = overall.iter().enumerate();
         let overall = Chances {
             stretches: stretches.map(|(index, it)| it.chances(prior(index), 2.0)).collect(),
             // Before anything was seen: who has waited as long as nine in ten did waits about as long again.
-            end_rate: overall[last].end_rate(1.0 / begin.max(1.0), begin.max(1.0)),
+            end_rate: overall[last].end_rate(1.0 / wait, wait),
         };
         let stages: Vec<_> = by_stage.iter().map(|it| Chances::of(it, &overall)).collect();
         let cells = by_cell.iter().zip(stage_of);

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::history::{History, Seconds};
-use crate::learned::{Learned, Voice, ended, open_at};
+use crate::learned::{Learned, Voice, is_enough, open_at};
 use crate::revenue::{
-    ENOUGH, LOOKS, OVERLAP, Replay, Window, bottom_up, combine, last, won_in, year_ago,
+    LOOKS, OVERLAP, Replay, Window, bottom_up, combine, last, won_in, year_ago,
 };
 
 /// Between two instants: half a quarter.
@@ -126,8 +126,7 @@ pub fn track(history: &History, ladder: &[f64], now: Seconds, voice: Voice, seed
     let mut told: Vec<(f64, bool, Option<f64>)> = Vec::new();
     for steps in STEPS {
         let at = now - steps * STEP;
-        let (won, lost) = ended(history, at);
-        if won + lost < ENOUGH || won == 0 {
+        if !is_enough(history, at) {
             break;
         }
         let learned = Learned::learn(history, ladder, at, LOOKS, seed);

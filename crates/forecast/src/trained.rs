@@ -9,11 +9,11 @@ use crate::choose::{Choice, choose};
 use crate::column;
 use crate::feature::Look;
 use crate::history::{Column, History, Seconds, days};
-use crate::learned::{Learned, Voice, ended, open_at};
+use crate::learned::{Learned, Voice, is_enough, open_at};
 use crate::outlook::Outlook;
 use crate::reason::Reason;
 use crate::revenue::{
-    ENOUGH, LOOKS as FEWER_LOOKS, Window, Worth, a_year_before, before, combine, first, won_in,
+    LOOKS as FEWER_LOOKS, Window, Worth, a_year_before, before, combine, first, won_in,
 };
 use crate::track::{Length, Track, track};
 
@@ -103,9 +103,7 @@ impl Trained {
         let business = Business::learn(&history, now).thinned();
         let worth = Worth::learn(&history, now);
         let replayed = thens.iter().map(|then| {
-            let (won, lost) = ended(&history, then.at);
-            let is_enough = won > 0 && won + lost >= ENOUGH && choice.voice != Voice::Ladder;
-            if is_enough {
+            if choice.voice != Voice::Ladder && is_enough(&history, then.at) {
                 replay(&history, ladder, choice.voice, &track, then)
             } else {
                 Vec::new()

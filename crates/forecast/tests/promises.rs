@@ -187,3 +187,48 @@ fn a_history_of_hundreds_of_stages_and_columns_is_learned_from_all_the_same() {
     assert_eq!(told.deals.len(), 30);
     assert!(told.deals.iter().all(|it| it.win_probability.is_finite()));
 }
+
+/// A book that is brought in on a day, without dates: so many that have closed, half of them won, and 300 that are open.
+fn brought_in(closed: usize, on: i64) -> History {
+    let to = |place, at| Move { to: place, at: day(at) };
+    let deal =
+        |moves| Deal { created_at: day(on), amount: Some(300_000.0), moves, ..Deal::default() };
+    let place = |it: usize| if it.is_multiple_of(2) { Place::Won } else { Place::Lost };
+    let ended = (0..closed).map(|it| deal(vec![to(place(it), on)]));
+    let open = (0..300).map(|_| deal(vec![to(Place::Stage(1), on)]));
+    let stages = vec!["lead".to_owned(), "proposal".to_owned()];
+    History { stages, deals: ended.chain(open).collect(), ..History::default() }
+}
+
+#[test]
+fn what_nobody_saw_open_says_nothing_of_what_is_open() {
+    for closed in [0, 12, 60, 500] {
+        let history = brought_in(closed, 700);
+        for now in [700, 701, 708, 730] {
+            let window = Window { from: day(now), to: day(now + 30) };
+            let told = answer(history.clone(), &[0.2, 0.6], day(now), window, 1);
+            assert_eq!(told.choice.voice, Voice::Ladder);
+            let it = told.deals[0];
+            assert!((it.win_probability - 0.6).abs() < 1e-9);
+            // A month is no long time for a deal, as far as anybody knows.
+            assert!(it.win_probability_in_window < 0.4 * 0.6, "{now}: {it:?}");
+        }
+    }
+}
+
+#[test]
+fn as_soon_as_some_were_seen_to_end_they_say_how_long_it_takes() {
+    let mut history = brought_in(500, 700);
+    // Twelve of those that are open are won after three weeks.
+    for deal in history.deals.iter_mut().rev().take(12) {
+        deal.moves.push(Move { to: Place::Won, at: day(721) });
+    }
+    let window = Window { from: day(730), to: day(760) };
+    let told = answer(history, &[0.2, 0.6], day(730), window, 1);
+    assert_eq!(told.choice.voice, Voice::ShrunkLadder);
+    let it = told.deals[0];
+    assert!((it.win_probability - (12.0 + 12.0) / 32.0).abs() < 1e-9, "{it:?}");
+    assert!((0.01..0.4).contains(&it.win_probability_in_window), "{it:?}");
+    let new = told.revenue.bottom_up.new_business;
+    assert!(new <= 0.0, "{new}");
+}
