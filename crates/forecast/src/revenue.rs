@@ -29,6 +29,10 @@ pub(crate) const OVERLAP: f64 = 0.5;
 pub(crate) const LOOKS: usize = 12_000;
 /// How often the future is drawn, at most, and how many deals are drawn in all.
 const DRAWS: (usize, usize) = (2_000, 20_000_000);
+/// For how much of its amount a deal is won, at least and at most: people say what they know, more or less.
+const SHARE: (f64, f64) = (0.5, 2.0);
+/// An amount that is less than this part of what the deal is won for only stands where one is to be.
+const NO_AMOUNT: f64 = 0.01;
 /// A year in seconds.
 const YEAR: Seconds = 365 * 86_400;
 
@@ -227,14 +231,16 @@ impl Worth {
                 values += value;
                 count += 1.0;
                 // As it was half way, as open ones are on average.
-                if let Some(amount) = deal.amount_at(i64::midpoint(deal.created_at, end.at)) {
+                let amount = deal.amount_at(i64::midpoint(deal.created_at, end.at));
+                let is_said = |amount: &f64| value > 0.0 && *amount > value * NO_AMOUNT;
+                if let Some(amount) = amount.filter(is_said) {
                     won += value;
                     asked += amount;
                 }
             }
         }
         Self {
-            share: if asked > 0.0 { won / asked } else { 1.0 },
+            share: if asked > 0.0 { (won / asked).clamp(SHARE.0, SHARE.1) } else { 1.0 },
             unknown: if count > 0.0 { values / count } else { 0.0 },
         }
     }
@@ -345,4 +351,43 @@ fn weights(
     }
     let sum: f64 = weights.iter().sum();
     weights.map(|it| if sum > 0.0 { it / sum } else { 0.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Before, DAY, Deal, Move, Place};
+
+    /// Deals that were won after 20 days, each for so much, and what was said of each until a day before that.
+    fn worth(deals: &[(Option<f64>, f64)]) -> Worth {
+        let day = DAY as Seconds;
+        let won = |(said, value): &(Option<f64>, f64)| Deal {
+            amount: Some(*value),
+            before: vec![Before { until: 19 * day, amount: *said, values: Vec::new() }],
+            moves: vec![Move { to: Place::Won, at: 20 * day }],
+            ..Deal::default()
+        };
+        let deals = deals.iter().map(won).collect();
+        Worth::learn(&History { deals, ..History::default() }, 30 * day)
+    }
+
+    #[test]
+    fn what_only_stands_where_an_amount_is_to_be_tells_not_for_how_much_of_it_deals_are_won() {
+        let share = |deals: &[(Option<f64>, f64)]| worth(deals).of(Some(1.0));
+        let honest = [(Some(100_000.0), 90_000.0); 10];
+        let blank = [(Some(0.0), 200_000.0), (Some(1.0), 100_000.0), (None, 70_000.0)];
+        assert!((share(&honest) - 0.9).abs() < 1e-9);
+        assert!((share(&[&honest[..], &blank].concat()) - 0.9).abs() < 1e-9);
+        assert!((share(&[&honest[..], &[(Some(50_000.0), 0.0)]].concat()) - 0.9).abs() < 1e-9);
+        assert!((share(&blank) - 1.0).abs() < 1e-9);
+        // Nobody is off by that much for ever.
+        assert!((share(&[(Some(10_000.0), 100_000.0)]) - 2.0).abs() < 1e-9);
+        assert!((share(&[(Some(100_000.0), 10_000.0)]) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn one_without_an_amount_is_worth_what_others_were_won_for() {
+        let worth = worth(&[(Some(0.0), 300.0), (None, 100.0)]);
+        assert!((worth.of(None) - 200.0).abs() < 1e-9 && worth.of(Some(0.0)) <= 0.0);
+    }
 }

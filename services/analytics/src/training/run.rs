@@ -245,7 +245,7 @@ impl Run {
     }
 }
 
-/// No group is won for more than twice its value.
+/// No group is won for more than twice its value: no deal is.
 #[expect(clippy::cast_possible_truncation, reason = "2,000,000,000 at most")]
 fn parts(share: f64) -> i32 {
     (share.clamp(0.0, 2.0) * PARTS).round() as i32
