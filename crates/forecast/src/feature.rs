@@ -287,6 +287,12 @@ impl<'a> Look<'a> {
         Some(Self { deal, at, standing: deal.standing(at)? })
     }
 
+    /// Whether no forecast counted it then.
+    #[must_use]
+    pub fn is_left_out(&self) -> bool {
+        self.deal.is_left_out_at(self.at)
+    }
+
     /// What it was worth then.
     #[must_use]
     pub fn amount(&self) -> Option<f64> {

@@ -47,6 +47,7 @@ impl History {
                 created_at: deal.created_at,
                 written_at: deal.written_at,
                 is_brought_in: deal.is_brought_in,
+                is_left_out: deal.is_left_out_at(now),
             }
         });
         let deals = deals.collect();
@@ -85,6 +86,8 @@ pub struct Deal {
     pub written_at: Option<Seconds>,
     /// Whether it was written down together with so many others that it was not then that they came ([`crate::brought_in`]).
     pub is_brought_in: bool,
+    /// Whether no forecast counts it while it is like that: it has no date or no value.
+    pub is_left_out: bool,
     /// What it is worth, if that is known.
     pub amount: Option<f64>,
     /// What it was won for, where that is other than the amount.
@@ -100,10 +103,12 @@ pub struct Deal {
 }
 
 /// What was known of a deal until it changed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Before {
     /// When it changed.
     pub until: Seconds,
+    /// Whether no forecast counted it then.
+    pub is_left_out: bool,
     /// What it was worth.
     pub amount: Option<f64>,
     /// What else was known of it.
@@ -204,6 +209,12 @@ impl Deal {
         self.before(at).map_or(self.amount, |before| before.amount)
     }
 
+    /// Whether no forecast counted it at an instant.
+    #[must_use]
+    pub fn is_left_out_at(&self, at: Seconds) -> bool {
+        self.before(at).map_or(self.is_left_out, |before| before.is_left_out)
+    }
+
     /// What else was known of it at an instant.
     #[must_use]
     pub fn values_at(&self, at: Seconds) -> &[Value] {
@@ -244,6 +255,7 @@ mod tests {
     fn what_was_known_at_an_instant_is_what_had_not_changed_by_then() {
         let before = |until, amount, owner| Before {
             until,
+            is_left_out: owner == 1,
             amount: Some(amount),
             values: vec![Value::Category(owner)],
         };
@@ -256,9 +268,11 @@ mod tests {
         for (at, amount, owner) in [(9, 10.0, 1), (10, 20.0, 2), (19, 20.0, 2), (20, 30.0, 3)] {
             assert_eq!(deal.amount_at(at), Some(amount));
             assert_eq!(deal.values_at(at), [Value::Category(owner)]);
+            assert_eq!(deal.is_left_out_at(at), owner == 1);
             let history = History { deals: vec![deal.clone()], ..History::default() };
             let then = &history.as_of(at).deals[0];
             assert_eq!((then.amount, &then.values[..]), (Some(amount), deal.values_at(at)));
+            assert_eq!(then.is_left_out, owner == 1);
             assert_eq!(then.before.len(), usize::try_from(owner).unwrap() - 1);
         }
     }

@@ -185,7 +185,7 @@ pub fn bottom_up(
     let worth = Worth::learn(history, now);
     let mut open: Vec<(f32, f32)> = Vec::new();
     let mut pipeline = 0.0;
-    for (_, look) in open_at(history, now, now) {
+    for (_, look) in open_at(history, now, now).filter(|(_, look)| !look.is_left_out()) {
         let outlook = learned.outlook(&look, voice);
         let within = |days| outlook.won_within(&learned.intervals, days);
         let chance = within(to) - if from > 0.0 { within(from) } else { 0.0 };
@@ -363,7 +363,7 @@ mod tests {
         let day = DAY as Seconds;
         let won = |(said, value): &(Option<f64>, f64)| Deal {
             amount: Some(*value),
-            before: vec![Before { until: 19 * day, amount: *said, values: Vec::new() }],
+            before: vec![Before { until: 19 * day, amount: *said, ..Before::default() }],
             moves: vec![Move { to: Place::Won, at: 20 * day }],
             ..Deal::default()
         };

@@ -132,8 +132,10 @@ pub fn track(history: &History, ladder: &[f64], now: Seconds, voice: Voice, seed
         let learned = Learned::learn(history, ladder, at, LOOKS, seed);
         let mut stage_weighted = 0.0;
         for (snapshot, look) in open_at(history, at, now) {
-            let chance = learned.outlook(&look, Voice::ShrunkLadder).win_probability();
-            stage_weighted += chance * look.amount().unwrap_or_default();
+            if !look.is_left_out() {
+                let chance = learned.outlook(&look, Voice::ShrunkLadder).win_probability();
+                stage_weighted += chance * look.amount().unwrap_or_default();
+            }
             if let Some(is_won) = snapshot.fate.is_won() {
                 let chance = learned.outlook(&look, voice).win_probability();
                 told.push((chance, is_won, look.amount()));

@@ -210,7 +210,7 @@ fn replay(
     let (business, worth) = (Business::learn(history, at), Worth::learn(history, at));
     let track = track.as_of(at);
     let mut pipelines = vec![Pipeline::default(); then.windows.len()];
-    for (_, look) in open_at(history, at, at) {
+    for (_, look) in open_at(history, at, at).filter(|(_, look)| !look.is_left_out()) {
         let outlook = learned.outlook(&look, voice);
         let value = worth.of(look.amount());
         let by = |until: Seconds| {
@@ -263,7 +263,7 @@ fn rest(
 mod tests {
     use super::*;
     use crate::answer::even_ladder;
-    use crate::history::DAY;
+    use crate::history::{Before, DAY};
     use crate::made_up::{Kind, make_up};
     use crate::revenue::{first, won_in};
 
@@ -338,6 +338,33 @@ mod tests {
         let told = later[0].pipeline + later[0].rest.new_business;
         let actual = won_in(&history, window, NOW);
         assert!((told / actual).ln().abs() < 0.7, "{told} {actual}");
+    }
+
+    #[test]
+    fn windows_of_the_past_count_what_was_dated_and_had_a_value_then() {
+        let history = make_up(Kind::Guided, 1_500, 900, 5);
+        let ladder = even_ladder(history.stages.len());
+        let at = 700 * DAY as Seconds;
+        let then =
+            [Then { at, windows: vec![Window { from: at, to: at + Length::Quarter.seconds() }] }];
+        // Of every second one the date was known only at the end.
+        let told = |undated: &dyn Fn(usize) -> bool| {
+            let mut history = history.clone();
+            for (_, deal) in history.deals.iter_mut().enumerate().filter(|it| undated(it.0)) {
+                let (amount, values) = (deal.amount, deal.values.clone());
+                deal.before.push(Before { until: NOW, is_left_out: true, amount, values });
+            }
+            let (trained, told) = Trained::train_and_replay(history, &ladder, NOW, &then);
+            let promised: Vec<f64> =
+                trained.track.tries.iter().map(|it| it.replay.bottom_up).collect();
+            (told[0][0], promised, trained.track.tries[0].stage_weighted)
+        };
+        let (all, half) = (told(&|_| false), told(&|it| it % 2 == 0));
+        let near_half = |half: f64, all: f64| (0.2..0.8).contains(&(half / all));
+        assert!(near_half(half.0.pipeline, all.0.pipeline), "{half:?} {all:?}");
+        assert!((half.0.rest.new_business - all.0.rest.new_business).abs() < 1e-6);
+        assert!(near_half(half.2, all.2));
+        assert!(half.1.iter().zip(&all.1).all(|(half, all)| half < all));
     }
 
     #[test]

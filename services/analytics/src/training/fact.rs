@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use chrono::{DateTime, NaiveDate, Utc};
 use money::Money;
 
+use crate::category::Category;
 use crate::deal::Kind;
 
 /// An opportunity, as far as it is learned from.
@@ -17,6 +18,8 @@ pub(crate) struct Told {
     pub(crate) owner_id: i64,
     pub(crate) team_id: Option<i64>,
     pub(crate) source: Option<String>,
+    /// Its own.
+    pub(crate) forecast_category: Option<String>,
     pub(crate) currency: String,
     pub(crate) amount: Option<Money>,
     /// In the organisation's currency: of a closed one as it was frozen, of an open one by the rates of today.
@@ -105,6 +108,8 @@ pub(crate) struct Step {
     pub(crate) kind: Kind,
     /// In parts of a hundred, where it was told.
     pub(crate) default_probability: Option<i32>,
+    /// Of what in it says nothing itself.
+    pub(crate) category: Category,
 }
 
 #[cfg(test)]
@@ -122,6 +127,7 @@ mod tests {
             owner_id: 7,
             team_id: None,
             source: None,
+            forecast_category: None,
             currency: "TWD".into(),
             amount: None,
             value: None,

@@ -1,6 +1,6 @@
 //! From facts to a history that can be learned from, and from an open opportunity to a deal that can be looked at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -9,7 +9,8 @@ use forecast::history::{Before, Column, Deal, History, Move, Place, Seconds, Val
 use forecast::trained::Trained;
 use money::Money;
 
-use super::fact::{Facts, Step};
+use super::fact::{Facts, Step, Told};
+use crate::category::Category;
 use crate::deal::Kind;
 use crate::range::begin;
 use crate::rollup::day;
@@ -177,6 +178,8 @@ pub(crate) struct Known {
     here: Here,
     /// By column of the model: what it is called, and its categories.
     columns: Vec<(String, HashMap<String, u32>)>,
+    /// The stages of pipelines whose opportunities are left out of the forecast, unless they say otherwise themselves.
+    omitted: HashSet<(i64, String)>,
 }
 
 impl Known {
@@ -189,7 +192,16 @@ impl Known {
         let columns = trained.columns.iter().map(|column| {
             (column.name.clone(), column.categories.iter().cloned().zip(0..).collect())
         });
-        Self { places, here, columns: columns.collect() }
+        let omitted = steps.iter().filter(|step| step.category == Category::Omitted);
+        let omitted = omitted.map(|step| (step.pipeline_id, step.key.clone()));
+        Self { places, here, columns: columns.collect(), omitted: omitted.collect() }
+    }
+
+    /// Whether it is left out of the forecast, by its own category or that of its stage.
+    pub(crate) fn is_omitted(&self, told: &Told) -> bool {
+        let own = told.forecast_category.as_deref().and_then(Category::parse);
+        let of_stage = || self.omitted.contains(&(told.pipeline_id, told.stage_key.clone()));
+        own.map_or_else(of_stage, |own| own == Category::Omitted)
     }
 
     /// As the model looks at it.
@@ -235,6 +247,7 @@ fn before(
         };
         let before = Before {
             until: changed.at.timestamp(),
+            is_left_out: changed.expected_close_date.is_none() || amount.is_none(),
             amount,
             values: values(changed.owner_id, moves),
         };
@@ -284,6 +297,7 @@ fn deal(
         created_at,
         written_at: Some(written_at).filter(|at| *at > created_at),
         is_brought_in: false,
+        is_left_out: it.expected_close_date.is_none() || it.value.is_none(),
         amount: it.value.map(float),
         won_value: None,
         values: values(it.owner_id, moves),
@@ -337,7 +351,8 @@ mod tests {
     fn steps() -> Vec<Step> {
         let step = |pipeline_id, key: &str, kind| {
             let default_probability = (key == "trial").then_some(25);
-            Step { pipeline_id, key: key.into(), kind, default_probability }
+            let category = Category::of_stage(None, default_probability);
+            Step { pipeline_id, key: key.into(), kind, default_probability, category }
         };
         vec![
             step(1, "lead", Kind::Open),
@@ -361,6 +376,7 @@ mod tests {
             owner_id: 7,
             team_id: None,
             source: None,
+            forecast_category: None,
             currency: "USD".to_owned(),
             amount: Some(Money::from_hundredths(400)),
             value: Some(Money::from_hundredths(12_400)),
@@ -437,6 +453,50 @@ mod tests {
         assert_eq!(said, expected);
         assert_eq!(deal.values, values(1, 2.0));
         assert_eq!(deal.activities, [at("2025-03-05T00:00:00Z").timestamp()]);
+    }
+
+    #[test]
+    fn what_had_no_date_or_no_value_at_a_time_is_left_out_of_forecasts_of_then() {
+        let changed = |hour, amount: Option<i128>, date: Option<&str>| Changed {
+            opportunity_id: 1,
+            at: at("2025-03-02T00:00:00Z") + chrono::TimeDelta::hours(hour),
+            owner_id: 7,
+            currency: "USD".to_owned(),
+            amount: amount.map(Money::from_hundredths),
+            expected_close_date: date.map(|day| day.parse().unwrap()),
+            expected_since: None,
+        };
+        let day = Some("2025-05-01");
+        let changes =
+            [changed(1, Some(400), None), changed(2, None, day), changed(3, Some(400), day)];
+        let left_out = |told: &Told| {
+            let (history, _) = all(Facts { told, moves: &[], changes: &changes, done: &[] });
+            let deal = &history.deals[0];
+            let before = deal.before.iter().map(|it| it.is_left_out);
+            before.chain([deal.is_left_out]).collect::<Vec<_>>()
+        };
+        let undated = told("open", "lead", None);
+        assert_eq!(left_out(&undated), [true, true, false, true]);
+        let dated = Told { expected_close_date: Some("2025-06-01".parse().unwrap()), ..undated };
+        assert_eq!(left_out(&dated), [true, true, false, false]);
+        let without_rate = Told { value: None, ..dated };
+        assert_eq!(left_out(&without_rate), [true; 4]);
+    }
+
+    #[test]
+    fn what_is_left_out_of_the_forecast_says_so_itself_or_by_its_stage() {
+        let trained = Trained::train(History::default(), &[], 0);
+        let mut steps = steps();
+        steps[3].category = Category::Omitted;
+        let known = Known::new(&trained, &steps, here());
+        let of = |pipeline_id, stage_key: &str, own: Option<Category>| {
+            let forecast_category = own.map(|own| own.as_str().to_owned());
+            let told = Told { pipeline_id, forecast_category, ..told("open", stage_key, None) };
+            known.is_omitted(&told)
+        };
+        assert!(of(1, "lead", Some(Category::Omitted)) && of(2, "trial", None));
+        assert!(!of(1, "lead", None) && !of(2, "trial", Some(Category::Commit)));
+        assert!(!of(1, "trial", None) && !of(2, "gone", None));
     }
 
     #[test]

@@ -184,9 +184,12 @@ impl Run {
         self.month_ends.len()
     }
 
-    /// One that is open. What has no date is in no period, and what has no value adds nothing.
+    /// One that is open. What has no date is in no period, what has no value adds nothing, and nobody expects anything of what is left out of the forecast.
     pub(crate) fn add(&mut self, facts: Facts<'_>) {
         let it = facts.told;
+        if self.known.is_omitted(it) {
+            return;
+        }
         let (Some(date), Some(value)) = (it.expected_close_date, it.value) else { return };
         let deal = self.known.deal(facts);
         let Some(look) = Look::of(&deal, self.now) else { return };

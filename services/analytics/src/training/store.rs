@@ -8,6 +8,7 @@ use sqlx::{PgConnection, PgPool};
 use super::fact::{Changed, Chunk, Done, Moved, Step, Told};
 use super::history::money;
 use super::run::{Rests, Share};
+use crate::category::Category;
 use crate::deal::Kind;
 
 /// How many models are kept.
@@ -16,18 +17,21 @@ const KEPT_MODELS: i64 = 5;
 /// The stages of all pipelines in order, deleted ones too.
 pub(crate) async fn steps(connection: &mut PgConnection) -> sqlx::Result<Vec<Step>> {
     let rows = sqlx::query!(
-        "select pipeline_id, key, kind, default_probability from stages order by pipeline_id, ordinal"
+        "select pipeline_id, key, kind, default_probability, forecast_category from stages order by pipeline_id, ordinal"
     )
     .fetch_all(connection)
     .await?;
-    let step = |kind: &str, pipeline_id, key, default_probability| {
-        let kind = Kind::parse(kind).ok_or_else(|| sqlx::Error::Decode("stages.kind".into()))?;
-        Ok(Step { pipeline_id, key, kind, default_probability })
-    };
-    let step = rows
-        .into_iter()
-        .map(|row| step(&row.kind, row.pipeline_id, row.key, row.default_probability));
-    step.collect()
+    let steps = rows.into_iter().map(|row| {
+        let kind = Kind::parse(&row.kind);
+        Ok(Step {
+            pipeline_id: row.pipeline_id,
+            key: row.key,
+            kind: kind.ok_or_else(|| sqlx::Error::Decode("stages.kind".into()))?,
+            default_probability: row.default_probability,
+            category: Category::of_stage(row.forecast_category.as_deref(), row.default_probability),
+        })
+    });
+    steps.collect()
 }
 
 /// The next opportunities by id, all or those that are open, with all that is known of them.
@@ -53,7 +57,7 @@ pub(crate) async fn some(connection: &mut PgConnection, ids: &[i64]) -> sqlx::Re
     let told = sqlx::query_as!(
         Told,
         r#"select v.opportunity_id as "opportunity_id!", v.pipeline_id as "pipeline_id!", v.stage_key as "stage_key!", v.status as "status!",
-                  v.owner_id as "owner_id!", v.team_id, f.source, v.currency as "currency!", v.amount as "amount: Money", v.value as "value: Money",
+                  v.owner_id as "owner_id!", v.team_id, f.source, f.forecast_category, v.currency as "currency!", v.amount as "amount: Money", v.value as "value: Money",
                   v.expected_close_date, v.actual_close_date, v.created_at as "created_at!"
            from valued_opportunities v join opportunity_facts f on f.opportunity_id = v.opportunity_id
            where v.opportunity_id = any($1)

@@ -386,4 +386,23 @@ async fn what_is_left_out_of_the_forecast_is_expected_by_no_model() {
     assert_eq!(predicted, after.whole.from_pipeline);
     let breakdown = parts(&world.state, ADMIN, &everything(), "owner").await;
     assert_eq!(expected(&breakdown) + after.whole.from_new_business, after.whole.expected());
+    // A run knows of it: however much it would be, it moves nothing, the range neither.
+    let (mut huge, mut events) = Deal::begin(9_000, AMY, Some(900_000_000), "2025-11-01T00:00:00Z");
+    events.push(huge.change(|it| {
+        it.forecast_category = Some("omitted".to_owned());
+        it.expected_close_date = Some("2025-12-01".parse::<chrono::NaiveDate>().unwrap().into());
+    }));
+    training::make_run(&world.state.writes, now()).await.unwrap();
+    let without = whole(&world.state, ADMIN, &everything()).await.whole;
+    let of_amy = whole(&world.state, ADMIN, &of(AMY)).await.whole;
+    world.tell(events).await;
+    training::make_run(&world.state.writes, now()).await.unwrap();
+    for (ask, before) in [(everything(), without), (of(AMY), of_amy)] {
+        let after = whole(&world.state, ADMIN, &ask).await.whole;
+        // What is taken away again is rounded once more.
+        let numbers = |it: forecast::part::Part| [&[it.expected()][..], &it.range].concat();
+        for (after, before) in numbers(after).into_iter().zip(numbers(before)) {
+            assert!((after - before).hundredths().abs() <= 2, "{after} {before}");
+        }
+    }
 }
