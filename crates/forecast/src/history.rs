@@ -142,7 +142,7 @@ pub struct Standing {
     pub stage: Option<u16>,
     /// Since when it has been there.
     pub since: Seconds,
-    /// How many moves it has made so far.
+    /// How many moves it has made since it came into its first stage.
     pub moves: usize,
 }
 
@@ -166,6 +166,8 @@ impl Deal {
         let Some(last) = moves.checked_sub(1).map(|index| self.moves[index]) else {
             return Some(Standing { stage: None, since: self.created_at, moves });
         };
+        // The first is where it was made.
+        let moves = moves - 1;
         match last.to {
             Place::Stage(stage) => Some(Standing { stage: Some(stage), since: last.at, moves }),
             Place::Won | Place::Lost => None,
@@ -241,10 +243,10 @@ mod tests {
             ..Deal::default()
         };
         assert_eq!(deal.standing(9), None);
-        let first = Standing { stage: Some(0), since: 10, moves: 1 };
+        let first = Standing { stage: Some(0), since: 10, moves: 0 };
         assert_eq!(deal.standing(19), Some(first));
         assert_eq!((deal.standing(20), deal.end(29)), (None, Some(End { is_won: false, at: 20 })));
-        let reopened = Standing { stage: Some(1), since: 30, moves: 3 };
+        let reopened = Standing { stage: Some(1), since: 30, moves: 2 };
         assert_eq!((deal.standing(30), deal.end(30)), (Some(reopened), None));
         let bare = Deal { created_at: 5, ..Deal::default() };
         assert_eq!((bare.amount_at(6), bare.values_at(6)), (None, &[][..]));

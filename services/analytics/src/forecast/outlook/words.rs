@@ -95,6 +95,9 @@ fn what(feature: &str, level: &Level, called: Option<&str>) -> (String, String) 
         }
         ("moves", _) => {
             let (zh, en) = span.counts();
+            if en == "0" {
+                return ("尚未換過階段".into(), "not moved to another stage yet".into());
+            }
             let noun = if en == "1" { "stage move" } else { "stage moves" };
             (format!("階段異動{zh}次"), format!("{en} {noun}"))
         }
@@ -264,6 +267,13 @@ mod tests {
             ),
             ("activities", Level::Between(-ALL, 2.0), None, "活動 0 至 1 次", "0 to 1 activities"),
             ("moves", Level::Between(1.0, 2.0), None, "階段異動 1 次", "1 stage move"),
+            (
+                "moves",
+                Level::Between(-ALL, 1.0),
+                None,
+                "尚未換過階段",
+                "not moved to another stage yet",
+            ),
             (
                 "close_date_moves",
                 Level::Between(-ALL, 1.0),
