@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
+use crate::beginning::beginning;
 use crate::business::Business;
 use crate::choose::Choice;
 use crate::history::{History, Seconds, days};
@@ -115,7 +116,9 @@ pub fn revenue(
     let now = learned.now;
     let bottom_up = bottom_up(history, learned, choice.voice, window, seed);
     let replays = replay(history, ladder, now, choice.voice, window, seed);
-    let ways = [Some(bottom_up.median), last(history, now, window), year_ago(history, now, window)];
+    let first = first(history, now).unwrap_or(now);
+    let now = (now, window);
+    let ways = [Some(bottom_up.median), last(history, first, now), year_ago(history, first, now)];
     let combined = combine(ways, bottom_up.spread, &replays, OVERLAP);
     let (percentiles, sigma, weights) = (combined.percentiles(), combined.sigma, combined.weights);
     Revenue { percentiles, bottom_up, weights, sigma, replays }
@@ -262,16 +265,19 @@ pub fn won_in(history: &History, window: Window, now: Seconds) -> f64 {
     won.sum()
 }
 
-/// When the first deal was made.
+/// When the book began, as known at an instant.
 #[must_use]
-pub fn first(history: &History) -> Option<Seconds> {
-    history.deals.iter().map(|deal| deal.created_at).min()
+pub fn first(history: &History, now: Seconds) -> Option<Seconds> {
+    beginning(history.deals.iter().map(|deal| deal.created_at).filter(|at| *at <= now))
 }
 
-/// What a window of the same length before now has brought.
-pub(crate) fn last(history: &History, now: Seconds, window: Window) -> Option<f64> {
-    let before = before(now, window, first(history)?)?;
-    Some(won_in(history, before, now))
+/// What a window of the same length before now has brought, of a book that began then.
+pub(crate) fn last(
+    history: &History,
+    first: Seconds,
+    (now, window): (Seconds, Window),
+) -> Option<f64> {
+    Some(won_in(history, before(now, window, first)?, now))
 }
 
 /// The window of the same length before now, if something was known when it began.
@@ -282,9 +288,12 @@ pub fn before(now: Seconds, window: Window, first: Seconds) -> Option<Window> {
 }
 
 /// What the same window a year ago has brought, where there was enough before it.
-pub(crate) fn year_ago(history: &History, now: Seconds, window: Window) -> Option<f64> {
-    let before = a_year_before(now, window, first(history)?)?;
-    Some(won_in(history, before, now))
+pub(crate) fn year_ago(
+    history: &History,
+    first: Seconds,
+    (now, window): (Seconds, Window),
+) -> Option<f64> {
+    Some(won_in(history, a_year_before(now, window, first)?, now))
 }
 
 /// The same window a year ago, or so many that it was over by now, if something was known long enough before it.
@@ -312,7 +321,8 @@ fn replay(
     for index in 0..REPLAYS {
         let at = now - lead - window.length() - Seconds::from(index) * half;
         let then = Window { from: at + lead, to: at + lead + window.length() };
-        let Some(last) = last(history, at, then) else { break };
+        let Some(first) = first(history, at) else { break };
+        let Some(last) = last(history, first, (at, then)) else { break };
         if !is_enough(history, at) {
             break;
         }
@@ -321,7 +331,7 @@ fn replay(
             at,
             bottom_up: bottom_up(history, &learned, voice, then, seed).median,
             last,
-            year_ago: year_ago(history, at, then),
+            year_ago: year_ago(history, first, (at, then)),
             actual: won_in(history, then, now),
         });
     }
@@ -383,6 +393,25 @@ mod tests {
         // Nobody is off by that much for ever.
         assert!((share(&[(Some(10_000.0), 100_000.0)]) - 2.0).abs() < 1e-9);
         assert!((share(&[(Some(100_000.0), 10_000.0)]) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn one_old_deal_does_not_make_a_year_known_in_which_there_was_no_book() {
+        let day = DAY as Seconds;
+        let made = |at: i64| Deal { created_at: at * day, ..Deal::default() };
+        let mut history =
+            History { deals: (5_000..5_180).map(made).collect(), ..History::default() };
+        let now = 5_180 * day;
+        let window = Window { from: now, to: now + 91 * day };
+        let known = |history: &History| {
+            let first = first(history, now).unwrap();
+            (before(now, window, first).is_some(), a_year_before(now, window, first).is_some())
+        };
+        assert_eq!(known(&history), (true, false));
+        history.deals.push(made(0));
+        assert_eq!(known(&history), (true, false));
+        history.deals.extend((4_000..5_000).map(made));
+        assert_eq!(known(&history), (true, true));
     }
 
     #[test]

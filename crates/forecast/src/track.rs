@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::{History, Seconds};
 use crate::learned::{Learned, Voice, is_enough, open_at};
 use crate::revenue::{
-    LOOKS, OVERLAP, Replay, Window, bottom_up, combine, last, won_in, year_ago,
+    LOOKS, OVERLAP, Replay, Window, bottom_up, combine, first, last, won_in, year_ago,
 };
 
 /// Between two instants: half a quarter.
@@ -129,6 +129,7 @@ pub fn track(history: &History, ladder: &[f64], now: Seconds, voice: Voice, seed
         if !is_enough(history, at) {
             break;
         }
+        let Some(first) = first(history, at) else { break };
         let learned = Learned::learn(history, ladder, at, LOOKS, seed);
         let mut stage_weighted = 0.0;
         for (snapshot, look) in open_at(history, at, now) {
@@ -143,13 +144,13 @@ pub fn track(history: &History, ladder: &[f64], now: Seconds, voice: Voice, seed
         }
         for length in Length::ALL.into_iter().filter(|it| it.begins(steps)) {
             let window = Window { from: at, to: at + length.seconds() };
-            let Some(last) = last(history, at, window) else { continue };
+            let Some(last) = last(history, first, (at, window)) else { continue };
             let promise = bottom_up(history, &learned, voice, window, seed);
             let replay = Replay {
                 at,
                 bottom_up: promise.median,
                 last,
-                year_ago: year_ago(history, at, window),
+                year_ago: year_ago(history, first, (at, window)),
                 actual: won_in(history, window, now),
             };
             let (spread, percentiles) = (promise.spread, [0.0; 3]);

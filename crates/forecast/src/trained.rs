@@ -223,7 +223,7 @@ fn replay(
             pipeline.variance += chance * (1.0 - chance) * value * value;
         }
     }
-    let first = first(history).unwrap_or(at);
+    let first = first(history, at).unwrap_or(at);
     let both = pipelines.into_iter().zip(&then.windows);
     let told = both.map(|(pipeline, window)| {
         let won = |window| won_in(history, window, at);
@@ -303,7 +303,7 @@ mod tests {
             pipeline.mean += chance * value;
             pipeline.variance += chance * (1.0 - chance) * value * value;
         }
-        let first = first(&history).unwrap();
+        let first = first(&history, NOW).unwrap();
         let rest = it.rest(NOW, window, pipeline, first, |it| won_in(&history, it, NOW));
         let ladder = even_ladder(history.stages.len());
         let told = crate::answer::answer(history.clone(), &ladder, NOW, window, 1).revenue;

@@ -77,7 +77,7 @@ pub(crate) struct Rests {
 /// What was won on days.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Won {
-    /// When the first opportunity was made.
+    /// Since when it is known what was won.
     pub(crate) first: Seconds,
     /// By the instant at which a day is over.
     pub(crate) days: BTreeMap<Seconds, f64>,

@@ -1,6 +1,8 @@
 //! All SQL of training and of runs.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use forecast::beginning::begun;
+use forecast::history::Seconds;
 use forecast::trained::FORMAT;
 use money::Money;
 use sqlx::{PgConnection, PgPool};
@@ -141,18 +143,27 @@ pub(super) async fn counts(connection: &mut PgConnection) -> sqlx::Result<Counts
     .await
 }
 
-/// What was won on each day, and the first day on which anything was made, won or lost.
+/// What was won on each day, and the first day after the book began, as what was made, won or lost tells.
 pub(super) async fn won(
     connection: &mut PgConnection,
 ) -> sqlx::Result<(Option<NaiveDate>, Vec<(NaiveDate, Money)>)> {
     let rows = sqlx::query!(
-        r#"select start_date, coalesce(sum(value) filter (where kind = 'won'), 0) as "value!: Money"
+        r#"select start_date, coalesce(sum(value) filter (where kind = 'won'), 0) as "value!: Money", sum(count)::bigint as "count!"
            from flow_rollup where grain = 'day' group by start_date order by start_date"#
     )
     .fetch_all(connection)
     .await?;
-    let first = rows.first().map(|row| row.start_date);
+    let counts = rows.iter().map(|row| (midnight(row.start_date), row.count.unsigned_abs()));
+    let begun = begun(counts.clone(), counts.map(|(_, count)| count).sum());
+    // What is brought in on the day on which a book begins was won before it, whatever it says.
+    let first = rows.iter().find(|row| begun.is_some_and(|at| midnight(row.start_date) >= at));
+    let first = first.and_then(|row| row.start_date.succ_opt());
     Ok((first, rows.into_iter().map(|row| (row.start_date, row.value)).collect()))
+}
+
+/// As an instant among others of its kind.
+fn midnight(date: NaiveDate) -> Seconds {
+    date.and_time(NaiveTime::MIN).and_utc().timestamp()
 }
 
 /// The latest model that this build can read, without what it learned.
