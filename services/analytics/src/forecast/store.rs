@@ -67,7 +67,7 @@ pub(super) async fn known(
                     at.place, sum(s.count)::bigint, sum(s.value_count)::bigint, sum(s.rate_missing)::bigint, sum(s.total_value), sum(s.weighted_value),
                     sum(case when share.won is not null then round(s.total_value * share.won * 0.000000001, 2)
                              when at.place = 0 then s.weighted_value else 0 end),
-                    coalesce(sum(s.total_value::double precision ^ 2 * share.won * 1e-9 * greatest(1 - share.won * 1e-9, 0) * share.concentration), 0)
+                    coalesce(sum(s.total_value::double precision * share.typical_value * share.won * 1e-9 * greatest(1 - share.won * 1e-9, 0)), 0)
              from standing s
              cross join lateral (
                select case when s.close_month = '-infinity' then 2
@@ -81,7 +81,7 @@ pub(super) async fn known(
              left join lateral (
                select greatest(coalesce(own.won_by[run.last], whole.won_by[run.last])
                                - coalesce(own.won_by[run.before], whole.won_by[run.before], 0), 0) as won,
-                      coalesce(own.concentration, whole.concentration) as concentration
+                      coalesce(own.typical_value, whole.typical_value) as typical_value
                where coalesce(own.run_id, whole.run_id) is not null
              ) share on true
              group by 2, 3, 4, 5, 6, 7

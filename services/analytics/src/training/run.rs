@@ -60,7 +60,8 @@ impl Group {
 pub(crate) struct Share {
     pub(crate) key: Slice,
     pub(crate) won_by: Vec<i32>,
-    pub(crate) concentration: f64,
+    /// The sum of the squares of the values ÷ that of the values.
+    pub(crate) typical_value: f64,
 }
 
 /// What a period will bring beside what is won in it.
@@ -227,7 +228,7 @@ impl Run {
             .map(|(key, group)| Share {
                 key: key.clone(),
                 won_by: group.won_by.iter().map(|won| parts(won / group.value)).collect(),
-                concentration: group.squares / (group.value * group.value),
+                typical_value: group.squares / group.value,
             })
             .collect();
         shares.sort_by(|one, other| one.key.cmp(&other.key));

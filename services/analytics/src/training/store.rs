@@ -283,9 +283,9 @@ pub(super) async fn keep_shares(
         let ids = |of: fn(&Share) -> i64| -> Vec<i64> { shares.iter().map(of).collect() };
         let keys: Vec<String> = shares.iter().map(|it| it.key.stage_key.clone()).collect();
         let close: Vec<Option<NaiveDate>> = shares.iter().map(|it| it.key.close_month).collect();
-        let concentration: Vec<f64> = shares.iter().map(|it| it.concentration).collect();
+        let typical: Vec<f64> = shares.iter().map(|it| it.typical_value).collect();
         sqlx::query!(
-            "insert into forecast_shares (run_id, pipeline_id, stage_key, owner_id, team_id, close_month, concentration, won_by)
+            "insert into forecast_shares (run_id, pipeline_id, stage_key, owner_id, team_id, close_month, typical_value, won_by)
              select $1, a, b, c, d, coalesce(e, '-infinity'), f, ($8::integer[])[((n - 1) * $9::bigint + 1)::integer:(n * $9)::integer]
              from unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::date[], $7::double precision[])
                   with ordinality as u (a, b, c, d, e, f, n)",
@@ -295,7 +295,7 @@ pub(super) async fn keep_shares(
             &ids(|it| it.key.owner_id),
             &ids(|it| it.key.team_id),
             &close as &[Option<NaiveDate>],
-            &concentration,
+            &typical,
             &won_by,
             months
         )

@@ -15,7 +15,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rpc::Error;
 
-use crate::support::{AMY, BOB, Deal, MEI, TEAM, World, at, caller, everything, money, now};
+use crate::support::{AMY, BOB, Deal, MEI, TEAM, World, at, caller, everything, money, now, rate};
 
 const ADMIN: i64 = 90;
 const QUARTER: Asked<'_> =
@@ -405,4 +405,46 @@ async fn what_is_left_out_of_the_forecast_is_expected_by_no_model() {
             assert!((after - before).hundredths().abs() <= 2, "{after} {before}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_part_is_told_in_the_same_range_in_whatever_currencies_and_beside_whatever_is_left_out() {
+    let (mut world, _) = learned("everyone").await;
+    let mut events = vec![rate(1, 1, ("USD", "2025-11-01"), "32")];
+    let mut open = |id, owner, units, currency: &str, is_omitted| {
+        let (mut deal, begun) = Deal::begin(id, owner, Some(units), "2025-11-01T00:00:00Z");
+        events.extend(begun);
+        events.push(deal.change(|it| {
+            it.currency = currency.to_owned();
+            it.forecast_category = Some("omitted".to_owned()).filter(|_| is_omitted);
+            it.expected_close_date =
+                Some("2025-12-01".parse::<chrono::NaiveDate>().unwrap().into());
+        }));
+    };
+    // Two of 96,000; the same in two currencies; one of 96,000; the same beside one that is left out.
+    for (owner, second) in [(71, Some(("TWD", 96_000))), (72, Some(("USD", 3_000))), (73, None)] {
+        open(9_000 + 10 * owner, owner, 96_000, "TWD", false);
+        if let Some((currency, units)) = second {
+            open(9_001 + 10 * owner, owner, units, currency, false);
+        }
+    }
+    open(9_740, 74, 96_000, "TWD", false);
+    open(9_741, 74, 96_000, "TWD", true);
+    world.tell(events).await;
+    whole(&world.state, ADMIN, &everything()).await;
+    training::make_run(&world.state.writes, now()).await.unwrap();
+    let told = parts(&world.state, ADMIN, &everything(), "owner").await;
+    let part = |owner| {
+        let (_, _, part) = told.items.iter().find(|it| it.0 == Some(owner)).unwrap();
+        assert!(part.from_pipeline > Money::ZERO, "{owner}");
+        [&[part.from_pipeline][..], &part.range].concat()
+    };
+    // Each group is rounded by itself.
+    let alike = |one: i64, other: i64| {
+        let both = part(one).into_iter().zip(part(other));
+        both.map(|(one, other)| (one - other).hundredths().abs()).all(|apart| apart <= 2)
+    };
+    assert!(alike(71, 72), "{:?} {:?}", part(71), part(72));
+    assert!(alike(73, 74), "{:?} {:?}", part(73), part(74));
+    assert!(!alike(71, 73));
 }
