@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-use crate::history::{Deal, History, Seconds, Standing, Value, days};
+use crate::history::{Deal, History, Quarters, Seconds, Standing, Value, days};
 use crate::sample::{Snapshot, lives};
 
 /// How many deals a category needs to count by itself.
@@ -44,7 +44,7 @@ pub enum Level {
     Between(f64, f64),
     /// A stage or a category, by number.
     One(u32),
-    /// A category that is rare.
+    /// One that does not count by itself.
     Other,
     /// In its stage from the first until before the second.
     InStageBetween(f64, f64),
@@ -70,6 +70,8 @@ enum Cut {
     Number(Vec<f64>),
     /// Which level each category is.
     Category(Vec<usize>),
+    /// The month of a quarter; level nought is missing, and nothing is.
+    Month(Quarters),
 }
 
 /// How deals are looked at.
@@ -103,7 +105,8 @@ impl Design {
             let moves = looks.iter().map(|it| it.standing.moves as f64).collect();
             design.number(Feature::Moves, cuts(moves, &[0.25, 0.5, 0.75, 0.9]));
         }
-        design.number(Feature::MonthOfQuarter, vec![1.0, 2.0]);
+        let months = Cut::Month(history.quarters);
+        design.add(Feature::MonthOfQuarter, between(&[1.0, 2.0]), months);
         let ended: Vec<&Deal> =
             history.deals.iter().filter(|deal| deal.end(now).is_some()).collect();
         for (index, column) in history.columns.iter().enumerate() {
@@ -129,11 +132,7 @@ impl Design {
     }
 
     fn number(&mut self, feature: Feature, cuts: Vec<f64>) {
-        let mut levels = vec![Level::Missing];
-        let ends = cuts.iter().copied().chain([f64::INFINITY]);
-        let begins = [f64::NEG_INFINITY].into_iter().chain(cuts.iter().copied());
-        levels.extend(begins.zip(ends).map(|(begin, end)| Level::Between(begin, end)));
-        self.add(feature, levels, Cut::Number(cuts));
+        self.add(feature, between(&cuts), Cut::Number(cuts));
     }
 
     fn stages(&mut self, history: &History, looks: &[Look<'_>]) {
@@ -243,6 +242,7 @@ impl Group {
     fn level(&self, look: &Look<'_>) -> usize {
         let value = match (&self.cut, self.feature) {
             (Cut::Stage(group_of), _) => return group_of[look.stage()],
+            (Cut::Month(quarters), _) => return 1 + usize::from(quarters.month(look.at)),
             (Cut::ByStage(group_of, by_stage), _) => {
                 let (first, cuts) = &by_stage[group_of[look.stage()]];
                 return first + bin(cuts, look.in_stage());
@@ -327,21 +327,12 @@ impl<'a> Look<'a> {
             Feature::LastActivity => self.last_activity(),
             Feature::Activities => Some(self.activities() as f64),
             Feature::Moves => Some(self.standing.moves as f64),
-            Feature::MonthOfQuarter => Some(f64::from(month_of_quarter(self.at))),
-            Feature::Stage | Feature::TimeInStage | Feature::Column(_) => None,
+            Feature::Stage
+            | Feature::TimeInStage
+            | Feature::MonthOfQuarter
+            | Feature::Column(_) => None,
         }
     }
-}
-
-/// Which month of a quarter of the calendar it is, from nought.
-fn month_of_quarter(at: Seconds) -> u8 {
-    // Days to months as in Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms": a year begins in March there.
-    let day = at.div_euclid(86_400) + 719_468;
-    let of_era = day.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    u8::try_from((month + 2) % 3).unwrap_or_default()
 }
 
 /// Which of the stages that count by themselves each is; those in which deals were seen least are one.
@@ -359,6 +350,14 @@ fn groups(count: usize, looks: &[Look<'_>]) -> Vec<usize> {
         group_of[*stage] = group;
     }
     group_of
+}
+
+/// Nothing, and what is before, between and after these numbers.
+fn between(cuts: &[f64]) -> Vec<Level> {
+    let ends = cuts.iter().copied().chain([f64::INFINITY]);
+    let begins = [f64::NEG_INFINITY].into_iter().chain(cuts.iter().copied());
+    let levels = begins.zip(ends).map(|(begin, end)| Level::Between(begin, end));
+    [Level::Missing].into_iter().chain(levels).collect()
 }
 
 /// Numbers at which so many parts of them lie below, each once.

@@ -25,6 +25,39 @@ pub struct History {
     pub deals: Vec<Deal>,
     /// Whether what deals are worth says nothing of how they end, because it is filled in when they do.
     pub ignores_amount: bool,
+    /// When quarters begin where the deals are made.
+    pub quarters: Quarters,
+}
+
+/// When quarters begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarters {
+    /// By how many seconds the clocks are ahead of UTC.
+    pub ahead: Seconds,
+    /// The first month of a year, from 1 to 12.
+    pub first_month: u8,
+}
+
+impl Default for Quarters {
+    /// Those of the calendar, in UTC.
+    fn default() -> Self {
+        Self { ahead: 0, first_month: 1 }
+    }
+}
+
+impl Quarters {
+    /// Which month of a quarter it is, from nought.
+    #[must_use]
+    pub fn month(self, at: Seconds) -> u8 {
+        // Days to months as in Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms": a year begins in March there.
+        let day = (at + self.ahead).div_euclid(86_400) + 719_468;
+        let of_era = day.rem_euclid(146_097);
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let after_march = (5 * of_year + 2) / 153;
+        let month = after_march + 3 - Seconds::from(self.first_month);
+        u8::try_from(month.rem_euclid(3)).unwrap_or_default()
+    }
 }
 
 impl History {
@@ -52,7 +85,8 @@ impl History {
         });
         let deals = deals.collect();
         let (stages, columns) = (self.stages.clone(), self.columns.clone());
-        Self { stages, columns, deals, ignores_amount: self.ignores_amount }
+        let Self { ignores_amount, quarters, .. } = *self;
+        Self { stages, columns, deals, ignores_amount, quarters }
     }
 }
 
@@ -251,6 +285,21 @@ mod tests {
         let bare = Deal { created_at: 5, ..Deal::default() };
         assert_eq!((bare.amount_at(6), bare.values_at(6)), (None, &[][..]));
         assert_eq!(bare.standing(6), Some(Standing { stage: None, since: 5, moves: 0 }));
+    }
+
+    #[test]
+    fn quarters_begin_where_the_year_does_and_days_where_the_deals_are_made() {
+        // 2024-11-30 20:00 in UTC, which is the 1st of December in Taipei.
+        let at = 1_732_996_800;
+        for (ahead, first_month, month) in
+            [(0, 1, 1), (8 * 3_600, 1, 2), (8 * 3_600, 3, 0), (0, 2, 0), (0, 12, 2), (0, 4, 1)]
+        {
+            assert_eq!(Quarters { ahead, first_month }.month(at), month, "{ahead} {first_month}");
+        }
+        let day = DAY as Seconds;
+        let months: Vec<u8> =
+            (0..12).map(|it| Quarters::default().month(it * 30 * day + 15 * day)).collect();
+        assert_eq!(months, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]);
     }
 
     #[test]

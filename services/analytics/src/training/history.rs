@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, Offset as _, Utc};
 use chrono_tz::Tz;
 use forecast::answer::even_ladder;
-use forecast::history::{Before, Column, Deal, History, Move, Place, Seconds, Value};
+use forecast::history::{Before, Column, Deal, History, Move, Place, Quarters, Seconds, Value};
 use forecast::trained::Trained;
 use money::Money;
 
@@ -21,6 +21,17 @@ pub(crate) struct Here {
     pub(crate) zone: Tz,
     pub(crate) now: DateTime<Utc>,
     pub(crate) currency: String,
+    /// In which month fiscal years begin.
+    pub(crate) first_month: u32,
+}
+
+impl Here {
+    /// When quarters begin, by the clocks as they are now.
+    fn quarters(&self) -> Quarters {
+        let ahead = self.now.with_timezone(&self.zone).offset().fix().local_minus_utc();
+        let first_month = u8::try_from(self.first_month).unwrap_or(1);
+        Quarters { ahead: ahead.into(), first_month }
+    }
 }
 
 /// What is looked at of every deal beside what a model looks at anyway.
@@ -91,7 +102,7 @@ impl Growing {
         let column = |name: &str| Column { name: name.to_owned(), categories: Vec::new() };
         let columns = vec![column(OWNER), column(SOURCE), column(CLOSE_DATE_MOVES)];
         Self {
-            history: History { stages, columns, ..History::default() },
+            history: History { stages, columns, quarters: here.quarters(), ..History::default() },
             places,
             here,
             owners: HashMap::new(),
@@ -364,7 +375,7 @@ mod tests {
 
     fn here() -> Here {
         let (zone, currency) = (chrono_tz::Asia::Taipei, "TWD".to_owned());
-        Here { zone, now: at("2025-06-01T00:00:00Z"), currency }
+        Here { zone, now: at("2025-06-01T00:00:00Z"), currency, first_month: 5 }
     }
 
     fn told(status: &str, stage_key: &str, closed: Option<&str>) -> Told {
@@ -394,6 +405,7 @@ mod tests {
     fn one(told: &Told, moves: &[Moved]) -> (Deal, Vec<f64>) {
         let (mut history, ladder) = all(Facts { told, moves, changes: &[], done: &[] });
         assert_eq!(history.stages, ["1/lead", "2/trial"]);
+        assert_eq!(history.quarters, Quarters { ahead: 8 * 3_600, first_month: 5 });
         (history.deals.pop().unwrap(), ladder)
     }
 

@@ -259,7 +259,8 @@ fn calendar(settings: &Settings) -> Calendar {
 }
 
 pub(crate) fn here(settings: &Settings, now: DateTime<Utc>) -> Here {
-    Here { zone: settings.zone, now, currency: settings.default_currency.clone() }
+    let (currency, first_month) = (settings.default_currency.clone(), settings.fiscal_year_start);
+    Here { zone: settings.zone, now, currency, first_month }
 }
 
 /// What was won on days, in the arithmetic of models.
