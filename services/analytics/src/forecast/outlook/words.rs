@@ -122,15 +122,18 @@ fn what(feature: &str, level: &Level, called: Option<&str>) -> (String, String) 
             let name = called.unwrap_or_default();
             (format!("負責人為{name}"), format!("owned by {name}"))
         }
+        // Of few that have closed, or of one of many owners or sources: those are not told apart.
         ("owner", _) => {
-            ("負責人的已結案商機還少".into(), "its owner has closed few opportunities".into())
+            ("負責人與其他人合併計算".into(), "its owner is counted together with others".into())
         }
         ("source", Level::One(_)) => {
             let name = called.unwrap_or_default();
             (format!("來源為「{name}」"), format!("source “{name}”"))
         }
         ("source", Level::Missing) => ("沒有來源".into(), "without a source".into()),
-        ("source", _) => ("少見的來源".into(), "a rare source".into()),
+        ("source", _) => {
+            ("來源與其他來源合併計算".into(), "its source is counted together with others".into())
+        }
         _ => (called.unwrap_or(feature).to_owned(), called.unwrap_or(feature).to_owned()),
     }
 }
@@ -303,7 +306,20 @@ mod tests {
                 "first month of a quarter",
             ),
             ("owner", Level::One(3), Some("王小明"), "負責人為王小明", "owned by 王小明"),
-            ("source", Level::Other, None, "少見的來源", "a rare source"),
+            (
+                "owner",
+                Level::Other,
+                None,
+                "負責人與其他人合併計算",
+                "its owner is counted together with others",
+            ),
+            (
+                "source",
+                Level::Other,
+                None,
+                "來源與其他來源合併計算",
+                "its source is counted together with others",
+            ),
         ] {
             assert_eq!(both(feature, &level, called), [zh, en]);
         }
