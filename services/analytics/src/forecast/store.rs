@@ -52,6 +52,12 @@ pub(super) async fn known(
              where not $9 and close_month > '-infinity' and ($3 or owner_id = $4 or team_id = any($5))
                and ($6::bigint is null or owner_id = $6) and ($7::bigint is null or team_id = $7)
                and ($8::bigint is null or pipeline_id = $8)
+           ), grouped as (
+             select category, pipeline_id, stage_key, owner_id, team_id,
+                    case when close_month = '-infinity' then 2 when close_month <= $2 and ($10 or close_month >= $1) then 0 else 1 end as place,
+                    sum(count) as count, sum(value_count) as value_count, sum(rate_missing) as rate_missing, sum(total_value) as total_value,
+                    sum(weighted_value) as weighted_value
+             from standing group by 1, 2, 3, 4, 5, 6
            ), told as (
              select false as is_open, '' as category, case when $11 then pipeline_id else 0 end as pipeline_id, '' as stage_key,
                     case when $11 then owner_id else 0 end as owner_id, case when $11 then team_id else 0 end as team_id, 0 as place,
@@ -64,18 +70,14 @@ pub(super) async fn known(
              group by 3, 5, 6
              union all
              select true, s.category, s.pipeline_id, s.stage_key, case when $11 then s.owner_id else 0 end, case when $11 then s.team_id else 0 end,
-                    at.place, sum(s.count)::bigint, sum(s.value_count)::bigint, sum(s.rate_missing)::bigint, sum(s.total_value), sum(s.weighted_value),
+                    s.place, sum(s.count)::bigint, sum(s.value_count)::bigint, sum(s.rate_missing)::bigint, sum(s.total_value), sum(s.weighted_value),
                     sum(case when share.won is not null then round(s.total_value * share.won * 0.000000001, 2)
-                             when at.place = 0 then s.weighted_value else 0 end),
+                             when s.place = 0 then s.weighted_value else 0 end),
                     coalesce(sum(s.total_value::double precision * share.typical_value * share.won * 1e-9 * greatest(1 - share.won * 1e-9, 0)), 0)
-             from standing s
-             cross join lateral (
-               select case when s.close_month = '-infinity' then 2
-                           when s.close_month <= $2 and ($10 or s.close_month >= $1) then 0 else 1 end as place
-             ) at
-             left join run on run.speaks and s.close_month > '-infinity'
+             from grouped s
+             left join run on run.speaks and s.place < 2
              left join forecast_shares own on own.run_id = run.run_id and own.pipeline_id = s.pipeline_id and own.stage_key = s.stage_key
-               and own.owner_id = s.owner_id and own.team_id = s.team_id and own.close_month = s.close_month
+               and own.owner_id = s.owner_id and own.team_id = s.team_id and own.close_month = '-infinity'
              left join forecast_shares whole on own.run_id is null and whole.run_id = run.run_id and whole.pipeline_id = s.pipeline_id
                and whole.stage_key = s.stage_key and whole.owner_id = 0 and whole.team_id = 0 and whole.close_month = '-infinity'
              left join lateral (

@@ -127,8 +127,11 @@ pub async fn do_what_is_due(
             }
             Err(error) => return Err(error),
         }
-        // A day may have ended meanwhile.
-        now += TimeDelta::from_std(began.elapsed())?;
+        let later = now + TimeDelta::from_std(began.elapsed())?;
+        if day(later, settings.zone) > day(now, settings.zone) {
+            // What was told on a day that has ended meanwhile stays as it was told.
+            now = later;
+        }
     }
     let run = latest.and_then(|latest| latest.made_at.zip(latest.open));
     let is_fresh = |(at, was_open): &(DateTime<Utc>, i64)| {

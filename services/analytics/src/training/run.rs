@@ -31,8 +31,6 @@ pub(crate) struct Slice {
     pub(crate) owner_id: i64,
     /// 0 of none.
     pub(crate) team_id: i64,
-    /// Of a stage as a whole none.
-    pub(crate) close_month: Option<NaiveDate>,
 }
 
 /// What is expected of a group.
@@ -191,7 +189,7 @@ impl Run {
         if self.known.is_omitted(it) {
             return;
         }
-        let (Some(date), Some(value)) = (it.expected_close_date, it.value) else { return };
+        let (Some(_), Some(value)) = (it.expected_close_date, it.value) else { return };
         let deal = self.known.deal(facts);
         let Some(look) = Look::of(&deal, self.now) else { return };
         let outlook = self.trained.outlook(&look);
@@ -205,9 +203,8 @@ impl Run {
             stage_key: it.stage_key.clone(),
             owner_id: it.owner_id,
             team_id: it.team_id.unwrap_or_default(),
-            close_month: Some(month(date)),
         };
-        let whole = Slice { owner_id: 0, team_id: 0, close_month: None, ..key.clone() };
+        let whole = Slice { owner_id: 0, team_id: 0, ..key.clone() };
         for key in [key, whole] {
             self.groups.entry(key).or_default().add(value, &won_by);
         }

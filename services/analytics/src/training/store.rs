@@ -282,19 +282,17 @@ pub(super) async fn keep_shares(
         let months = i64::try_from(shares.first().map_or(0, |it| it.won_by.len())).unwrap_or(0);
         let ids = |of: fn(&Share) -> i64| -> Vec<i64> { shares.iter().map(of).collect() };
         let keys: Vec<String> = shares.iter().map(|it| it.key.stage_key.clone()).collect();
-        let close: Vec<Option<NaiveDate>> = shares.iter().map(|it| it.key.close_month).collect();
         let typical: Vec<f64> = shares.iter().map(|it| it.typical_value).collect();
         sqlx::query!(
             "insert into forecast_shares (run_id, pipeline_id, stage_key, owner_id, team_id, close_month, typical_value, won_by)
-             select $1, a, b, c, d, coalesce(e, '-infinity'), f, ($8::integer[])[((n - 1) * $9::bigint + 1)::integer:(n * $9)::integer]
-             from unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::date[], $7::double precision[])
-                  with ordinality as u (a, b, c, d, e, f, n)",
+             -- The month is for the version before, which tells groups apart by it.
+             select $1, a, b, c, d, '-infinity', e, ($7::integer[])[((n - 1) * $8::bigint + 1)::integer:(n * $8)::integer]
+             from unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::double precision[]) with ordinality as u (a, b, c, d, e, n)",
             run_id,
             &ids(|it| it.key.pipeline_id),
             &keys,
             &ids(|it| it.key.owner_id),
             &ids(|it| it.key.team_id),
-            &close as &[Option<NaiveDate>],
             &typical,
             &won_by,
             months

@@ -72,6 +72,10 @@ fn lives(random: &mut StdRng) -> Vec<Event> {
             });
         }
     }
+    // One that is won for nobody knows how much.
+    let (mut deal, events) = Deal::begin(31, AMY, None, "2025-03-01T01:00:00Z");
+    all.extend(events);
+    all.push(deal.move_to("won", at("2025-05-01T01:00:00Z")));
     all.extend(activities(random, 30));
     for version in 1..=3 {
         let worth = random.random_range(1..50).to_string();
