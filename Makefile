@@ -5,12 +5,14 @@ PROFILE ?= release
 N ?= 100000
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LOCAL := $(TARGET)/debug/local
+# The contract as it was last written down, which `make buf` holds proto/ against.
+CONTRACT := proto/contract.binpb
 # What the product is made of, and what starts it.
 PRODUCT := $(addprefix -p ,local identity opportunities analytics notifier gateway)
 CARGO_TEST := $(if $(shell command -v cargo-nextest),cargo nextest run --workspace,cargo test --workspace --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run test test-api test-paths test-replicas sdk lint fmt fmt-check clippy buf deny build prepare prepare-check bench bench-forecast bench-large bench-analytics seed clean-data
+.PHONY: help tools run test test-api test-paths test-replicas sdk docs lint fmt fmt-check clippy buf contract deny build prepare prepare-check bench bench-forecast bench-large bench-analytics seed clean-data
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 22
@@ -30,6 +32,7 @@ test: build ## everything that must pass
 	$(LOCAL) with-servers -- $(CARGO_TEST)
 	cargo test --quiet --workspace --doc
 	@$(MAKE) --no-print-directory sdk
+	@$(MAKE) --no-print-directory docs
 	@echo "All tests passed. Before a commit: make lint; to see it run: make run"
 
 test-api: build ## ask every operation of the API what nobody thought of (schemathesis, all checks)
@@ -44,6 +47,9 @@ test-replicas: build ## the tests of the whole product, with two processes of ea
 sdk: build ## check the Python SDK, against the running product too, and build its wheel
 	$(LOCAL) with-servers -- sdk/python/check
 
+docs: build ## run every command of the documents, and hold their reference pages against the code
+	$(LOCAL) with-servers -- docs/check/run
+
 lint: fmt-check clippy buf deny prepare-check ## format, clippy, protobuf, licences, SQL
 
 fmt: ## format the code
@@ -57,6 +63,12 @@ clippy: tools
 
 buf: build
 	$(LOCAL) tool buf lint proto
+	$(LOCAL) tool buf breaking proto --against $(CONTRACT)
+	@$(LOCAL) tool buf breaking $(CONTRACT) --against proto || { echo "proto/ has grown by that: \`make contract\` writes it down, for good"; exit 1; }
+
+contract: build ## write down what is new in proto/, so that it is kept from then on
+	$(LOCAL) tool buf breaking proto --against $(CONTRACT)
+	$(LOCAL) tool buf build proto --exclude-source-info --output $(CONTRACT)
 
 deny: build
 	$(LOCAL) tool cargo-deny check bans licenses sources
