@@ -13,17 +13,15 @@ from typing import Optional
 # What the shell says of itself when a command was right and when it was not.
 OPTIONS = "set -eu -o pipefail\n"
 
-# curl fails where the answer is an error, unless the page shows that error.
+# curl fails where the answer is an error, unless it is the error that the page shows.
 CURL = """#!/usr/bin/env bash
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 failed=0
 {curl} --fail-with-body --write-out '%{{stderr}}%{{http_code}}' "$@" 2>"$said" || failed=$?
 status=$(tail -c 3 "$said")
-if [ -n "${{EXPECTED_STATUS:-}}" ]; then
-    [ "$status" = "$EXPECTED_STATUS" ] || {{ echo "the status is $status, not $EXPECTED_STATUS" >&2; exit 1; }}
-    exit 0
-fi
+echo "$status" > "$LAST_STATUS"
+[ "$status" != "${{EXPECTED_STATUS:-}}" ] || exit 0
 [ "$failed" = 0 ] || echo "curl fails ($failed) with status $status: $*" >&2
 exit "$failed"
 """
@@ -79,11 +77,12 @@ class Shell:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
+        self.status = folder.parent / f"{folder.name}.status"
         self.errors = (folder.parent / f"{folder.name}.errors").open("w+")
         self.process = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=folder,
-            env={**os.environ, **environment},
+            env={**os.environ, **environment, "LAST_STATUS": str(self.status)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -92,7 +91,7 @@ class Shell:
         self._say(OPTIONS)
 
     def run(self, text: str, status: Optional[int] = None) -> str:
-        """What the commands write; where one fails, an error that says what they said. With `status`, curl has to be answered that."""
+        """What the commands write; where one fails, an error that says what they said. With `status`, that is what the last curl has to be answered."""
         mark = secrets.token_hex(8)
         script = self.folder.parent / f"{self.folder.name}.{mark}.sh"
         script.write_text(text, encoding="utf-8")
@@ -101,6 +100,8 @@ class Shell:
         written = []
         for line in self.process.stdout or ():
             if line.strip() == mark:
+                answered = self.status.read_text().strip() if status else None
+                assert status is None or answered == str(status), f"the status is {answered}, not {status}: {written}"
                 # Without the line that was begun before the mark.
                 return "".join(written)[:-1]
             written.append(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import json
 import os
@@ -92,7 +91,7 @@ class Reader:
     def filled_in(self, text: str) -> str:
         """The page's text with what only this product knows: address, passwords, a key."""
         text = text.replace("http://localhost:8000", self.product.url)
-        # `make run` has printed them.
+        # `make run` has printed the rest.
         text = re.sub(r"the password [^'\"]*(?=['\"])|(?<=')[^'\n]*的密碼(?=')", self.product.password, text)
         if '"…"' in text:
             text = text.replace('"…"', f'"{self.api_key()}"')
@@ -130,15 +129,18 @@ def elided(text: str) -> str:
 
 
 def last_json(said: str) -> Any:
-    """The last JSON value that was written."""
-    said = said.strip()
-    with contextlib.suppress(ValueError):
-        return json.loads(said)
-    begins = [it.start() for it in re.finditer(r"^[\[{]", said, re.M)]
-    for begin in reversed(begins):
-        with contextlib.suppress(ValueError):
-            return json.loads(said[begin:])
-    raise AssertionError(f"no JSON was written: {said}")
+    """The last JSON value that was written, whatever stands before it."""
+    decoder, found, at = json.JSONDecoder(), [], 0
+    while True:
+        begin = re.compile(r"[\[{]").search(said, at)
+        if begin is None:
+            assert found, f"no JSON was written: {said}"
+            return found[-1]
+        try:
+            value, at = decoder.raw_decode(said, begin.start())
+            found.append(value)
+        except ValueError:
+            at = begin.end()
 
 
 def differs(shown: Any, found: Any, path: str = "") -> Optional[str]:
@@ -172,10 +174,10 @@ def differs(shown: Any, found: Any, path: str = "") -> Optional[str]:
 
 
 def same_text(shown: str, found: str) -> bool:
-    """Whether a text is what is shown, but for numbers and for what `…` stands for."""
+    """Whether a text is what is shown, but for numbers, spaces, and what `…` stands for."""
 
     def plain(text: str) -> str:
-        return re.sub(r"\d[\d,.]*", "0", text).strip()
+        return " ".join(re.sub(r"\d[\d,.]*", "0", text).split())
 
     pattern = re.sub(r"([\[\]?*])", r"[\1]", plain(shown)).replace("…", "*")
     return fnmatch.fnmatchcase(plain(found), pattern)

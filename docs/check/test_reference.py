@@ -171,11 +171,11 @@ def test_every_metric_is_told_and_no_other(told: dict[str, str]) -> None:
     groups = {"all": reference.ALL, "services": reference.ALL[:4]}
     seen = {}
     for program, text in told.items():
-        for name, labels in re.findall(r"^(\w+)\{([^}]*)\}", text, re.M):
+        for name, labels in re.findall(r"^(\w+)\{(.*)\} ", text, re.M):
             name = re.sub(r"_(bucket|sum|count)$", "", name) if name.rpartition("_")[0] in documented else name
             seen.setdefault(name, set()).add(program)
             shown = set(re.findall(r"\w+", documented[name][0].partition("{")[2]))
-            given = set(re.findall(r"(\w+)=", labels)) - {"service", "le", "quantile"}
+            given = set(re.findall(r"(\w+)=\"", labels)) - {"service", "le", "quantile"}
             assert given == shown, f"{program} {name}: {labels}"
     for name, programs in seen.items():
         of = documented[name][2]
