@@ -109,8 +109,10 @@ def is_spoken_by_spm(words: list[str]) -> bool:
 
     command = typer.main.get_command(app)
     for word in words:
-        if not hasattr(command, "commands") or word not in command.commands:
+        if not hasattr(command, "commands") or word.startswith("-"):
             break
+        if word not in command.commands:
+            return False
         command = command.commands[word]
     options = {name for it in command.params for name in (*it.opts, *it.secondary_opts)}
     is_whole = not hasattr(command, "commands") or getattr(command, "invoke_without_command", False)
