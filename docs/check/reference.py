@@ -207,6 +207,32 @@ POLICIES = {
 }
 
 
+# What each of nine callers is answered by them, in the order of COLUMNS: y is let through, 3 is 403, 4 is 404. tests/it/matrix holds the table in the page
+# against the policies.
+OUTCOMES = {
+    "Open": "yyyyyyyyy",
+    "Readers": "yyyyyyyyy",
+    "OwnThings": "yyyyyyy3y",
+    "OwnSession": "yyyyyyy33",
+    "Sellers": "yyyyyy33y",
+    "Managers": "333yyy333",
+    "Admins": "33333y333",
+    "Oneself": "y3333y33y",
+    "SeesRecord": "yy4y4y4yy",
+    "ChangesRecord": "y34y4y43y",
+    "SeesCustomer": "yy4y4y4yy",
+    "ChangesCustomer": "y34y4y43y",
+    "SeesContact": "yy4y4y4yy",
+    "ChangesContact": "y34y4y43y",
+    "AdminOfRecord": "33434y433",
+    "Services": "333333333",
+}
+COLUMNS = (
+    *("its owner, a rep", "a rep of their team", "a rep of another", "who leads their team", "who leads another"),
+    *("an administrator", "a viewer of another team", "a key of the owner that reads", "one that writes"),
+)
+
+
 def rows() -> list[tuple[str, str, str]]:
     """Of the matrix: method of gRPC, operation of REST, policy. A test asks each as thirteen callers."""
     found = []
@@ -248,6 +274,18 @@ def permissions() -> str:
         "`salespipeline.`.",
         "",
     ]
+    lines += [
+        "With `VISIBILITY=team`, about a rep's record, a caller is let through, refused (403) or told that it is not there (404):",
+        "",
+        "| | " + " | ".join(COLUMNS) + " |",
+        "|---|" + "---|" * len(COLUMNS),
+    ]
+    answers = {"y": "yes", "3": "403", "4": "404"}
+    for policy, (title, _) in POLICIES.items():
+        anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        cells = " | ".join(answers[it] for it in OUTCOMES[policy])
+        lines.append(f"| [{title}](#{anchor}) <!-- {policy} --> | {cells} |")
+    lines.append("")
     by_policy: dict[str, list[tuple[str, str]]] = {}
     for rpc, rest, policy in rows():
         by_policy.setdefault(policy, []).append((rpc, rest))

@@ -227,6 +227,24 @@ async fn every_operation_answers_every_caller_as_the_policy_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn the_page_of_permissions_says_what_each_policy_answers() {
+    let page = include_str!("../../../docs/reference/permissions.md");
+    let record = Record { opportunity: 1, activity: 1, customer: 1, contact: 1, owner: 1 };
+    for Row { policy, .. } in table(record) {
+        // Whose token is not good is told so before anything else.
+        let good = PRINCIPALS.into_iter().skip_while(|caller| *caller != Principal::Owner);
+        let told = good.map(|caller| match policy.outcome(caller) {
+            Outcome::Passes => "yes",
+            Outcome::Unauthenticated => "401",
+            Outcome::Denied => "403",
+            Outcome::Hidden => "404",
+        });
+        let told = format!("<!-- {policy:?} --> | {} |", told.collect::<Vec<_>>().join(" | "));
+        assert!(page.contains(&told), "the page does not say: {told}");
+    }
+}
+
 /// Who serves a method.
 fn services(rpc: &str) -> Vec<&str> {
     let package = rpc.rsplit_once('.').map_or("", |(package, _)| package);
