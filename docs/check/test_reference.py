@@ -118,6 +118,41 @@ def test_every_code_of_an_error_is_told_and_no_other() -> None:
     assert top - set(known) == set(), "codes of errors.md that are not in the code"
 
 
+# How an error of the workspace is made, and what it is answered as.
+ANSWERS = {
+    "conflict": ("409", "ALREADY_EXISTS"),
+    "exhausted": ("429", "RESOURCE_EXHAUSTED"),
+    "precondition": ("422", "FAILED_PRECONDITION"),
+    "unauthenticated": ("401", "UNAUTHENTICATED"),
+    "Denied": ("403", "PERMISSION_DENIED"),
+}
+
+
+def test_every_code_is_told_with_the_status_that_it_comes_with() -> None:
+    page = (PAGES / "errors.md").read_text(encoding="utf-8").partition("\n## Fields")[0]
+    rows = {}
+    for row in page.splitlines():
+        cells = [cell.strip() for cell in row.split("|")[1:-1]]
+        for code in re.findall(r"`([a-z_]+)`", cells[0]) if row.startswith("| `") else ():
+            rows.setdefault(code, []).append(cells)
+    # These are of the token endpoint, which has statuses of its own; the last two are told in words.
+    of_tokens = errors_of(page.partition("## Signing in")[2]) | {"second_factor_required", "not_written"}
+    found = set()
+    for _, text in sources():
+        found |= set(re.findall(r'Error::(\w+)\(\s*"([A-Z_]+)"', text))
+        found |= set(re.findall(r'Error::(\w+) \{\s*reason: "([A-Z_]+)"', text))
+    wrong = []
+    for kind, reason in sorted(found):
+        if kind not in ANSWERS or reason.lower() in of_tokens:
+            continue
+        status, code = ANSWERS[kind]
+        told = rows[reason.lower()]
+        if not any(code in " ".join(cells) and (status in cells[1] or cells[1] == "–") for cells in told):
+            wrong.append(f"{reason}: {kind}, not {told}")
+    assert len(found) > 40
+    assert wrong == []
+
+
 def test_every_code_of_a_field_is_told_and_no_other() -> None:
     page = (PAGES / "errors.md").read_text(encoding="utf-8")
     told = errors_of(page.partition("\n## Fields")[2])
