@@ -2,7 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 use process::{
-    EventsSettings, ListenSettings, PublicUrl, Secret, Setting, TelemetrySettings, TlsSettings,
+    EventsSettings, HealthcheckSettings, ListenSettings, PublicUrl, Secret, Setting,
+    TelemetrySettings, TlsSettings,
 };
 
 use crate::http::TrustedProxies;
@@ -25,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve HTTP until asked to stop.
     Serve(Box<Config>),
+    /// Ask whether the process that serves beside this one is ready, for a container's health check; fails unless it is.
+    Healthcheck(HealthcheckSettings),
     /// Print the OpenAPI document.
     Openapi,
 }

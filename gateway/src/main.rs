@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     process::run(gateway::SERVICE, &cli.telemetry, async |process| match cli.command {
         Command::Serve(config) => gateway::serve(&process, *config).await,
+        Command::Healthcheck(settings) => process::healthcheck(&settings).await,
         Command::Openapi => gateway::document::print(),
     })
 }

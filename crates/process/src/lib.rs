@@ -4,6 +4,7 @@
 //! A service's `main` is [`run`] around a function that binds ([`Context::listen`]), connects and spawns.
 
 mod files;
+mod healthcheck;
 pub mod http;
 pub mod lifecycle;
 pub mod listener;
@@ -17,14 +18,15 @@ pub mod settings;
 pub mod telemetry;
 pub mod usage;
 
+pub use healthcheck::healthcheck;
 pub use lifecycle::Lifecycle;
 pub use listener::{Bounds, Listener};
 pub use readiness::{Latch, Readiness};
 pub use run::{Context, Work, announce, run};
 pub use secret::Secret;
 pub use settings::{
-    DatabaseSettings, DeadLettersCommand, DeadLettersSettings, EventsSettings, ListenSettings,
-    MigrateSettings, PublicUrl, Setting, TelemetrySettings, TlsSettings,
+    DatabaseSettings, DeadLettersCommand, DeadLettersSettings, EventsSettings, HealthcheckSettings,
+    ListenSettings, MigrateSettings, PublicUrl, Setting, TelemetrySettings, TlsSettings,
 };
 pub use telemetry::{Telemetry, init};
 

@@ -116,6 +116,14 @@ pub struct ListenSettings {
     pub max_connections_per_address: u32,
 }
 
+/// Settings of `healthcheck`.
+#[derive(Args, Clone, Debug)]
+pub struct HealthcheckSettings {
+    /// Address of `/readyz`, as `serve` has it; where that is all addresses, this machine's own is asked.
+    #[arg(long, env = "OPS_ADDR")]
+    pub ops_addr: SocketAddr,
+}
+
 /// Where events travel.
 #[derive(Args, Clone, Debug)]
 pub struct EventsSettings {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use process::{
-    DatabaseSettings, DeadLettersSettings, EventsSettings, ListenSettings, MigrateSettings, Secret,
-    TelemetrySettings, TlsSettings,
+    DatabaseSettings, DeadLettersSettings, EventsSettings, HealthcheckSettings, ListenSettings,
+    MigrateSettings, Secret, TelemetrySettings, TlsSettings,
 };
 
 /// Answers reports and forecasts from what the other services' events tell.
@@ -27,6 +27,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Bring the schema up to date.
     Migrate(MigrateSettings),
+    /// Ask whether the process that serves beside this one is ready, for a container's health check; fails unless it is.
+    Healthcheck(HealthcheckSettings),
     /// Make all that is derived anew from the owners' change logs; the service may go on serving.
     Rebuild(Box<Config>),
     /// Compare all that is derived with what the owners have; fails where it differs.

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     process::run("analytics", &cli.telemetry, async |process| match cli.command {
         Command::Serve(config) => serve::serve(&process, *config).await,
         Command::Migrate(settings) => postgres::migrate(&settings.url, &MIGRATOR).await,
+        Command::Healthcheck(settings) => process::healthcheck(&settings).await,
         Command::Rebuild(config) => rebuild::run(*config).await,
         Command::Verify(config) => verify::run(*config).await,
         Command::DeadLetters(settings) => {

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use process::{
-    DatabaseSettings, EventsSettings, ListenSettings, MigrateSettings, PublicUrl, Secret, Setting,
-    TelemetrySettings, TlsSettings,
+    DatabaseSettings, EventsSettings, HealthcheckSettings, ListenSettings, MigrateSettings,
+    PublicUrl, Secret, Setting, TelemetrySettings, TlsSettings,
 };
 
 use crate::settings::model::Draft;
@@ -30,6 +30,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Bring the schema up to date and exit.
     Migrate(MigrateSettings),
+    /// Ask whether the process that serves beside this one is ready, for a container's health check; fails unless it is.
+    Healthcheck(HealthcheckSettings),
     /// Make an administrator and exit.
     CreateAdmin(Box<CreateAdmin>),
 }

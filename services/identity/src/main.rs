@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     process::run(identity::SERVICE, &cli.telemetry, async |process| match cli.command {
         Command::Serve(config) => identity::serve(*config, &process).await,
         Command::Migrate(settings) => identity::migrate(&settings.url).await,
+        Command::Healthcheck(settings) => process::healthcheck(&settings).await,
         Command::CreateAdmin(wanted) => identity::create_admin(*wanted).await,
     })
 }

@@ -2,8 +2,8 @@
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use process::{
-    DatabaseSettings, DeadLettersSettings, EventsSettings, ListenSettings, MigrateSettings, Secret,
-    TelemetrySettings, TlsSettings,
+    DatabaseSettings, DeadLettersSettings, EventsSettings, HealthcheckSettings, ListenSettings,
+    MigrateSettings, Secret, TelemetrySettings, TlsSettings,
 };
 
 /// Notifications and their deliveries.
@@ -26,6 +26,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Bring the schema up to date and exit.
     Migrate(MigrateSettings),
+    /// Ask whether the process that serves beside this one is ready, for a container's health check; fails unless it is.
+    Healthcheck(HealthcheckSettings),
     /// Look at events that could not be applied, or apply them again; the service may go on serving.
     DeadLetters(Box<DeadLettersConfig>),
 }

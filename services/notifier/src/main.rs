@@ -11,5 +11,6 @@ fn main() -> ExitCode {
         Command::Serve(config) => notifier::serve(*config, &process).await,
         Command::DeadLetters(config) => notifier::dead_letters(&config).await,
         Command::Migrate(settings) => notifier::migrate(&settings.url).await,
+        Command::Healthcheck(settings) => process::healthcheck(&settings).await,
     })
 }

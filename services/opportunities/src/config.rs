@@ -2,8 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 use process::{
-    DatabaseSettings, DeadLettersSettings, EventsSettings, ListenSettings, MigrateSettings, Secret,
-    TelemetrySettings, TlsSettings,
+    DatabaseSettings, DeadLettersSettings, EventsSettings, HealthcheckSettings, ListenSettings,
+    MigrateSettings, Secret, TelemetrySettings, TlsSettings,
 };
 
 use crate::import::workbook;
@@ -38,6 +38,8 @@ pub enum Task {
     Serve(Box<Config>),
     /// Bring the schema up to date and make the default pipeline.
     Migrate(MigrateSettings),
+    /// Ask whether the process that serves beside this one is ready, for a container's health check; fails unless it is.
+    Healthcheck(HealthcheckSettings),
     /// Look at events that could not be applied, or apply them again; the service may go on serving.
     DeadLetters(DeadLettersSettings),
     /// Fill in the demonstration: people, teams and two years of about 1,000 opportunities, through the services' own use cases.

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     process::run("opportunities", &cli.telemetry, async |process| match *task {
         Task::Serve(config) => serve::serve(&process, *config).await,
         Task::Migrate(settings) => serve::migrate(&settings, process::now()).await,
+        Task::Healthcheck(settings) => process::healthcheck(&settings).await,
         Task::DeadLetters(settings) => {
             events::dead_letters::run(&settings, &CONSUMERS, &apply_again).await
         }
