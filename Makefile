@@ -9,10 +9,11 @@ LOCAL := $(TARGET)/debug/local
 CONTRACT := proto/contract.binpb
 # What the product is made of, and what starts it.
 PRODUCT := $(addprefix -p ,local identity opportunities analytics notifier gateway)
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 CARGO_TEST := $(if $(shell command -v cargo-nextest),cargo nextest run --workspace,cargo test --workspace --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run test test-api test-paths test-replicas sdk docs lint fmt fmt-check clippy buf contract deny build prepare prepare-check bench bench-forecast bench-large bench-analytics seed clean-data
+.PHONY: help tools run test test-api test-paths test-replicas sdk docs lint fmt fmt-check clippy buf contract deny build prepare prepare-check bench bench-forecast bench-large bench-analytics seed clean-data manifests render images
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 22
@@ -33,6 +34,7 @@ test: build ## everything that must pass
 	cargo test --quiet --workspace --doc
 	@$(MAKE) --no-print-directory sdk
 	@$(MAKE) --no-print-directory docs
+	@$(MAKE) --no-print-directory manifests
 	@echo "All tests passed. Before a commit: make lint; to see it run: make run"
 
 test-api: build ## ask every operation of the API what nobody thought of (schemathesis, all checks)
@@ -49,6 +51,17 @@ sdk: build ## check the Python SDK, against the running product too, and build i
 
 docs: build ## run every command of the documents, and hold their reference pages against the code
 	$(LOCAL) with-servers -- docs/check/run
+
+manifests: build ## check what runs it in containers: Dockerfile, Compose, Kubernetes, alerts
+	PROGRAMS=$(abspath $(TARGET))/debug deploy/check/check
+
+render: ## write k8s/*.yaml anew, from k8s/overlays/dev
+	deploy/check/check --render
+
+images: ## build a container image for each program
+	for program in identity opportunities analytics notifier gateway; do \
+	    docker build --target $$program --tag sales-pipeline-$$program:$(VERSION) . || exit 1; \
+	done
 
 lint: fmt-check clippy buf deny prepare-check ## format, clippy, protobuf, licences, SQL
 

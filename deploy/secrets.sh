@@ -2,7 +2,8 @@
 # Makes up the secrets of a new installation. None is in the repository, and none is asked for twice.
 #
 #   deploy/secrets.sh compose                            files for docker-compose.yml, in .local/compose (or $SECRETS_DIR)
-#   deploy/secrets.sh kubernetes | kubectl create -f -   Secrets for k8s/, in the namespace sales-pipeline (or $NAMESPACE)
+#   deploy/secrets.sh kubernetes | kubectl create -f -   Secrets for k8s/, in the namespace sales-pipeline (or $NAMESPACE);
+#                                                        $DATABASE_OPTIONS (?sslmode=…) is added to the database's URLs
 #
 # Neither replaces what is there: with another SECRET_KEY every second factor would have to be set up anew, and servers know the
 # passwords that they were made with. The first administrator is $ADMIN_EMAIL (admin@example.com), with $ADMIN_PASSWORD or one that is
@@ -71,10 +72,10 @@ for service in identity opportunities analytics notifier; do
     password=$(word)
     owner=$(word)
     own=$(word)
-    url="postgres://salespipeline_$service:$password@$database:5432/salespipeline"
+    url="postgres://salespipeline_$service:$password@$database:5432/salespipeline${DATABASE_OPTIONS:-}"
     roles="$roles ${upper}_PASSWORD=$password ${upper}_OWNER_PASSWORD=$owner"
     pairs="$pairs,$service=$own"
-    secret "$service-migrate" "MIGRATE_DATABASE_URL=postgres://salespipeline_${service}_owner:$owner@$database:5432/salespipeline"
+    secret "$service-migrate" "MIGRATE_DATABASE_URL=postgres://salespipeline_${service}_owner:$owner@$database:5432/salespipeline${DATABASE_OPTIONS:-}"
     if [ $service != identity ]; then
         secret "$service" "DATABASE_URL=$url" "NATS_URL=$nats_url" "SERVICE_SECRET=$own"
     else
@@ -84,15 +85,16 @@ done
 secret identity "DATABASE_URL=$identity_url" "NATS_URL=$nats_url" "SECRET_KEY=$(word)$(word)" "SERVICE_SECRETS=$pairs" \
     "ADMIN_EMAIL=$admin_email" "ADMIN_PASSWORD=$admin_password"
 secret gateway "NATS_URL=$nats_url" "SERVICE_SECRET=$gateway"
-secret nats "NATS_PASSWORD=$nats"
 # shellcheck disable=SC2086 # pairs with blanks between them, and none in them
 secret database-roles $roles
 if [ "$kind" = compose ]; then
+    secret nats "NATS_PASSWORD=$nats"
     secret postgres "POSTGRES_PASSWORD=$postgres"
     secret database-admin "PGPASSWORD=$postgres"
     secret demo "ADMIN_EMAIL=$admin_email" "ADMIN_PASSWORD=$admin_password" "DEMO_PASSWORD=$(word)"
     secret grafana "GF_SECURITY_ADMIN_PASSWORD=$(word)"
     echo "Secrets are in $folder. $admin_email signs in with the ADMIN_PASSWORD in $folder/identity.env."
 else
+    secret nats "NATS_PASSWORD=$nats" "ROUTES_PASSWORD=$(word)"
     secret database-admin username=salespipeline "password=$postgres"
 fi

@@ -7,6 +7,8 @@
 -- analytics and notifier. A role that is there gets the present one.
 
 \set QUIET on
+\set VERBOSITY terse
+set client_min_messages = warning;
 \getenv identity_password IDENTITY_PASSWORD
 \getenv identity_owner_password IDENTITY_OWNER_PASSWORD
 \getenv opportunities_password OPPORTUNITIES_PASSWORD

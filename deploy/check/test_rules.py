@@ -1,0 +1,281 @@
+"""Both overlays keep every rule; and every rule can be broken, which is tried with a manifest that breaks it."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import pytest
+import rules
+from manifests import OVERLAYS, Document, documents, named, of_kind, pod
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda it: it.__name__)
+def test_it_holds(overlay: str, rule: rules.Rule) -> None:
+    assert list(rule(documents(overlay))) == []
+
+
+def test_production_is_as_the_product_page_says() -> None:
+    (settings,) = [it["data"] for it in of_kind(documents("production"), "ConfigMap") if "RATE_LIMIT" in it["data"]]
+    assert settings["RATE_LIMIT"] == "100"
+    assert settings["TRUSTED_PROXIES"]
+    assert settings["EVENTS_REPLICAS"] == "3"
+    assert named(documents("production"), "StatefulSet", "nats")["spec"]["replicas"] == 3
+
+
+def container(of: list[Document], kind: str, name: str, index: int = 0) -> Document:
+    return pod(named(of, kind, name))["spec"]["containers"][index]
+
+
+def policy(of: list[Document], name: str) -> Document:
+    return named(of, "NetworkPolicy", name)["spec"]
+
+
+def variable(of: list[Document], name: str) -> Document:
+    (found,) = [it for it in container(of, "Deployment", "gateway")["env"] if it["name"] == name]
+    return found
+
+
+def spec(of: list[Document], kind: str, name: str) -> Document:
+    return named(of, kind, name)["spec"]
+
+
+#: A rule, what is done to the manifests of `dev`, and a part of what the rule says of it.
+BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
+    (rules.every_object_is_valid, lambda of: spec(of, "Deployment", "gateway").update(replica=2), "replica"),
+    (rules.every_object_is_valid, lambda of: spec(of, "Service", "gateway")["ports"][0].update(port="http"), "Service gateway"),
+    (rules.every_object_is_there_once_and_in_the_namespace, lambda of: of.append(of[-1]), "twice"),
+    (
+        rules.every_object_is_there_once_and_in_the_namespace,
+        lambda of: named(of, "Service", "nats")["metadata"].update(namespace="default"),
+        "Service nats",
+    ),
+    (rules.no_secret_is_written_down, lambda of: of.append({"kind": "Secret", "metadata": {"name": "it"}}), "Secret it"),
+    (
+        rules.no_secret_is_written_down,
+        lambda of: container(of, "Deployment", "gateway")["env"].append({"name": "SERVICE_SECRET", "value": "x"}),
+        "SERVICE_SECRET",
+    ),
+    (
+        rules.the_namespace_refuses_what_is_not_restricted,
+        lambda of: named(of, "Namespace", "sales-pipeline")["metadata"]["labels"].update(
+            {"pod-security.kubernetes.io/enforce": "baseline"}
+        ),
+        "enforce",
+    ),
+    (
+        rules.every_container_is_limited,
+        lambda of: container(of, "Deployment", "identity")["resources"]["limits"].pop("memory"),
+        "limits of memory",
+    ),
+    (
+        rules.every_container_is_limited,
+        lambda of: container(of, "Job", "migrate-0-1-0", 2).pop("resources"),
+        "container analytics has no requests",
+    ),
+    (
+        rules.every_container_is_limited,
+        lambda of: pod(named(of, "StatefulSet", "database"))["spec"]["volumes"][1]["emptyDir"].clear(),
+        "no limit",
+    ),
+    (
+        rules.every_pod_is_restricted,
+        lambda of: pod(named(of, "Deployment", "gateway"))["spec"]["securityContext"].pop("runAsNonRoot"),
+        "as root",
+    ),
+    (
+        rules.every_pod_is_restricted,
+        lambda of: pod(named(of, "Deployment", "gateway"))["spec"]["securityContext"].update(runAsUser=0),
+        "no user",
+    ),
+    (
+        rules.every_pod_is_restricted,
+        lambda of: pod(named(of, "StatefulSet", "nats"))["spec"]["securityContext"].pop("seccompProfile"),
+        "seccomp",
+    ),
+    (rules.every_pod_is_restricted, lambda of: pod(named(of, "Deployment", "gateway"))["spec"].update(hostNetwork=True), "hostNetwork"),
+    (
+        rules.every_pod_is_restricted,
+        lambda of: pod(named(of, "StatefulSet", "nats"))["spec"]["volumes"].append({"name": "node", "hostPath": {"path": "/"}}),
+        "hostPath",
+    ),
+    (
+        rules.every_pod_is_restricted,
+        lambda of: container(of, "Deployment", "gateway")["securityContext"].update(allowPrivilegeEscalation=True),
+        "privileges",
+    ),
+    (
+        rules.every_pod_is_restricted,
+        lambda of: container(of, "Deployment", "gateway")["securityContext"].update(readOnlyRootFilesystem=False),
+        "write to its root",
+    ),
+    (
+        rules.every_pod_is_restricted,
+        lambda of: container(of, "Deployment", "gateway")["securityContext"].pop("capabilities"),
+        "capabilities",
+    ),
+    (rules.every_pod_is_restricted, lambda of: container(of, "Deployment", "gateway")["securityContext"].update(runAsUser=0), "loosens"),
+    (rules.every_pod_is_restricted, lambda of: container(of, "Deployment", "gateway")["ports"][0].update(hostPort=80), "port of the node"),
+    (
+        rules.no_pod_has_a_token,
+        lambda of: pod(named(of, "Job", "migrate-0-1-0"))["spec"].pop("automountServiceAccountToken"),
+        "mounts a token",
+    ),
+    (rules.no_pod_has_a_token, lambda of: named(of, "ServiceAccount", "nats").pop("automountServiceAccountToken"), "mounts its token"),
+    (rules.no_pod_has_a_token, lambda of: pod(named(of, "Deployment", "gateway"))["spec"].pop("serviceAccountName"), "account of its own"),
+    (
+        rules.every_container_that_stays_is_probed,
+        lambda of: container(of, "Deployment", "notifier").pop("readinessProbe"),
+        "no readinessProbe",
+    ),
+    (
+        rules.every_container_that_stays_is_probed,
+        lambda of: container(of, "StatefulSet", "nats")["livenessProbe"]["httpGet"].update(port="no"),
+        "asks a port",
+    ),
+    (
+        rules.every_container_that_stays_is_probed,
+        lambda of: container(of, "Deployment", "notifier")["livenessProbe"]["httpGet"].update(path="/readyz"),
+        "is asked at",
+    ),
+    (rules.every_pod_that_stays_is_budgeted, lambda of: of.remove(named(of, "PodDisruptionBudget", "nats")), "has 0"),
+    (rules.every_pod_that_stays_is_budgeted, lambda of: spec(of, "PodDisruptionBudget", "nats").update(maxUnavailable=0), "or none"),
+    (rules.every_deployment_scales, lambda of: of.remove(named(of, "HorizontalPodAutoscaler", "gateway")), "does not scale"),
+    (rules.every_deployment_scales, lambda of: spec(of, "HorizontalPodAutoscaler", "gateway").update(maxReplicas=1), "nowhere"),
+    (rules.every_deployment_scales, lambda of: spec(of, "Deployment", "gateway").update(replicas=1), "its autoscaler"),
+    (rules.every_deployment_scales, lambda of: spec(of, "Deployment", "gateway").pop("strategy"), "successor"),
+    (rules.every_deployment_scales, lambda of: of.remove(named(of, "Deployment", "notifier")), "HorizontalPodAutoscaler of notifier"),
+    (rules.a_pod_has_time_to_end, lambda of: container(of, "Deployment", "gateway").pop("lifecycle"), "before others know"),
+    (
+        rules.a_pod_has_time_to_end,
+        lambda of: pod(named(of, "Deployment", "gateway"))["spec"].update(terminationGracePeriodSeconds=15),
+        "killed",
+    ),
+    (
+        rules.every_variable_is_known_to_the_program,
+        lambda of: variable(of, "RATE_LIMIT").update(name="RATELIMIT"),
+        "does not know RATELIMIT",
+    ),
+    (
+        rules.every_variable_is_known_to_the_program,
+        lambda of: container(of, "Job", "migrate-0-1-0")["env"].append({"name": "SECRET_KEY", "value": ""}),
+        "does not know SECRET_KEY",
+    ),
+    (
+        rules.every_variable_is_known_to_the_program,
+        lambda of: container(of, "Deployment", "gateway")["env"].append(variable(of, "RATE_LIMIT")),
+        "twice",
+    ),
+    (
+        rules.every_variable_is_known_to_the_program,
+        lambda of: container(of, "Deployment", "gateway").update(envFrom=[{"secretRef": {"name": "identity"}}]),
+        "takes all",
+    ),
+    (
+        rules.every_variable_is_known_to_the_program,
+        lambda of: pod(named(of, "Job", "migrate-0-1-0"))["spec"]["initContainers"][0]["env"].pop(),
+        "is not told NOTIFIER_OWNER_PASSWORD",
+    ),
+    (
+        rules.what_is_referred_to_is_there,
+        lambda of: variable(of, "SERVICE_SECRET")["valueFrom"]["secretKeyRef"].update(key="SERVICE_SECRETS"),
+        "gateway/SERVICE_SECRETS",
+    ),
+    (
+        rules.what_is_referred_to_is_there,
+        lambda of: variable(of, "RATE_LIMIT")["valueFrom"]["configMapKeyRef"].update(key="RATE"),
+        "/RATE is not there",
+    ),
+    (
+        rules.what_is_referred_to_is_there,
+        lambda of: container(of, "StatefulSet", "nats")["volumeMounts"].append({"name": "tmp", "mountPath": "/tmp"}),
+        "mounts tmp",
+    ),
+    (
+        rules.what_is_referred_to_is_there,
+        lambda of: pod(named(of, "StatefulSet", "nats"))["spec"]["volumes"][0]["configMap"].update(name="none"),
+        "ConfigMap none",
+    ),
+    (
+        rules.what_is_referred_to_is_there,
+        lambda of: pod(named(of, "Deployment", "gateway"))["spec"].update(
+            volumes=[{"name": "ca", "secret": {"secretName": "database-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}]
+        ),
+        "Secret database-ca/ca.crt",
+    ),
+    (rules.services_lead_to_pods, lambda of: spec(of, "Service", "nats").update(selector={"app": "nats"}), "leads nowhere"),
+    (rules.services_lead_to_pods, lambda of: spec(of, "Service", "nats")["ports"][0].update(targetPort="client"), "no port client"),
+    (rules.services_lead_to_pods, lambda of: spec(of, "Service", "identity").pop("clusterIP"), "headless"),
+    (rules.services_lead_to_pods, lambda of: spec(of, "Ingress", "gateway").pop("tls"), "without TLS"),
+    (rules.services_lead_to_pods, lambda of: spec(of, "Service", "gateway")["ports"][0].update(name="web"), "leads to a port"),
+    (
+        rules.programs_listen_where_they_say,
+        lambda of: container(of, "Deployment", "gateway")["ports"][0].update(containerPort=80),
+        "are not its ports",
+    ),
+    (
+        rules.programs_listen_where_they_say,
+        lambda of: pod(named(of, "Deployment", "gateway"))["metadata"]["annotations"].update({"prometheus.io/port": "8000"}),
+        "annotations",
+    ),
+    (
+        rules.who_has_to_talk_may_and_nobody_else,
+        lambda of: policy(of, "nobody").update(ingress=[{}], egress=[{}]),
+        "gateway may talk to database on 5432 and need not",
+    ),
+    (
+        rules.who_has_to_talk_may_and_nobody_else,
+        lambda of: policy(of, "gateway").pop("egress"),
+        "gateway has to talk to identity on 7000 and may not",
+    ),
+    (
+        rules.who_has_to_talk_may_and_nobody_else,
+        lambda of: policy(of, "database").pop("ingress"),
+        "identity has to talk to database on 5432",
+    ),
+    (rules.who_has_to_talk_may_and_nobody_else, lambda of: variable(of, "ANALYTICS_URL").update(value=""), "gateway may talk to analytics"),
+    (rules.whoever_is_not_named_is_refused, lambda of: policy(of, "nobody").update(policyTypes=["Ingress"]), "refuses all"),
+    (
+        rules.whoever_is_not_named_is_refused,
+        lambda of: of.remove(named(of, "NetworkPolicy", "migrate")),
+        "migrate-0-1-0 is covered by no policy",
+    ),
+    (rules.whoever_is_not_named_is_refused, lambda of: policy(of, "way-in")["ingress"][0].pop("ports"), "every port"),
+    (
+        rules.versions_are_those_of_the_product,
+        lambda of: container(of, "Deployment", "gateway").update(image="sales-pipeline-gateway:0.0.9"),
+        "0.0.9",
+    ),
+    (
+        rules.versions_are_those_of_the_product,
+        lambda of: container(of, "StatefulSet", "nats").update(image="nats:latest"),
+        "has no version",
+    ),
+    (
+        rules.versions_are_those_of_the_product,
+        lambda of: named(of, "Job", "migrate-0-1-0")["metadata"].update(name="migrate"),
+        "not named after",
+    ),
+    (rules.every_program_is_there_and_migrated, lambda of: of.remove(named(of, "Deployment", "notifier")), "there are"),
+    (
+        rules.every_program_is_there_and_migrated,
+        lambda of: pod(named(of, "Job", "migrate-0-1-0"))["spec"]["containers"].pop(),
+        "migrated are",
+    ),
+    (
+        rules.workbooks_have_their_memory,
+        lambda of: container(of, "Deployment", "opportunities")["resources"]["limits"].update(memory="256Mi"),
+        "256Mi",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "change", "said"), BROKEN, ids=lambda it: getattr(it, "__name__", None) if it in rules.RULES else None)
+def test_it_can_be_broken(rule: rules.Rule, change: Callable[[list[Document]], object], said: str) -> None:
+    broken = documents("dev")
+    change(broken)
+    assert said in "\n".join(rule(broken))
+
+
+def test_every_rule_is_broken_once() -> None:
+    assert {rule for rule, _, _ in BROKEN} == set(rules.RULES)
