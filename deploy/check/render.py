@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
+
 from manifests import ROOT, kustomize
 
 HEADER = "# Rendered from k8s/overlays/dev: change that, and `make render`.\n"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import kubernetes_validate
+
 from manifests import (
     FOREIGN,
     PROGRAMS,

@@ -9,6 +9,7 @@ from typing import Any, Callable
 
 import pytest
 import yaml
+
 from manifests import PROGRAMS, ROOT, settings
 from rules import version
 

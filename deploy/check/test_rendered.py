@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import yaml
+
 from manifests import ROOT
 from render import files
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Callable
 
 import pytest
+
 import rules
 from manifests import OVERLAYS, Document, documents, named, of_kind, pod
 
