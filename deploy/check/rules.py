@@ -141,10 +141,12 @@ def every_pod_is_restricted(documents: list[Document]) -> Iterator[str]:
 @rule
 def no_pod_has_a_token(documents: list[Document]) -> Iterator[str]:
     accounts = {it["metadata"]["name"]: it for it in of_kind(documents, "ServiceAccount")}
+    if accounts.get("default", {}).get("automountServiceAccountToken") is not False:
+        yield "the default account mounts its token"
     for workload in workloads(documents):
         spec = pod(workload)["spec"]
         account = accounts.get(spec.get("serviceAccountName", "default"))
-        if account is None:
+        if account is None or account["metadata"]["name"] == "default":
             yield f"{name_of(workload)} has no account of its own"
         elif account.get("automountServiceAccountToken") is not False:
             yield f"{name_of(account)} mounts its token"
@@ -244,6 +246,8 @@ def every_variable_is_known_to_the_program(documents: list[Document]) -> Iterato
                 yield f"{container} is told {variable} twice"
         if container.spec.get("envFrom"):
             yield f"{container} takes all of something"
+        if container.pod.get("enableServiceLinks") is not False:
+            yield f"{container} is told of every Service"
         if not container.program and container.spec["name"] in ("provision", "nats"):
             for variable in known - set(given) - OTHERS["psql"]:
                 yield f"{container} is not told {variable}"

@@ -124,6 +124,12 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
     ),
     (rules.no_pod_has_a_token, lambda of: named(of, "ServiceAccount", "nats").pop("automountServiceAccountToken"), "mounts its token"),
     (rules.no_pod_has_a_token, lambda of: pod(named(of, "Deployment", "gateway"))["spec"].pop("serviceAccountName"), "account of its own"),
+    (rules.no_pod_has_a_token, lambda of: of.remove(named(of, "ServiceAccount", "default")), "the default account"),
+    (
+        rules.every_variable_is_known_to_the_program,
+        lambda of: pod(named(of, "Deployment", "gateway"))["spec"].pop("enableServiceLinks"),
+        "told of every Service",
+    ),
     (
         rules.every_container_that_stays_is_probed,
         lambda of: container(of, "Deployment", "notifier").pop("readinessProbe"),
