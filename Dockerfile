@@ -57,27 +57,30 @@ FROM base AS service
 # gRPC
 ENV LISTEN_ADDR=0.0.0.0:7000
 EXPOSE 7000
-CMD ["serve"]
 
 FROM service AS identity
 COPY --from=programs /programs/identity /usr/local/bin/
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s CMD ["/usr/local/bin/identity", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/identity"]
+CMD ["serve"]
 
 FROM service AS opportunities
 COPY --from=programs /programs/opportunities /usr/local/bin/
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s CMD ["/usr/local/bin/opportunities", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/opportunities"]
+CMD ["serve"]
 
 FROM service AS analytics
 COPY --from=programs /programs/analytics /usr/local/bin/
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s CMD ["/usr/local/bin/analytics", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/analytics"]
+CMD ["serve"]
 
 FROM service AS notifier
 COPY --from=programs /programs/notifier /usr/local/bin/
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s CMD ["/usr/local/bin/notifier", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/notifier"]
+CMD ["serve"]
 
 FROM base AS gateway
 COPY --from=programs /programs/gateway /usr/local/bin/

@@ -167,7 +167,8 @@ def test_there_is_an_image_for_each_program_and_it_is_nobody_in_particular() -> 
     bases = {name: base for base, name in re.findall(r"^FROM (\S+) AS (\S+)$", text, re.MULTILINE)}
     for program in PROGRAMS:
         section = re.search(rf"^FROM \S+ AS {program}$(.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL)[1]
-        assert f'ENTRYPOINT ["/usr/local/bin/{program}"]' in section
+        # In this order, and in this stage: an entry point takes away what was to be run of the stage before.
+        assert f'ENTRYPOINT ["/usr/local/bin/{program}"]\nCMD ["serve"]\n' in section
         assert f'CMD ["/usr/local/bin/{program}", "healthcheck"]' in section
         base = bases[program]
         while base not in ("base", "scratch"):
