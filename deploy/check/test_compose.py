@@ -162,19 +162,55 @@ def test_the_product_waits_for_its_migrations(services: Services) -> None:
         assert services[f"migrate-{program}"]["depends_on"]["provision"]["condition"] == done
 
 
-def test_there_is_an_image_for_each_program_and_it_is_nobody_in_particular() -> None:
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    bases = {name: base for base, name in re.findall(r"^FROM (\S+) AS (\S+)$", text, re.MULTILINE)}
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def image_problems(dockerfile: str) -> list[str]:
+    """What is wrong with the images, a line for each."""
+    found = []
+    stages = re.findall(r"^FROM (\S+) AS (\S+)$(.*?)(?=^FROM |\Z)", dockerfile, re.MULTILINE | re.DOTALL)
+    bases = {name: base for base, name, _ in stages}
+    texts = {name: text for _, name, text in stages}
     for program in PROGRAMS:
-        section = re.search(rf"^FROM \S+ AS {program}$(.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL)[1]
+        text = texts.get(program, "")
         # In this order, and in this stage: an entry point takes away what was to be run of the stage before.
-        assert f'ENTRYPOINT ["/usr/local/bin/{program}"]\nCMD ["serve"]\n' in section
-        assert f'CMD ["/usr/local/bin/{program}", "healthcheck"]' in section
-        base = bases[program]
-        while base not in ("base", "scratch"):
+        if f'ENTRYPOINT ["/usr/local/bin/{program}"]\nCMD ["serve"]\n' not in text:
+            found.append(f"{program} does not serve")
+        if f'CMD ["/usr/local/bin/{program}", "healthcheck"]' not in text:
+            found.append(f"{program} is not asked how it is")
+        base = program
+        while base in bases and base != "base":
             base = bases[base]
-        assert base == "base"
-    base = re.search(r"^FROM scratch AS base$(.*?)^FROM ", text, re.MULTILINE | re.DOTALL)[1]
-    assert "\nUSER 65532:65532\n" in base
-    # Without a target it is the gateway's.
-    assert re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE)[-1] == "gateway"
+        if base != "base":
+            found.append(f"{program} has another base")
+        if "\nUSER " in text:
+            found.append(f"{program} has another user")
+    if bases.get("base") != "scratch" or "\nUSER 65532:65532\n" not in texts.get("base", ""):
+        found.append("the base is more than nothing, or runs as somebody")
+    if stages[-1][1] != "gateway":
+        found.append(f"without a target it is {stages[-1][1]}'s")
+    return found
+
+
+def test_there_is_an_image_for_each_program_and_it_is_nobody_in_particular() -> None:
+    assert image_problems(DOCKERFILE) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            'ENTRYPOINT ["/usr/local/bin/notifier"]\nCMD ["serve"]',
+            'CMD ["serve"]\nENTRYPOINT ["/usr/local/bin/notifier"]',
+            "notifier does not serve",
+        ),
+        ('CMD ["/usr/local/bin/identity", "healthcheck"]', "NONE", "identity is not asked"),
+        ("FROM service AS analytics", "FROM programs AS analytics", "analytics has another base"),
+        ("FROM service AS analytics\n", "FROM service AS analytics\nUSER 0\n", "analytics has another user"),
+        ("USER 65532:65532\n", "", "runs as somebody"),
+        ("FROM scratch AS base", "FROM debian:12 AS base", "more than nothing"),
+    ],
+)
+def test_an_image_that_is_not_is_noticed(old: str, new: str, said: str) -> None:
+    assert old in DOCKERFILE
+    assert said in "\n".join(image_problems(DOCKERFILE.replace(old, new)))
