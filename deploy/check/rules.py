@@ -441,3 +441,20 @@ def workbooks_have_their_memory(documents: list[Document]) -> Iterator[str]:
     limit = found.spec["resources"]["limits"]["memory"]
     if not limit.endswith("Mi") or int(limit[:-2]) < 2 * 224 + 128:
         yield f"{found} has {limit}"
+
+
+@rule
+def the_database_has_connections_for_all(documents: list[Document]) -> Iterator[str]:
+    """As docs/operations.md counts them: for as many processes as autoscalers make, one more of each while it is replaced, and ten people."""
+    each = {"identity": 13, "opportunities": 14, "analytics": 15, "notifier": 14}
+    most = {it["metadata"]["name"]: it["spec"]["maxReplicas"] for it in of_kind(documents, "HorizontalPodAutoscaler")}
+    needed = sum(connections * (most[name] + 1) for name, connections in each.items()) + 10
+    for cluster in of_kind(documents, "Cluster"):
+        there = int(cluster["spec"]["postgresql"]["parameters"]["max_connections"])
+        if there < needed:
+            yield f"{name_of(cluster)} has {there} connections, {needed} are needed"
+    for container in containers(documents):
+        if container.spec["name"] == "postgres":
+            (there,) = [int(it.partition("=")[2]) for it in container.spec["args"] if it.startswith("-cmax_connections=")]
+            if there < needed:
+                yield f"{container} has {there} connections, {needed} are needed"

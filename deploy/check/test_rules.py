@@ -274,6 +274,11 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
         lambda of: container(of, "Deployment", "opportunities")["resources"]["limits"].update(memory="256Mi"),
         "256Mi",
     ),
+    (
+        rules.the_database_has_connections_for_all,
+        lambda of: spec(of, "HorizontalPodAutoscaler", "analytics").update(maxReplicas=9),
+        "has 250 connections",
+    ),
 ]
 
 
