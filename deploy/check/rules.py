@@ -445,7 +445,7 @@ def workbooks_have_their_memory(documents: list[Document]) -> Iterator[str]:
 
 @rule
 def the_database_has_connections_for_all(documents: list[Document]) -> Iterator[str]:
-    """As docs/operations.md counts them: for as many processes as autoscalers make, one more of each while it is replaced, and ten people."""
+    """As docs/operations.md counts them: for all that autoscalers make, one more of each while it is replaced, and ten people."""
     each = {"identity": 13, "opportunities": 14, "analytics": 15, "notifier": 14}
     most = {it["metadata"]["name"]: it["spec"]["maxReplicas"] for it in of_kind(documents, "HorizontalPodAutoscaler")}
     needed = sum(connections * (most[name] + 1) for name, connections in each.items()) + 10
