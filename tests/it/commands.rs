@@ -102,7 +102,7 @@ async fn what_was_tampered_with_is_named_and_made_good(world: &World) {
         "update activity_facts set completed_at = '2025-01-01'",
         "update standing_rollup set total_value = total_value + 0.01 where stage_key = 'proposal'",
         "delete from flow_rollup where kind = 'won' and grain = 'month'",
-        "update unvalued_rollup set without_amount = without_amount + 1",
+        "insert into unvalued_rollup values ('2025-01-01', '2025-01-01', 1, 2, 0, 1, 0)",
         "update stay_rollup set count = count + 1 where stage_key = 'lead' and grain = 'day' and since = '-infinity'",
         "update conversion_rollup set advanced = advanced - 1 where stage_key = 'lead' and grain = 'all'",
     ] {
