@@ -375,6 +375,32 @@ async fn with_little_history_each_counts_by_its_own_probability_and_it_says_so()
 }
 
 #[tokio::test]
+async fn a_past_that_is_brought_in_at_once_teaches_nothing_and_promises_no_new_business() {
+    let mut world = World::create("everyone").await;
+    let mut events = Vec::new();
+    let brought_in = "2025-11-20T02:00:00Z";
+    for id in 1..=150 {
+        let (mut deal, begun) = Deal::begin(id, AMY, Some(300_000), brought_in);
+        events.extend(begun);
+        events.push(deal.change(|it| {
+            it.expected_close_date =
+                Some("2025-12-10".parse::<chrono::NaiveDate>().unwrap().into());
+        }));
+        if id <= 120 {
+            let end = if id % 2 == 0 { "won" } else { "lost" };
+            events.push(deal.move_to(end, at(brought_in)));
+        }
+    }
+    world.tell(events).await;
+    renew(&world, now()).await;
+    let it = whole(&world.state, ADMIN, &everything()).await;
+    assert_eq!((it.model.learned, &*it.model.name), (false, "stage_weighted"));
+    // Thirty leads, one in ten of which is promised.
+    assert_eq!(it.whole.from_pipeline, money(30 * 30_000));
+    assert_eq!(it.whole.from_new_business, Money::ZERO);
+}
+
+#[tokio::test]
 async fn what_is_left_out_of_the_forecast_is_expected_by_no_model() {
     let (mut world, mut open) = learned("everyone").await;
     let before = whole(&world.state, ADMIN, &everything()).await;
