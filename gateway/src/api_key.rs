@@ -11,9 +11,9 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proto::identity::v1::api_key_service_client::ApiKeyServiceClient;
 use proto::identity::v1::{ExchangeApiKeyRequest, ExchangeApiKeyResponse};
+use rpc::client::Channel;
 use rpc::{Error, client, reason};
 use tokio::time::Instant;
-use tonic::transport::Channel;
 
 use crate::http::Problem;
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use auth::{ISSUER, Keys, Revocations, ServiceToken, Verifier};
 use process::PublicUrl;
+use rpc::client::Channel;
 use rpc::{Tls, client};
-use tonic::transport::Channel;
 
 use crate::SERVICE;
 use crate::api_key::ApiKeys;

@@ -41,10 +41,10 @@ use proto::opportunities::v1::lost_reason_service_client::LostReasonServiceClien
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use proto::opportunities::v1::pipeline_service_client::PipelineServiceClient;
 use proto::opportunities::v1::sync_service_client::SyncServiceClient;
+use rpc::client::Channel;
 use rpc::client::{self, Context};
 use rpc::reason;
 use tokio::time::timeout;
-use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use crate::admit::Admitted;

@@ -7,9 +7,9 @@ use proto::identity::v1::{CreateTeamRequest, CreateUserRequest, Role, UpdateTeam
 use proto::opportunities::v1::ImportHistoryRequest;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use rpc::Tls;
+use rpc::client::Channel;
 use rpc::client::{Context, connect_lazy};
 use serde_json::{Value, json};
-use tonic::transport::Channel;
 
 use crate::api::Api;
 

@@ -13,8 +13,8 @@ use std::{
 use jsonwebtoken::DecodingKey;
 use proto::identity::v1::{ListKeysRequest, key_service_client::KeyServiceClient};
 use rpc::Error;
+use rpc::client::Channel;
 use tokio::{sync::Mutex, time::Instant};
-use tonic::transport::Channel;
 use tracing::{info, warn};
 
 use crate::{Fetch, token::Jwk};

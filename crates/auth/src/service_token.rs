@@ -12,8 +12,8 @@ use proto::identity::v1::{
     IssueServiceTokenRequest, IssueServiceTokenResponse, token_service_client::TokenServiceClient,
 };
 use rpc::Error;
+use rpc::client::Channel;
 use tokio::{sync::Mutex, time::Instant};
-use tonic::transport::Channel;
 use tracing::warn;
 
 use crate::Fetch;

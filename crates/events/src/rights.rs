@@ -8,9 +8,9 @@ use futures::StreamExt as _;
 use proto::identity::v1::{
     ListRightsRequest, ListRightsResponse, UserRights, session_service_client::SessionServiceClient,
 };
+use rpc::client::Channel;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 use tracing::warn;
 
 use crate::{

@@ -8,8 +8,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use proto::events::v1::change_service_client::ChangeServiceClient;
 use proto::events::v1::{ListChangesRequest, ListChangesResponse};
+use rpc::client::Channel;
 use sqlx::PgPool;
-use tonic::transport::Channel;
 
 use crate::log;
 

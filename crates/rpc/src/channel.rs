@@ -1,9 +1,12 @@
 //! The way to a service: its replicas, by address or by a name that stands for all of them.
 
+mod replicas;
+
 use std::{
     collections::BTreeSet,
     io,
     net::{IpAddr, SocketAddr},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -11,56 +14,47 @@ use anyhow::{Context as _, bail, ensure};
 use http::{Uri, uri::Scheme};
 use tokio::{
     net::lookup_host,
-    sync::mpsc::Sender,
     time::{sleep, timeout},
 };
-use tonic::transport::{Channel, Endpoint, channel::Change};
+use tonic::transport::Endpoint;
 use tracing::{debug, warn};
 
 use crate::Tls;
+pub use replicas::Channel;
+use replicas::Replicas;
 
 /// How often a name is looked up.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(5);
 /// How long that may take.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
-/// How many changes of replicas may wait until a channel takes notice of them.
-const CHANGES: usize = 64;
-
-/// What a channel is told of replicas, each by its URL.
-type Changes = Sender<Change<String, Endpoint>>;
 
 /// A channel to a service, by the URLs of its replicas with commas between them (`http://10.0.0.1:7001,http://10.0.0.2:7001`), or by a
 /// name whose addresses they are (`http://identity.example:7001`).
 ///
-/// Calls are spread over the replicas. A name is looked up again every few seconds, so that replicas come and go. It connects when first
-/// used and again after a connection was lost, so that services can start in any order. To be called inside a tokio runtime. With TLS
-/// the URLs begin with `https://`, and the server's certificate has to be for the URL's host. Fails only when the URLs make no sense, or
-/// do not go together with `tls`.
+/// Calls are spread over the replicas that are ready. A name is looked up again every few seconds, so that replicas come and go. It
+/// connects when first used and again after a connection was lost, so that services can start in any order. To be called inside a tokio
+/// runtime. With TLS the URLs begin with `https://`, and the server's certificate has to be for the URL's host. Fails only when the URLs
+/// make no sense, or do not go together with `tls`.
 pub fn connect_lazy(urls: &str, tls: &Tls) -> anyhow::Result<Channel> {
-    let replicas = urls
+    let targets = urls
         .split(',')
         .map(str::trim)
         .filter(|url| !url.is_empty())
         .map(|url| Target::new(url, tls))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    ensure!(!replicas.is_empty(), "the URL of a service is missing");
-    if let [Target { name: None, endpoint, .. }] = &replicas[..] {
-        return Ok(endpoint.connect_lazy());
+    ensure!(!targets.is_empty(), "the URL of a service is missing");
+    if let [Target { name: None, endpoint, .. }] = &targets[..] {
+        return Ok(Channel::to_one(endpoint));
     }
-    let (channel, changes) = Channel::balance_channel(CHANGES.max(replicas.len()));
-    for target in replicas {
-        match target.name.clone() {
-            None => {
-                let change = Change::Insert(target.url.clone(), target.endpoint);
-                changes.try_send(change).context("there are too many URLs")?;
-            }
-            Some((host, port)) => {
-                let look_up = move || addresses(host.clone(), port);
-                tokio::spawn(follow(target, look_up, changes.clone()));
-            }
+    let replicas = Arc::new(Replicas::default());
+    for target in targets {
+        replicas.insert(target.url.clone(), &target.endpoint);
+        if let Some((host, port)) = target.name.clone() {
+            let look_up = move || addresses(host.clone(), port);
+            tokio::spawn(follow(target, look_up, Arc::downgrade(&replicas)));
         }
     }
-    Ok(channel)
+    Ok(Channel::to_ready(replicas))
 }
 
 /// What a URL names.
@@ -131,54 +125,44 @@ async fn addresses(host: String, port: u16) -> io::Result<BTreeSet<SocketAddr>> 
     Ok(found.into_iter().filter(|it| Some(it.is_ipv4()) == preferred).collect())
 }
 
-/// Tells a channel which addresses a name has, for as long as the channel is there.
+/// Has a channel know which addresses a name has, for as long as the channel is there.
 ///
 /// While a name has no address it has those that it had last. Before it has had any the channel goes by the name itself, so that calls
 /// fail and do not wait.
-async fn follow<F>(target: Target, mut look_up: impl FnMut() -> F, changes: Changes)
+async fn follow<F>(target: Target, mut look_up: impl FnMut() -> F, replicas: Weak<Replicas>)
 where
     F: Future<Output = io::Result<BTreeSet<SocketAddr>>>,
 {
     let mut known: BTreeSet<SocketAddr> = BTreeSet::new();
-    let mut is_by_name = false;
+    let mut is_told = false;
     loop {
-        let found = match look_up().await {
-            Ok(found) if !found.is_empty() => found,
-            answer => {
-                debug!(url = target.url, ?answer, "a name has no address");
-                if known.is_empty() && !is_by_name {
-                    warn!(url = target.url, "a service's name has no address yet");
-                    is_by_name = true;
-                    let by_name = Change::Insert(target.url.clone(), target.endpoint.clone());
-                    if changes.send(by_name).await.is_err() {
-                        return;
+        let answer = look_up().await;
+        let Some(replicas) = replicas.upgrade() else { return };
+        match answer {
+            Ok(found) if !found.is_empty() => {
+                for address in found.difference(&known) {
+                    match target.at(*address) {
+                        Ok(endpoint) => replicas.insert(key(&target, *address), &endpoint),
+                        Err(error) => {
+                            warn!(url = target.url, %address, %error, "an address is left out");
+                        }
                     }
                 }
-                known.clone()
+                for address in known.difference(&found) {
+                    replicas.remove(&key(&target, *address));
+                }
+                replicas.remove(&target.url);
+                known = found;
+                is_told = false;
             }
-        };
-        let mut news = Vec::new();
-        for address in found.difference(&known) {
-            match target.at(*address) {
-                Ok(endpoint) => news.push(Change::Insert(key(&target, *address), endpoint)),
-                Err(error) => warn!(url = target.url, %address, %error, "an address is left out"),
+            answer if known.is_empty() && !is_told => {
+                warn!(url = target.url, ?answer, "a service's name has no address yet");
+                is_told = true;
             }
+            answer => debug!(url = target.url, ?answer, "a name has no address"),
         }
-        news.extend(known.difference(&found).map(|it| Change::Remove(key(&target, *it))));
-        if is_by_name && !found.is_empty() {
-            is_by_name = false;
-            news.push(Change::Remove(target.url.clone()));
-        }
-        known = found;
-        for change in news {
-            if changes.send(change).await.is_err() {
-                return;
-            }
-        }
-        tokio::select! {
-            () = changes.closed() => return,
-            () = sleep(LOOK_UP_EVERY) => {}
-        }
+        drop(replicas);
+        sleep(LOOK_UP_EVERY).await;
     }
 }
 
@@ -190,8 +174,6 @@ fn key(target: &Target, address: SocketAddr) -> String {
 mod tests {
     use super::*;
     use std::future::ready;
-
-    use tokio::sync::mpsc::{Receiver, channel};
 
     #[tokio::test]
     async fn urls_are_checked_before_anything_is_called() {
@@ -221,43 +203,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_channel_hears_of_every_address_that_comes_and_goes() {
-        let (sender, mut changes) = channel(CHANGES);
+    async fn a_channel_has_every_address_that_comes_and_none_that_goes() {
         let at = |numbers: &[u8]| {
-            let found = numbers.iter().map(|it| SocketAddr::from(([10, 0, 0, *it], 7)));
+            let found = numbers.iter().map(|it| SocketAddr::from(([127, 0, 0, *it], 1)));
             Ok(found.collect::<BTreeSet<_>>())
         };
         let mut answers = vec![
             Err(io::ErrorKind::NotFound.into()),
             at(&[]),
             at(&[1, 2]),
-            at(&[1, 2]),
             Err(io::ErrorKind::TimedOut.into()),
             at(&[2, 3]),
         ]
         .into_iter();
         let look_up = move || ready(answers.next().unwrap_or_else(|| at(&[2, 3])));
-        let target = Target::new("http://a:7", &Tls::default()).unwrap();
-        let following = tokio::spawn(follow(target, look_up, sender));
+        let target = Target::new("http://a:1", &Tls::default()).unwrap();
+        let replicas = Arc::new(Replicas::default());
+        replicas.insert(target.url.clone(), &target.endpoint);
+        let following = tokio::spawn(follow(target, look_up, Arc::downgrade(&replicas)));
+        let one_and_two = ["http://a:1 at 127.0.0.1:1", "http://a:1 at 127.0.0.2:1"];
         for expected in [
-            "+http://a:7",
-            "+http://a:7 at 10.0.0.1:7",
-            "+http://a:7 at 10.0.0.2:7",
-            "-http://a:7",
-            "+http://a:7 at 10.0.0.3:7",
-            "-http://a:7 at 10.0.0.1:7",
+            &["http://a:1"][..],
+            &["http://a:1"],
+            &one_and_two,
+            &one_and_two,
+            &["http://a:1 at 127.0.0.2:1", "http://a:1 at 127.0.0.3:1"],
         ] {
-            assert_eq!(next(&mut changes).await, expected);
+            sleep(LOOK_UP_EVERY / 2).await;
+            assert_eq!(replicas.urls(), expected);
+            sleep(LOOK_UP_EVERY / 2).await;
         }
-        assert!(timeout(LOOK_UP_EVERY * 9, changes.recv()).await.is_err(), "no more is told");
-        drop(changes);
+        drop(replicas);
         following.await.unwrap();
-    }
-
-    async fn next(changes: &mut Receiver<Change<String, Endpoint>>) -> String {
-        match changes.recv().await.unwrap() {
-            Change::Insert(key, _) => format!("+{key}"),
-            Change::Remove(key) => format!("-{key}"),
-        }
     }
 }

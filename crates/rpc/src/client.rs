@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-pub use crate::channel::connect_lazy;
+pub use crate::channel::{Channel, connect_lazy};
 use crate::{
     Error,
     context::{CLIENT_ADDRESS, IDEMPOTENCY_KEY, REQUEST_ID, TRACEPARENT, new_request_id},
@@ -17,6 +17,8 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// How long a call may take that belongs to no request.
 const USUAL: Duration = Duration::from_secs(10);
+/// How often a read is tried again.
+const READS_AGAIN: usize = 2;
 
 /// What to send along with a call. [`crate::RequestContext::outgoing`] makes one for calls on behalf of a request;
 /// the default is for calls that a process makes of its own accord.
@@ -111,14 +113,14 @@ fn with_headers<T>(headers: HeaderMap, message: T) -> Request<T> {
     Request::from_parts(MetadataMap::from_headers(headers), http::Extensions::new(), message)
 }
 
-/// Calls a method that changes nothing, and once again if the service could not be reached: the connection may have been closed by a
-/// replica that stops. A replica that is overloaded, or too slow, is not asked again.
+/// Calls a method that changes nothing, and up to twice again if the service could not be reached: a replica may have died, which the
+/// next call may be the first to notice. A replica that is overloaded, or too slow, is not asked again.
 ///
 /// `call` makes a new request each time, with a client of its own, which is cheap to clone:
 ///
 /// ```no_run
 /// # use proto::identity::v1::{ListKeysRequest, key_service_client::KeyServiceClient};
-/// # use tonic::transport::Channel;
+/// # use rpc::client::Channel;
 /// # async fn run(client: KeyServiceClient<Channel>, context: rpc::client::Context) -> Result<(), rpc::Error> {
 /// let answer = rpc::client::read(|| {
 ///     let (mut client, request) = (client.clone(), context.request(ListKeysRequest {}));
@@ -132,13 +134,17 @@ pub async fn read<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<Response<T>, Status>>,
 {
-    match call().await.map_err(Error::from) {
-        Err(Error::Unavailable { reason, .. })
-            if reason == reason::UNAVAILABLE || reason == reason::CONNECTION_LOST =>
-        {
-            call().await.map(Response::into_inner).map_err(Error::from)
+    let mut left = READS_AGAIN;
+    loop {
+        match call().await.map_err(Error::from) {
+            Err(Error::Unavailable { reason, .. })
+                if left > 0
+                    && (reason == reason::UNAVAILABLE || reason == reason::CONNECTION_LOST) =>
+            {
+                left -= 1;
+            }
+            answer => return answer.map(Response::into_inner),
         }
-        answer => answer.map(Response::into_inner),
     }
 }
 
@@ -160,17 +166,20 @@ mod tests {
     use std::future::ready;
 
     #[tokio::test]
-    async fn a_read_is_tried_once_more_when_the_service_could_not_be_reached() {
-        let mut calls = 0;
-        let answer = read(|| {
-            calls += 1;
-            ready(if calls == 1 {
-                Err(Status::unavailable("gone"))
-            } else {
-                Ok(Response::new(calls))
-            })
-        });
-        assert_eq!(answer.await.unwrap(), 2);
+    async fn a_read_is_tried_twice_more_when_the_service_could_not_be_reached() {
+        for (failures, answered) in [(0, true), (1, true), (2, true), (3, false)] {
+            let mut calls = 0;
+            let answer = read(|| {
+                calls += 1;
+                ready(if calls > failures {
+                    Ok(Response::new(()))
+                } else {
+                    Err(Status::unavailable("gone"))
+                })
+            });
+            assert_eq!(answer.await.is_ok(), answered, "{failures}");
+            assert_eq!(calls, 3.min(failures + 1));
+        }
     }
 
     #[tokio::test]

@@ -9,9 +9,9 @@ use proto::identity::v1::user_service_client::UserServiceClient;
 use proto::identity::v1::{
     FixCurrencyRequest, GetSettingsRequest, GetTeamRequest, GetUserRequest, Role,
 };
+use rpc::client::Channel;
 use rpc::{Error, client};
 use sqlx::PgPool;
-use tonic::transport::Channel;
 
 use crate::directory::model::Person;
 use crate::directory::store::{self, SettingsRow, Team};

@@ -12,8 +12,8 @@ use proto::events::v1::{
     Event, GetDigestRequest, GetDigestResponse, StreamRecordsRequest, StreamRecordsResponse,
 };
 use rpc::client;
+use rpc::client::Channel;
 use tokio::time::timeout;
-use tonic::transport::Channel;
 
 use crate::projection::record::{self, ExchangeRate};
 

@@ -16,11 +16,11 @@ use proto::analytics::v1::pipeline_change_service_server::PipelineChangeServiceS
 use proto::analytics::v1::report_service_server::ReportServiceServer;
 use proto::analytics::v1::target_service_server::TargetServiceServer;
 use proto::dead_letter::v1::dead_letter_service_server::DeadLetterServiceServer;
+use rpc::client::Channel;
 use rpc::{Tls, client};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 use tracing::info;
 
 use crate::config::Config;

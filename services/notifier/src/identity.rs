@@ -8,8 +8,8 @@ use proto::identity::v1::{
     PasswordLinkKind, RevealPasswordLinkRequest, RevealPasswordLinkResponse,
     password_link_service_client::PasswordLinkServiceClient,
 };
+use rpc::client::Channel;
 use rpc::{Error, client, client::Context};
-use tonic::transport::Channel;
 
 use crate::{
     delivery::model::{Failure, Recipient},

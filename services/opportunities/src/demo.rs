@@ -12,9 +12,9 @@ use proto::identity::v1::{
 use proto::opportunities::v1 as pb;
 use proto::opportunities::v1::lost_reason_service_client::LostReasonServiceClient;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
+use rpc::client::Channel;
 use rpc::{Tls, client};
 use serde_json::json;
-use tonic::transport::Channel;
 use tracing::info;
 
 use crate::config::Demo;

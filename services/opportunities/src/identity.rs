@@ -6,9 +6,9 @@ use auth::ServiceToken;
 use proto::identity::v1::settings_service_client::SettingsServiceClient;
 use proto::identity::v1::user_service_client::UserServiceClient;
 use proto::identity::v1::{FixCurrencyRequest, GetSettingsRequest, GetUserRequest, Role};
+use rpc::client::Channel;
 use rpc::{Error, client};
 use sqlx::PgPool;
-use tonic::transport::Channel;
 
 use crate::directory::model::Person;
 use crate::directory::store::{self, SettingsRow};

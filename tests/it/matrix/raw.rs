@@ -1,10 +1,10 @@
 //! Calling any method of gRPC with bytes, whatever it takes and answers.
 
+use rpc::client::Channel;
 use rpc::client::Context;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Channel;
 use tonic::{Status, codegen::tokio_stream::StreamExt as _};
 
 /// Bytes as they are.

@@ -10,10 +10,10 @@ use proto::opportunities::v1::import_service_client::ImportServiceClient;
 use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClient;
 use reqwest::Method;
 use rpc::Error;
+use rpc::client::Channel;
 use rpc::client::Context;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
-use tonic::transport::Channel;
 
 use super::model::{CUSTOMER, Facts};
 use super::said::{Birth, Path, Person, Said, Tag, Via};

@@ -12,10 +12,10 @@ use proto::identity::v1::{
     key_service_client::KeyServiceClient,
     key_service_server::{KeyService, KeyServiceServer},
 };
-use rpc::{Error, Tls, reason};
+use rpc::{Error, Tls, client::Channel, reason};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status};
 
 use super::{ISSUER, Identity, other_signer, rep, signer};
 

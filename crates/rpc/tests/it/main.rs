@@ -15,7 +15,7 @@ use proto::identity::v1::{
     key_service_client::KeyServiceClient,
     key_service_server::{KeyService, KeyServiceServer},
 };
-use rpc::{Error, Tls, client, reason};
+use rpc::{Error, Tls, client, client::Channel, reason};
 use tokio::{
     net::TcpListener,
     sync::{Notify, oneshot},
@@ -23,7 +23,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -311,6 +311,35 @@ async fn calls_are_spread_over_the_replicas() {
         }
     }
     panic!("only {seen:?} answered");
+}
+
+#[tokio::test]
+async fn a_replica_that_is_not_ready_is_not_called() {
+    let readiness = process::Readiness::default();
+    let server = rpc::Server::builder("test").readiness(&readiness);
+    let one = Running::start(server.add(does(async |_| Ok("one".to_owned())))).await;
+    let two = Running::doing(async |_| Ok("two".to_owned())).await;
+    let channel =
+        client::connect_lazy(&format!("{},{}", one.url, two.url), &Tls::default()).unwrap();
+    let seen = async || {
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..20 {
+            let mut client = KeyServiceClient::new(channel.clone());
+            let answer = client.list_keys(ListKeysRequest {}).await.unwrap();
+            seen.insert(answer.into_inner().keys.remove(0).kid);
+        }
+        seen
+    };
+    let until = async |expected: &[&str]| {
+        let waited = tokio::time::timeout(Duration::from_secs(20), async {
+            while seen().await.iter().ne(expected) {}
+        });
+        waited.await.unwrap_or_else(|_| panic!("not {expected:?}"));
+    };
+    until(&["one", "two"]).await;
+    readiness.drain();
+    until(&["two"]).await;
+    assert_eq!(seen().await.len(), 1, "it stays so");
 }
 
 #[tokio::test]

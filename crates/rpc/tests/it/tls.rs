@@ -15,7 +15,7 @@ use std::{
 use process::TlsSettings;
 use proto::identity::v1::{ListKeysRequest, key_service_client::KeyServiceClient};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rpc::{Error, Tls, client, reason};
+use rpc::{Error, Tls, client, client::Channel, reason};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -199,7 +199,7 @@ async fn a_client_that_cannot_show_a_good_certificate_is_refused_with_a_line_in_
         .unwrap();
     let plain = format!("http://{}", server.address);
     let refused = [
-        ("none", nothing.connect_lazy()),
+        ("none", nothing.connect_lazy().into()),
         ("signed by itself", shows(&ca.settled(&params(&["analytics"]), true))),
         ("of another CA", shows(&of_other)),
         ("expired", shows(&ca.settled(&expired(&["analytics"]), false))),

@@ -10,8 +10,8 @@ use proto::identity::v1::{
     api_key_service_client::ApiKeyServiceClient, key_service_client::KeyServiceClient,
     session_service_client::SessionServiceClient,
 };
+use rpc::client::Channel;
 use rpc::{Error, client::Context};
-use tonic::transport::Channel;
 
 use crate::support::{Identity, PASSWORD, bearer, wanted};
 

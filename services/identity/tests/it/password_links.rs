@@ -14,8 +14,8 @@ use proto::identity::v1::{
     password_link_service_client::PasswordLinkServiceClient,
     token_service_client::TokenServiceClient,
 };
+use rpc::client::Channel;
 use rpc::{Error, client::Context};
-use tonic::transport::Channel;
 
 use crate::support::{ADMIN, Identity, PASSWORD, PUBLIC_URL, bearer, wanted};
 

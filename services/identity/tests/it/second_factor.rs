@@ -27,8 +27,8 @@ use proto::identity::v1::{
     second_factor_service_client::SecondFactorServiceClient,
     settings_service_client::SettingsServiceClient,
 };
+use rpc::client::Channel;
 use rpc::{Error, client::Context};
-use tonic::transport::Channel;
 
 use crate::support::{ADMIN, Database, Identity, PASSWORD, SECRET_KEY, bearer, migrate, wanted};
 

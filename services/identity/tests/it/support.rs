@@ -11,13 +11,13 @@ use proto::identity::v1::{
     UpdateTeamRequest, User, team_service_client::TeamServiceClient,
     token_service_client::TokenServiceClient, user_service_client::UserServiceClient,
 };
+use rpc::client::Channel;
 use rpc::{Error, client::Context};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
 };
-use tonic::transport::Channel;
 
 pub(crate) const ADMIN: &str = "Admin@Example.com";
 pub(crate) const PASSWORD: &str = "correct horse battery";

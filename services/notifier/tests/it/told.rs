@@ -17,10 +17,10 @@ use proto::{
         notification_service_server::NotificationServiceServer,
     },
 };
+use rpc::client::Channel;
 use rpc::{Error, client::Context};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::transport::Channel;
 
 use crate::support::{AMY, BOB, Database, MEI, after, lost_by, noon, people, won_by};
 

@@ -19,10 +19,10 @@ use proto::{
         finish_external_sign_in_response,
     },
 };
+use rpc::client::Channel;
 use rpc::{Error, client::Context};
 use serde_json::{Value, json};
 use tokio::process::Command;
-use tonic::transport::Channel;
 
 use self::hostile::{CLIENT_ID, CLIENT_SECRET, Hostile};
 use crate::{

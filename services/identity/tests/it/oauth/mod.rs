@@ -13,8 +13,8 @@ use proto::identity::v1::{
     key_service_client::KeyServiceClient, session_service_client::SessionServiceClient,
     token_service_client::TokenServiceClient,
 };
+use rpc::client::Channel;
 use rpc::{Error, client::Context};
-use tonic::transport::Channel;
 
 use crate::support::{ADMIN, Identity, PASSWORD};
 

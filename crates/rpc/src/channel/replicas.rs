@@ -1,0 +1,224 @@
+//! The replicas behind a channel: which of them are ready, and which one is to be called.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::future::{BoxFuture, Either};
+use http::{Request, Response};
+use tokio::{sync::Notify, task::AbortHandle, time::sleep};
+use tonic::{
+    body::Body,
+    transport::{self, Endpoint},
+};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tower::Service;
+use tracing::debug;
+
+/// How soon one that could not be reached is tried again; twice as long each time, up to the second.
+const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+
+/// A way to a service. It is cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Channel(Way);
+
+#[derive(Clone, Debug)]
+enum Way {
+    One(transport::Channel),
+    Ready(Arc<Replicas>),
+}
+
+impl Channel {
+    /// To a server that is the only one there is.
+    pub(super) fn to_one(endpoint: &Endpoint) -> Self {
+        Self(Way::One(endpoint.connect_lazy()))
+    }
+
+    /// To whichever replica is ready.
+    pub(super) fn to_ready(replicas: Arc<Replicas>) -> Self {
+        Self(Way::Ready(replicas))
+    }
+}
+
+impl From<transport::Channel> for Channel {
+    fn from(only: transport::Channel) -> Self {
+        Self(Way::One(only))
+    }
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<Body>;
+    type Error = transport::Error;
+    type Future = Either<
+        transport::channel::ResponseFuture,
+        BoxFuture<'static, Result<Self::Response, Self::Error>>,
+    >;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        match &mut self.0 {
+            Way::One(channel) => Service::poll_ready(channel, context),
+            // Which one it will be is not known yet.
+            Way::Ready(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match &mut self.0 {
+            Way::One(channel) => Either::Left(Service::call(channel, request)),
+            Way::Ready(replicas) => {
+                let replica = replicas.pick();
+                Either::Right(Box::pin(async move {
+                    let Some(replica) = replica else { return gone().await };
+                    replica.call(request).await
+                }))
+            }
+        }
+    }
+}
+
+/// Without any replica, which there is for no longer than the list of them is changed: what is asked waits for its deadline.
+async fn gone() -> Result<Response<Body>, transport::Error> {
+    std::future::pending().await
+}
+
+/// All that there are, by URL.
+#[derive(Debug, Default)]
+pub(super) struct Replicas {
+    all: RwLock<Vec<Arc<Replica>>>,
+    turn: AtomicUsize,
+}
+
+impl Replicas {
+    pub(super) fn insert(&self, url: String, endpoint: &Endpoint) {
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        if !all.iter().any(|it| it.url == url) {
+            all.push(Arc::new(Replica::new(url, endpoint)));
+        }
+    }
+
+    pub(super) fn remove(&self, url: &str) {
+        self.all.write().unwrap_or_else(PoisonError::into_inner).retain(|it| it.url != url);
+    }
+
+    /// The one with the fewest calls under way of those that are ready, or of all where none is: in turn, of those with equally few.
+    fn pick(&self) -> Option<Arc<Replica>> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let burden = |place: &usize| {
+            let state = &all[(turn + place) % all.len()].state;
+            (!state.is_ready.load(Ordering::Relaxed), state.under_way.load(Ordering::Relaxed))
+        };
+        let place = (0..all.len()).min_by_key(burden)?;
+        Some(Arc::clone(&all[(turn + place) % all.len()]))
+    }
+
+    #[cfg(test)]
+    pub(super) fn urls(&self) -> Vec<String> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|it| it.url.clone()).collect()
+    }
+}
+
+/// One of them, whose health is watched for as long as it is there.
+struct Replica {
+    url: String,
+    channel: transport::Channel,
+    state: Arc<State>,
+    watching: AbortHandle,
+}
+
+/// What is known of one.
+#[derive(Debug, Default)]
+struct State {
+    is_ready: AtomicBool,
+    /// Calls whose answer has not begun.
+    under_way: AtomicUsize,
+    /// A call failed: it may be no more.
+    doubt: Notify,
+}
+
+impl Replica {
+    fn new(url: String, endpoint: &Endpoint) -> Self {
+        let (channel, state) = (endpoint.connect_lazy(), Arc::new(State::default()));
+        let watching = watch(url.clone(), channel.clone(), Arc::clone(&state));
+        let watching = tokio::spawn(watching).abort_handle();
+        Self { url, channel, state, watching }
+    }
+
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, transport::Error> {
+        let _under_way = UnderWay::begin(&self.state);
+        let mut channel = self.channel.clone();
+        poll_fn(|context| Service::poll_ready(&mut channel, context)).await?;
+        let answer = Service::call(&mut channel, request).await;
+        if answer.is_err() {
+            self.state.is_ready.store(false, Ordering::Relaxed);
+            self.state.doubt.notify_one();
+        }
+        answer
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica").field("url", &self.url).field("state", &self.state).finish()
+    }
+}
+
+/// A call, until its answer begins or nobody waits for it any more.
+struct UnderWay<'a>(&'a State);
+
+impl<'a> UnderWay<'a> {
+    fn begin(state: &'a State) -> Self {
+        state.under_way.fetch_add(1, Ordering::Relaxed);
+        Self(state)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Hears from a replica itself whether it is ready, over the connection on which it is called: one that stops says so before it closes that, and one that dies closes it.
+async fn watch(url: String, channel: transport::Channel, state: Arc<State>) {
+    let [first, longest] = AGAIN_AFTER;
+    let mut pause = first;
+    loop {
+        let mut client = HealthClient::new(channel.clone());
+        if let Ok(answer) = client.watch(HealthCheckRequest::default()).await {
+            let mut told = answer.into_inner();
+            pause = first;
+            loop {
+                let message = tokio::select! {
+                    message = told.message() => message,
+                    // Asked again, it says again whether it is ready.
+                    () = state.doubt.notified() => break,
+                };
+                let Ok(Some(message)) = message else { break };
+                let is_ready = message.status() == ServingStatus::Serving;
+                if state.is_ready.swap(is_ready, Ordering::Relaxed) != is_ready {
+                    debug!(url, is_ready, "a replica");
+                }
+            }
+        }
+        state.is_ready.store(false, Ordering::Relaxed);
+        sleep(pause).await;
+        pause = longest.min(pause * 2);
+    }
+}
