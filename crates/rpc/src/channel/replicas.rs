@@ -27,6 +27,9 @@ use tracing::debug;
 /// How soon one that could not be reached is tried again; twice as long each time, up to the second.
 const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 
+/// How many calls have failed, and one.
+static FAILURES: AtomicUsize = AtomicUsize::new(1);
+
 /// A way to a service. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Channel(Way);
@@ -109,13 +112,19 @@ impl Replicas {
         self.all.write().unwrap_or_else(PoisonError::into_inner).retain(|it| it.url != url);
     }
 
-    /// The one with the fewest calls under way of those that are ready, or of all where none is: in turn, of those with equally few.
+    /// Of those that are ready the one with the fewest calls under way, in turn where several have. Where none is known to be ready the one
+    /// that failed longest ago, since that may be there again by now.
     fn pick(&self) -> Option<Arc<Replica>> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let burden = |place: &usize| {
             let state = &all[(turn + place) % all.len()].state;
-            (!state.is_ready.load(Ordering::Relaxed), state.under_way.load(Ordering::Relaxed))
+            let under_way = state.under_way.load(Ordering::Relaxed);
+            if state.is_ready.load(Ordering::Relaxed) {
+                (0, under_way)
+            } else {
+                (1 + state.failed.load(Ordering::Relaxed), under_way)
+            }
         };
         let place = (0..all.len()).min_by_key(burden)?;
         Some(Arc::clone(&all[(turn + place) % all.len()]))
@@ -142,6 +151,8 @@ struct State {
     is_ready: AtomicBool,
     /// Calls whose answer has not begun.
     under_way: AtomicUsize,
+    /// When a call failed last, among the failures of all.
+    failed: AtomicUsize,
     /// A call failed: it may be no more.
     doubt: Notify,
 }
@@ -161,6 +172,7 @@ impl Replica {
         let answer = Service::call(&mut channel, request).await;
         if answer.is_err() {
             self.state.is_ready.store(false, Ordering::Relaxed);
+            self.state.failed.store(FAILURES.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
             self.state.doubt.notify_one();
         }
         answer
@@ -203,7 +215,6 @@ async fn watch(url: String, channel: transport::Channel, state: Arc<State>) {
         let mut client = HealthClient::new(channel.clone());
         if let Ok(answer) = client.watch(HealthCheckRequest::default()).await {
             let mut told = answer.into_inner();
-            pause = first;
             loop {
                 let message = tokio::select! {
                     message = told.message() => message,
@@ -211,13 +222,18 @@ async fn watch(url: String, channel: transport::Channel, state: Arc<State>) {
                     () = state.doubt.notified() => break,
                 };
                 let Ok(Some(message)) = message else { break };
-                let is_ready = message.status() == ServingStatus::Serving;
-                if state.is_ready.swap(is_ready, Ordering::Relaxed) != is_ready {
-                    debug!(url, is_ready, "a replica");
+                if message.status() != ServingStatus::Serving {
+                    // One that stops waits until nobody listens to it any more.
+                    break;
                 }
+                state.is_ready.store(true, Ordering::Relaxed);
+                debug!(url, "a replica is ready");
+                pause = first;
             }
         }
-        state.is_ready.store(false, Ordering::Relaxed);
+        if state.is_ready.swap(false, Ordering::Relaxed) {
+            debug!(url, "a replica is not ready");
+        }
         sleep(pause).await;
         pause = longest.min(pause * 2);
     }

@@ -46,7 +46,8 @@ const MANNER: Manner = Manner {
     window_bytes: 8 * 1024 * 1024,
     // Long, for a call that is made just as its channel is told to go fails.
     idle: Duration::from_mins(30),
-    linger: Duration::ZERO,
+    // So long whoever watches its health has to hear that it stops, before its connections are told to go.
+    linger: Duration::from_millis(200),
     finish_within: Duration::from_secs(6),
 };
 
