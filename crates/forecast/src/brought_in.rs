@@ -35,7 +35,7 @@ pub(crate) fn week(at: Seconds) -> i64 {
 
 /// The weeks in which something was brought in.
 fn weeks(history: &History, now: Seconds) -> BTreeSet<i64> {
-    let written = || history.deals.iter().map(|deal| deal.written());
+    let written = || history.deals.iter().map(crate::history::Deal::written);
     let age = beginning(written()).map_or(0.0, |first| days(first, now));
     let mut each: Vec<i64> = written().map(week).collect();
     each.sort_unstable();

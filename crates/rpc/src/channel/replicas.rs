@@ -1,7 +1,6 @@
 //! The replicas behind a channel: which of them are ready, and which one is to be called.
 
 use std::{
-    fmt,
     future::poll_fn,
     sync::{
         Arc, PoisonError, RwLock,
@@ -138,6 +137,7 @@ impl Replicas {
 }
 
 /// One of them, whose health is watched for as long as it is there.
+#[derive(Debug)]
 struct Replica {
     url: String,
     channel: transport::Channel,
@@ -182,12 +182,6 @@ impl Replica {
 impl Drop for Replica {
     fn drop(&mut self) {
         self.watching.abort();
-    }
-}
-
-impl fmt::Debug for Replica {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Replica").field("url", &self.url).field("state", &self.state).finish()
     }
 }
 
