@@ -13,7 +13,7 @@ VERSION := $(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\
 CARGO_TEST := $(if $(shell command -v cargo-nextest),cargo nextest run --workspace,cargo test --workspace --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run test test-api test-paths test-replicas sdk docs lint fmt fmt-check clippy buf contract deny build prepare prepare-check bench bench-forecast bench-large bench-analytics seed clean-data manifests render images
+.PHONY: help tools run test test-api test-paths test-replicas sdk docs lint fmt fmt-check clippy buf contract deny build prepare prepare-check bench bench-forecast bench-large bench-analytics seed clean-data manifests render images examples
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 22
@@ -45,6 +45,9 @@ test-paths: build ## compare 5,000 random sequences of requests by every path wi
 
 test-replicas: build ## the tests of the whole product, with two processes of each service
 	TEST_REPLICAS=2 $(LOCAL) with-servers -- $(subst --workspace,--package tests,$(CARGO_TEST))
+
+examples: build ## record the examples of the OpenAPI document anew, of a fresh product with its demonstration
+	python3 gateway/examples/record.py $(LOCAL)
 
 sdk: build ## check the Python SDK, against the running product too, and build its wheel
 	$(LOCAL) with-servers -- sdk/python/check

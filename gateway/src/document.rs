@@ -1,8 +1,15 @@
 //! The OpenAPI document: routes from the handlers, messages from the contract.
 
-use std::collections::BTreeSet;
+mod codes;
+mod examples;
+mod refusals;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use anyhow::Result;
+use bytes::Bytes;
+use http::Method;
 use serde_json::Value;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::schema::{SchemaType, Type};
@@ -11,12 +18,13 @@ use utoipa::openapi::security::{
     Scopes, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
-    ComponentsBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
-    OpenApiBuilder, PathsBuilder, RefOr, Required, Schema,
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, RefOr,
+    Required, Response, Schema,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
+use self::examples::Recorded;
 use crate::http::{FieldError, ProblemDocument};
 use crate::rest::imports::ImportForm;
 use crate::rest::token::{RevocationForm, TokenFailure, TokenForm};
@@ -50,6 +58,39 @@ const TAGS: [(&str, &str); 17] = [
     ("clients", "Programs that are given tokens (OAuth)."),
 ];
 
+/// By which a caller may show who they are.
+const SCHEMES: [&str; 4] = ["password", "code", "bearer", "api_key"];
+
+/// Only for who signed in: no API key will do.
+const NO_API_KEY: [&str; 15] = [
+    "create_user",
+    "invite_user",
+    "change_password",
+    "end_session",
+    "end_user_sessions",
+    "create_api_key",
+    "revoke_api_key",
+    "create_client",
+    "delete_client",
+    "get_second_factor",
+    "begin_second_factor",
+    "confirm_second_factor",
+    "replace_recovery_codes",
+    "disable_second_factor",
+    "reset_second_factor",
+];
+
+/// The document as it is served, made once.
+static SERVED: LazyLock<Bytes> = LazyLock::new(|| {
+    // Plain data: nothing in it can fail.
+    serde_json::to_vec(&document()).unwrap_or_default().into()
+});
+
+/// The document as it is served.
+pub fn served() -> Bytes {
+    SERVED.clone()
+}
+
 /// The whole document.
 pub fn document() -> OpenApi {
     let license = LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build();
@@ -62,45 +103,55 @@ pub fn document() -> OpenApi {
     let tags = TAGS.map(|(name, description)| {
         utoipa::openapi::tag::TagBuilder::new().name(name).description(Some(description)).build()
     });
-    let signed_in = ["password", "code", "bearer", "api_key"]
-        .map(|scheme| SecurityRequirement::new::<_, [&str; 0], &str>(scheme, []));
-    let base = OpenApiBuilder::new()
-        .info(info)
-        .paths(PathsBuilder::new())
-        .tags(Some(tags))
-        .security(Some(signed_in))
-        .build();
+    let base = OpenApiBuilder::new().info(info).paths(PathsBuilder::new()).tags(Some(tags)).build();
     let (_, mut document) =
         OpenApiRouter::with_openapi(base).nest(router::BASE, router::api()).split_for_parts();
+    let recorded = Recorded::read();
+    let mut refusals = BTreeMap::new();
     for item in document.paths.paths.values_mut() {
-        let PathItem { get, put, post, delete, patch, .. } = item;
-        for operation in [get, put, post, delete, patch].into_iter().flatten() {
-            limit(operation);
+        for (method, operation) in operations(item) {
+            secure(operation, &method);
             bound(operation);
+            refusals::describe(operation, &method, &recorded, &mut refusals);
+            recorded.fill(operation);
         }
     }
-    document.components = Some(components(&document));
+    document.components = Some(components(&document, refusals, &recorded));
     document
 }
 
-/// Every operation may be refused for what its caller has asked before, in the form of its other refusals.
-fn limit(operation: &mut Operation) {
-    let Some(RefOr::T(mut refused)) = operation.responses.responses.get("4XX").cloned() else {
+/// The operations of a path.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    let all = [
+        (Method::GET, get),
+        (Method::PUT, put),
+        (Method::POST, post),
+        (Method::DELETE, delete),
+        (Method::PATCH, patch),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// Whether an operation needs no token.
+fn is_open(operation: &Operation) -> bool {
+    operation.security.as_ref().is_some_and(|it| *it == [SecurityRequirement::default()])
+}
+
+/// By what a caller shows that they may: with which scope, where the scheme has scopes.
+fn secure(operation: &mut Operation, method: &Method) {
+    if is_open(operation) {
         return;
-    };
-    "There were too many requests; nothing was done.".clone_into(&mut refused.description);
-    let header = |kind, description: &str| {
-        let schema = ObjectBuilder::new().schema_type(kind).build();
-        HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
-    };
-    for (name, kind, description) in [
-        ("Retry-After", Type::Integer, "Seconds after which to try again."),
-        ("RateLimit", Type::String, "What is left: `\"default\";r=0;t=1`."),
-        ("RateLimit-Policy", Type::String, "What there is: `\"default\";q=200;w=2`."),
-    ] {
-        refused.headers.insert(name.to_owned(), header(kind, description).into());
     }
-    operation.responses.responses.insert("429".to_owned(), refused.into());
+    let id = operation.operation_id.as_deref().unwrap_or_default();
+    let takes_keys = !NO_API_KEY.contains(&id);
+    let scope = if *method == Method::GET { "read" } else { "write" };
+    let required = SCHEMES.iter().filter(|scheme| takes_keys || **scheme != "api_key");
+    let required = required.map(|scheme| match *scheme {
+        "code" => SecurityRequirement::new(*scheme, [scope]),
+        scheme => SecurityRequirement::new::<_, [&str; 0], &str>(scheme, []),
+    });
+    operation.security = Some(required.collect());
 }
 
 /// What holds of a parameter of that name wherever there is one: ids are positive, keys and tags have a form. A body that is read has to come.
@@ -138,7 +189,11 @@ pub fn print() -> Result<()> {
     Ok(())
 }
 
-fn components(document: &OpenApi) -> utoipa::openapi::Components {
+fn components(
+    document: &OpenApi,
+    refusals: BTreeMap<String, RefOr<Response>>,
+    recorded: &Recorded,
+) -> utoipa::openapi::Components {
     let mut all = proto::schemas();
     all.extend([
         schema::<ProblemDocument>(),
@@ -151,13 +206,14 @@ fn components(document: &OpenApi) -> utoipa::openapi::Components {
     let mut needed = BTreeSet::new();
     let paths = serde_json::to_value(&document.paths).unwrap_or_default();
     need(&paths, &all, &mut needed);
+    need(&serde_json::to_value(&refusals).unwrap_or_default(), &all, &mut needed);
     let schemas = all.into_iter().filter(|(name, _)| needed.contains(name));
     let token_url = format!("{}/auth/token", router::BASE);
     let password = Password::new(&token_url, Scopes::new());
     let scopes = [("read", "Read what you can see."), ("write", "Change it in your name.")];
     let page = format!("{}/auth/authorize", router::BASE);
     let code = AuthorizationCode::new(page, token_url, Scopes::from_iter(scopes));
-    ComponentsBuilder::new()
+    let mut components = ComponentsBuilder::new()
         .schemas_from_iter(schemas)
         .security_scheme(
             "password",
@@ -190,7 +246,10 @@ fn components(document: &OpenApi) -> utoipa::openapi::Components {
                 "An API key. It may come as a bearer token, too; both at once have to be the same.",
             ))),
         )
-        .build()
+        .build();
+    components.responses = refusals;
+    components.examples = recorded.problems();
+    components
 }
 
 fn schema<T: ToSchema + PartialSchema>() -> (String, RefOr<Schema>) {
@@ -202,7 +261,7 @@ fn need(value: &Value, all: &[(String, RefOr<Schema>)], needed: &mut BTreeSet<St
     match value {
         Value::Object(members) => {
             if let Some(Value::String(target)) = members.get("$ref") {
-                let name = target.trim_start_matches("#/components/schemas/");
+                let Some(name) = target.strip_prefix("#/components/schemas/") else { return };
                 if needed.insert(name.to_owned())
                     && let Some((_, schema)) = all.iter().find(|(known, _)| known == name)
                 {
@@ -217,121 +276,4 @@ fn need(value: &Value, all: &[(String, RefOr<Schema>)], needed: &mut BTreeSet<St
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn operations() -> BTreeMap<String, Value> {
-        let document = serde_json::to_value(document()).unwrap();
-        let mut all = BTreeMap::new();
-        for (path, methods) in document["paths"].as_object().unwrap() {
-            for (method, operation) in methods.as_object().unwrap() {
-                all.insert(format!("{method} {path}"), operation.clone());
-            }
-        }
-        all
-    }
-
-    #[test]
-    fn every_operation_has_an_id_of_its_own_a_summary_and_a_tag_that_is_described() {
-        let mut ids = BTreeSet::new();
-        for (name, operation) in operations() {
-            assert!(ids.insert(operation["operationId"].to_string()), "{name}");
-            assert!(operation["summary"].as_str().is_some_and(|it| !it.is_empty()), "{name}");
-            let tag = operation["tags"][0].as_str().unwrap();
-            assert!(TAGS.iter().any(|(known, _)| *known == tag), "{name}: {tag}");
-        }
-    }
-
-    #[test]
-    fn whatever_is_referred_to_is_there() {
-        let document = serde_json::to_value(document()).unwrap();
-        let there = document["components"]["schemas"].as_object().unwrap();
-        let mut needed = BTreeSet::new();
-        need(&document, &[], &mut needed);
-        for name in needed {
-            assert!(there.contains_key(&name), "{name}");
-        }
-        assert!(!there.contains_key("ImportHistoryRequest"), "it is for services alone");
-    }
-
-    #[test]
-    fn a_route_that_reads_a_query_documents_every_parameter() {
-        for (rpc, request, parameters) in proto::QUERIES {
-            let name = rpc.rsplit('/').next().unwrap();
-            let id = name.chars().fold(String::new(), |mut id, letter| {
-                if letter.is_uppercase() && !id.is_empty() {
-                    id.push('_');
-                }
-                id.push(letter.to_ascii_lowercase());
-                id
-            });
-            let all = operations();
-            let Some(operation) = all.values().find(|it| it["operationId"] == *id) else {
-                continue;
-            };
-            for parameter in *parameters {
-                let documented = operation["parameters"].as_array().unwrap();
-                assert!(
-                    documented.iter().any(|it| it["name"] == *parameter),
-                    "{id} does not document `{parameter}` of {request}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_read_of_a_request_is_in_the_document_with_its_bounds() {
-        let mut without_body = Vec::new();
-        for (name, operation) in operations() {
-            let reads = !name.starts_with("get ") && !name.starts_with("delete ");
-            match &operation["requestBody"] {
-                Value::Null if reads => without_body.push(name.clone()),
-                Value::Null => {}
-                body => assert_eq!(body["required"], true, "{name}"),
-            }
-            for parameter in operation["parameters"].as_array().into_iter().flatten() {
-                let (called, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
-                let is_id = parameter["in"] == "path" && schema["type"] == "integer";
-                assert!(!is_id || schema["minimum"] == 1, "{name}: {called}");
-                let is_tag = called == "If-Match" || called == "Idempotency-Key";
-                assert!(!is_tag || schema["pattern"].is_string(), "{name}: {called}");
-                assert!(called != "limit" || schema["maximum"] == 200, "{name}: {called}");
-            }
-        }
-        assert_eq!(
-            without_body,
-            [
-                "post /api/v1/activities/{id}/restore",
-                "post /api/v1/contacts/{id}/erase",
-                "post /api/v1/customers/{id}/restore",
-                "post /api/v1/imports/{id}/undo",
-                "post /api/v1/opportunities/{id}/restore",
-                "post /api/v1/users/{id}/invitation",
-                "put /api/v1/dead-letters/{service}/replay",
-                "put /api/v1/dead-letters/{service}/{id}/replay",
-                "put /api/v1/teams/{id}/members/{user_id}",
-            ]
-        );
-    }
-
-    #[test]
-    fn every_operation_may_be_asked_too_often() {
-        for (name, operation) in operations() {
-            let refused = &operation["responses"]["429"];
-            for header in ["Retry-After", "RateLimit", "RateLimit-Policy"] {
-                assert!(refused["headers"][header].is_object(), "{name}: {header}");
-            }
-            assert_eq!(refused["content"], operation["responses"]["4XX"]["content"], "{name}");
-        }
-    }
-
-    #[test]
-    fn only_signing_in_and_out_needs_no_token() {
-        for (name, operation) in operations() {
-            let open = operation.get("security").is_some_and(|it| it == &serde_json::json!([{}]));
-            assert_eq!(open, name.starts_with("post /api/v1/auth/"), "{name}");
-        }
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
 use axum::routing::{get, post};
+use http::header::CONTENT_TYPE;
 use process::Readiness;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -231,9 +232,10 @@ pub fn router(app: App, readiness: &Readiness) -> Router {
         .client_id("dashboard")
         .use_pkce_with_authorization_code_grant(true);
     // Nobody else is told of the document, to say whether it is well written.
-    let settings = utoipa_swagger_ui::Config::default().validator_url("none");
-    let docs = SwaggerUi::new("/docs").url("/openapi.json", document::document());
-    let docs = Router::from(docs.config(settings).oauth(dashboard));
+    let settings = utoipa_swagger_ui::Config::new(["/openapi.json"]).validator_url("none");
+    let docs = Router::from(SwaggerUi::new("/docs").config(settings).oauth(dashboard));
+    let document = async || ([(CONTENT_TYPE, "application/json")], document::served());
+    let docs = docs.route("/openapi.json", get(document));
     Router::new()
         .nest(BASE, api)
         .merge(pages)
@@ -252,8 +254,7 @@ mod tests {
     use axum::body::Body;
     use http::Request;
     use http::header::{
-        CONTENT_SECURITY_POLICY, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
-        X_FRAME_OPTIONS,
+        CONTENT_SECURITY_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
     };
     use tower::ServiceExt as _;
 

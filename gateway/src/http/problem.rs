@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ResponsesBuilder};
+use utoipa::openapi::RefOr;
 use utoipa::{IntoResponses, ToSchema};
 
 /// A failure on its way to the caller. As a response it becomes a [`ProblemDocument`].
@@ -34,16 +34,12 @@ pub struct ProblemDocument {
     #[schema(example = "about:blank")]
     r#type: &'static str,
     /// The status in words.
-    #[schema(example = "Unprocessable Entity")]
     title: &'static str,
     /// The HTTP status.
-    #[schema(example = 422)]
     status: u16,
     /// What went wrong, for people.
-    #[schema(example = "some fields are not valid")]
     detail: String,
     /// What went wrong, for programs: it does not change.
-    #[schema(example = "invalid")]
     code: String,
     /// The id of the request, as in the header `X-Request-Id`.
     #[schema(required = true, example = "0199d3a8-5f2e-7a54-9d1c-2f1f4b0c7a11")]
@@ -181,7 +177,7 @@ impl Problem {
     }
 
     /// As it is told to who made the request of that id.
-    pub(super) fn document(&self, request_id: Option<&str>) -> ProblemDocument {
+    pub(crate) fn document(&self, request_id: Option<&str>) -> ProblemDocument {
         ProblemDocument {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
@@ -256,19 +252,9 @@ impl IntoResponse for Problem {
 }
 
 impl IntoResponses for Problem {
+    /// None by itself: `document/refusals.rs` says which there are of each operation.
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let response = |description: &str| {
-            let schema = Ref::from_schema_name("Problem");
-            let content = ContentBuilder::new().schema(Some(schema)).build();
-            ResponseBuilder::new()
-                .description(description)
-                .content("application/problem+json", content)
-        };
-        ResponsesBuilder::new()
-            .response("4XX", response("The request cannot be answered; `code` says why."))
-            .response("5XX", response("The system cannot answer at present."))
-            .build()
-            .into()
+        BTreeMap::new()
     }
 }
 

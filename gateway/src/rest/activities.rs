@@ -77,6 +77,8 @@ pub async fn list_activities(
 }
 
 /// Get an activity
+///
+/// Of an opportunity that the caller may see; its version is the `ETag`.
 #[utoipa::path(get, path = "/activities/{id}", tag = "activities", params(("id" = i64, Path, description = "The activity.")))]
 pub async fn get_activity(
     call: Call,

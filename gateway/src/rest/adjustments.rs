@@ -31,7 +31,7 @@ pub async fn list_forecast_adjustments(
     Ok(Json(answer.await?))
 }
 
-/// An adjustment of the forecast
+/// Get an adjustment of the forecast
 ///
 /// For administrators, and for managers within their reach.
 #[utoipa::path(

@@ -62,6 +62,8 @@ pub async fn create_contact(
 }
 
 /// Get a contact
+///
+/// Of a customer that the caller may see; its version is the `ETag`.
 #[utoipa::path(get, path = "/contacts/{id}", tag = "customers", params(("id" = i64, Path, description = "The contact.")))]
 pub async fn get_contact(
     call: Call,

@@ -35,9 +35,9 @@ pub async fn list_dead_letters(
     Ok(Json(answer.await?))
 }
 
-/// One of them, with its event
+/// Get a dead letter
 ///
-/// For administrators.
+/// With what is in its event, as far as that can be read. For administrators.
 #[utoipa::path(
     get,
     path = "/dead-letters/{service}/{id}",
@@ -59,7 +59,7 @@ pub async fn get_dead_letter(
     Ok(Json(present(answer.await?.dead_letter)?))
 }
 
-/// Have one applied again
+/// Have a dead letter applied again
 ///
 /// 404 where it is not, or no longer, there: what is applied goes. For administrators.
 #[utoipa::path(

@@ -60,6 +60,8 @@ pub async fn create_opportunity(
 }
 
 /// Get an opportunity
+///
+/// With everything that is known of it, and its version as the `ETag`. 404 too where it is deleted or the caller may not see it.
 #[utoipa::path(get, path = "/opportunities/{id}", tag = "opportunities", params(("id" = i64, Path, description = "The opportunity.")))]
 pub async fn get_opportunity(
     call: Call,

@@ -11,6 +11,8 @@ use crate::call::{Call, IdempotencyKey};
 use crate::http::{Answer, Json, NoContent, NoQuery, Path, Unkept, Untagged, present};
 
 /// Look at one's second factor
+///
+/// Whether it is on, whether one's role must have one, and how many recovery codes are left.
 #[utoipa::path(get, path = "/users/me/second-factor", tag = "users")]
 pub async fn get_second_factor(call: Call, _query: NoQuery) -> Answer<Json<SecondFactor>> {
     let request = GetSecondFactorRequest {};

@@ -6,6 +6,8 @@ use crate::call::Call;
 use crate::http::{Answer, IfMatch, NoQuery, Patch, Resource, present};
 
 /// Get the organisation's settings
+///
+/// Time zone, currency, who sees what, and when a fiscal year begins, for everybody who is signed in.
 #[utoipa::path(get, path = "/settings", tag = "settings")]
 pub async fn get_settings(call: Call, _query: NoQuery) -> Answer<Resource<Settings>> {
     let request = GetSettingsRequest {};

@@ -24,7 +24,9 @@ pub async fn list_targets(
     Ok(Json(answer.await?))
 }
 
-/// A target
+/// Get a target
+///
+/// What is to be won in a period by a person, a team or the organisation. Its version is the `ETag`.
 #[utoipa::path(
     get,
     path = "/targets/{id}",

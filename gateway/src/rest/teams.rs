@@ -49,6 +49,8 @@ pub async fn create_team(
 }
 
 /// Get a team
+///
+/// Its name, who manages it and which team it is below, for everybody who is signed in.
 #[utoipa::path(get, path = "/teams/{id}", tag = "teams", params(("id" = i64, Path, description = "The team.")))]
 pub async fn get_team(call: Call, Path(id): Path<i64>, _query: NoQuery) -> Answer<Resource<Team>> {
     let answer = call.read(call.teams(), GetTeamRequest { id }, |mut it, request| async move {

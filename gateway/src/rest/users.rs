@@ -49,6 +49,8 @@ pub async fn create_user(
 }
 
 /// Get a user
+///
+/// Anyone who is signed in sees anyone, those who are not active any more too.
 #[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = i64, Path, description = "The user.")))]
 pub async fn get_user(call: Call, Path(id): Path<i64>, _query: NoQuery) -> Answer<Resource<User>> {
     get(&call, id).await
@@ -75,6 +77,8 @@ pub async fn update_user(
 }
 
 /// Get oneself
+///
+/// Whose the token or API key is.
 #[utoipa::path(get, path = "/users/me", tag = "users")]
 pub async fn get_me(call: Call, _query: NoQuery) -> Answer<Resource<User>> {
     get(&call, call.me()?).await

@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use rpc::Error;
 use serde::Serialize;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ResponsesBuilder};
+use utoipa::openapi::RefOr;
 use utoipa::{IntoResponses, ToSchema};
 
 use super::unkept;
@@ -151,23 +151,9 @@ impl IntoResponse for TokenFailure {
 }
 
 impl IntoResponses for TokenFailure {
+    /// None by itself: `document/refusals.rs` says which there are.
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let response = |description: &str| {
-            let schema = Ref::from_schema_name("TokenFailure");
-            let content = ContentBuilder::new().schema(Some(schema)).build();
-            // What is refused before the form is read is a problem as everywhere.
-            let problem = Ref::from_schema_name("Problem");
-            let problem = ContentBuilder::new().schema(Some(problem)).build();
-            ResponseBuilder::new()
-                .description(description)
-                .content("application/json", content)
-                .content("application/problem+json", problem)
-        };
-        ResponsesBuilder::new()
-            .response("4XX", response("There is no token; `error` says why."))
-            .response("5XX", response("The system cannot answer at present."))
-            .build()
-            .into()
+        BTreeMap::new()
     }
 }
 

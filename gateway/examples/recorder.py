@@ -1,0 +1,339 @@
+"""Starts the product with its demonstration, asks it, and keeps what was said: standard library alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+BASE = "/api/v1"
+ADMIN = "admin@example.com"
+# The id that every request brings along, so that a new recording differs by what changed.
+REQUEST_ID = "0199d3a8-5f2e-7a54-9d1c-2f1f4b0c7a11"
+PATIENCE = 60.0
+# What nobody shows: members of bodies and forms whose value is replaced by one of the same form.
+SECRET = {
+    "access_token",
+    "refresh_token",
+    "client_secret",
+    "key",
+    "secret",
+    "otpauth_uri",
+    "recovery_codes",
+    "invitation_url",
+    "token",
+    "code",
+}
+
+
+@dataclass
+class Answer:
+    """What came back; `body` is JSON where it is JSON, text where it is text, else nothing."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    def __getitem__(self, name: str) -> Any:
+        return self.body[name]
+
+    @property
+    def etag(self) -> str:
+        return self.headers["etag"]
+
+
+@dataclass
+class Person:
+    """Somebody who asks."""
+
+    email: str
+    password: str
+    headers: dict[str, str] = field(default_factory=dict)
+    id: int = 0
+
+
+class Recorder:
+    """The running product, and what it was asked."""
+
+    def __init__(self, port: int, process: subprocess.Popen[str]) -> None:
+        self.port = port
+        self.process = process
+        self.password = ""
+        self.operations: dict[str, list[dict[str, Any]]] = {}
+        self.problems: dict[str, Any] = {}
+        document = self.send("GET", "/openapi.json", {}, None).body
+        self.known = {
+            f"{method.upper()} {path.removeprefix(BASE)}": operation
+            for path, item in document["paths"].items()
+            for method, operation in item.items()
+        }
+
+    def send(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
+        """One request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request(method, path, body, {"X-Request-Id": REQUEST_ID, **headers})
+        response = connection.getresponse()
+        data = response.read()
+        connection.close()
+        found = {name.lower(): value for name, value in response.getheaders()}
+        kind = found.get("content-type", "")
+        content: Any = None
+        if "json" in kind and "ndjson" not in kind:
+            content = json.loads(data)
+        elif data and (kind.startswith("text/") or "ndjson" in kind):
+            content = data.decode().removeprefix("\ufeff")
+        return Answer(response.status, found, content)
+
+    def sign_in(self, person: Person) -> Person:
+        """Gets a token for somebody."""
+        form = urllib.parse.urlencode({"username": person.email, "password": person.password})
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = self.send("POST", f"{BASE}/auth/token", kind, form.encode())
+        assert answer.status == 200, answer
+        person.headers = {"Authorization": f"Bearer {answer['access_token']}"}
+        me = self.send("GET", f"{BASE}/users/me", person.headers, None)
+        person.id = me["id"]
+        return person
+
+    def ask(
+        self,
+        who: Person | None,
+        route: str,
+        *,
+        path: dict[str, Any] | None = None,
+        query: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        json_body: Any = None,
+        raw: bytes | None = None,
+        form: dict[str, str] | None = None,
+        files: dict[str, tuple[str, str]] | None = None,
+        kind: str = "",
+        name: str = "",
+        says: str = "",
+        status: int | None = None,
+    ) -> Answer:
+        """Asks, and where the example has a `name`, keeps what was asked and answered."""
+        method, template = route.split(" ")
+        operation = self.known[route]
+        filled = template
+        for key, value in (path or {}).items():
+            filled = filled.replace(f"{{{key}}}", urllib.parse.quote(str(value), safe=""))
+        asked = urllib.parse.urlencode(query or {}, doseq=True)
+        sent = dict(who.headers if who else {}) | (headers or {})
+        body, media_type = encode(json_body, raw, form, files, kind)
+        if media_type:
+            sent["Content-Type"] = media_type
+        url = BASE + filled + (f"?{asked}" if asked else "")
+        answer = self.send(method, url, sent, body)
+        expected = status or 200
+        assert answer.status == expected, (route, answer.status, expected, answer.body)
+        if name:
+            self.keep(operation, path, query, headers, json_body, form, files, media_type, name, says, answer)
+        return answer
+
+    def keep(
+        self,
+        operation: dict[str, Any],
+        path: dict[str, Any] | None,
+        query: dict[str, Any] | None,
+        headers: dict[str, str] | None,
+        json_body: Any,
+        form: dict[str, str] | None,
+        files: dict[str, tuple[str, str]] | None,
+        media_type: str,
+        name: str,
+        says: str,
+        answer: Answer,
+    ) -> None:
+        called = operation["operationId"]
+        kept: dict[str, Any] = {"name": name, "summary": says, "status": answer.status}
+        parameters = {**(path or {}), **(query or {}), **(headers or {})}
+        schemas = {it["name"]: it["schema"] for it in operation.get("parameters", [])}
+        known = {key: it for key, it in parameters.items() if key in schemas}
+        kept["parameters"] = {key: shaped(it, schemas[key]) for key, it in known.items()}
+        said = json_body if json_body is not None else form
+        if files is not None:
+            said = {key: typed(value) for key, (_, value) in files.items()}
+        if said is not None:
+            kept["media_type"] = media_type.split(";")[0]
+            kept["body"] = hide(said)
+        kept["answer_type"] = answer.headers.get("content-type")
+        if answer.body is not None and kept["answer_type"]:
+            kept["answer"] = hide(answer.body)
+        place = self.operations.setdefault(called, [])
+        assert all((it["name"], it["status"]) != (name, answer.status) for it in place), (called, name)
+        place.append({key: it for key, it in kept.items() if it not in (None, {}, "")})
+
+    def refused(self, who: Person | None, route: str, status: int, code: str, **asked: Any) -> Answer:
+        """Asks what is refused, and keeps that under its code; where bad fields are told, under the first of them."""
+        answer = self.ask(who, route, status=status, **asked)
+        found = answer.body.get("code") or answer.body.get("error")
+        assert found == code, (route, code, answer.body)
+        operation = self.known[route]
+        errors = answer.body.get("errors")
+        name = f"{code}_{errors[0]['code']}" if errors else code
+        if "code" in answer.body:
+            self.problems.setdefault(code, answer.body)
+        self.keep(operation, None, None, None, None, None, None, "", name, "", answer)
+        return answer
+
+    def wait(self, there: Callable[[], Any]) -> Any:
+        """Waits until something is so."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            if found := there():
+                return found
+            time.sleep(0.1)
+        raise TimeoutError
+
+    def processes(self, program: str) -> list[int]:
+        """The product's processes of that program."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                name = (folder / "comm").read_text().strip()
+                parent = (folder / "stat").read_text().rpartition(") ")[2].split()[1]
+            except OSError:
+                continue
+            if name == program and int(parent) == self.process.pid:
+                found.append(int(folder.name))
+        assert found, program
+        return found
+
+    @contextmanager
+    def without(self, program: str) -> Iterator[None]:
+        """Meanwhile that service answers nothing."""
+        stopped = self.processes(program)
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            # Each of its threads stops by itself.
+            self.wait(lambda: all(state(task) == "T" for it in stopped for task in Path(f"/proc/{it}/task").iterdir()))
+            yield
+        finally:
+            for process in stopped:
+                os.kill(process, signal.SIGCONT)
+
+
+def state(process: Path) -> str:
+    """Whether a process or thread runs, sleeps, or is stopped."""
+    return (process / "stat").read_text().rpartition(") ")[2].split()[0]
+
+
+def encode(
+    json_body: Any,
+    raw: bytes | None,
+    form: dict[str, str] | None,
+    files: dict[str, tuple[str, str]] | None,
+    kind: str,
+) -> tuple[bytes | None, str]:
+    """The body of a request, and its media type."""
+    if files is not None:
+        boundary = "----example"
+        parts = ""
+        for name, (file_name, value) in files.items():
+            called = f'; filename="{file_name}"' if file_name else ""
+            parts += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{called}\r\n\r\n{value}\r\n'
+        return f"{parts}--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+    if form is not None:
+        return urllib.parse.urlencode(form).encode(), "application/x-www-form-urlencoded"
+    if json_body is not None:
+        return json.dumps(json_body, ensure_ascii=False).encode(), kind or "application/json"
+    return raw, kind
+
+
+def shaped(value: Any, schema: dict[str, Any]) -> Any:
+    """A parameter as its schema has it, not as it is sent."""
+    if schema.get("type") == "array" and not isinstance(value, list):
+        return [value]
+    return typed(value) if schema.get("type") == "boolean" else value
+
+
+def typed(value: str) -> Any:
+    """A field of a form as its schema has it."""
+    return {"true": True, "false": False}.get(value, value)
+
+
+def hide(value: Any, under: str = "") -> Any:
+    """The same without secrets."""
+    if isinstance(value, dict):
+        return {name: hide(it, name) for name, it in value.items()}
+    if isinstance(value, list):
+        return [hide(it, under) for it in value]
+    if not isinstance(value, str):
+        return value
+    # Stages have keys, and refusals codes.
+    is_plain = under == "key" and not value.startswith("spm_live_")
+    is_plain |= under == "code" and not re.fullmatch(r"\w{4}(-\w{4}){3}", value)
+    return made_up(value) if under in SECRET and not is_plain else value
+
+
+def made_up(secret: str) -> str:
+    """A text of the same form that is plainly no secret."""
+    if secret.startswith("otpauth:"):
+        return re.sub(r"(secret=)[A-Z2-7]+", r"\1EXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAM", secret)
+    beginning = re.match(r"https?://\S+token=|spm_live_\d+_", secret)
+    kept = beginning.group() if beginning else ""
+    letters = iter("EXAMPLE" * len(secret))
+    return kept + "".join(next(letters) if it.isalnum() else it for it in secret[len(kept) :])
+
+
+@contextmanager
+def product(program: Path, settings: dict[str, str]) -> Iterator[Recorder]:
+    """The whole product with the demonstration, in a folder of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # Open to the user as whom PostgreSQL runs, where this is root.
+    folder = Path(tempfile.mkdtemp(prefix="examples-"))
+    folder.chmod(0o755)
+    password = secrets.token_urlsafe(12)
+    names = {"DATA_DIR": str(folder), "PORT": str(port), "ADMIN_EMAIL": ADMIN}
+    names |= {"ADMIN_PASSWORD": password, "DEMO_PASSWORD": password, **settings}
+    process = subprocess.Popen(
+        [str(program), "run"],
+        env={**os.environ, **names},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        started = wait_for(process)
+        assert started, "the product does not start"
+        recorder = Recorder(port, process)
+        recorder.password = password
+        yield recorder
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        shutil.rmtree(folder)
+
+
+def wait_for(process: subprocess.Popen[str]) -> bool:
+    """Reads what it says until it says that it is ready."""
+    too_late = threading.Timer(600, process.kill)
+    too_late.start()
+    said = ""
+    for line in process.stdout or ():
+        said += line
+        if "The sales pipeline is at" in line:
+            too_late.cancel()
+            return True
+    too_late.cancel()
+    print(said)
+    return False
