@@ -9,6 +9,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
+use crate::refusals;
+
 /// How long what is eventually true may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// How often one looks.
@@ -207,10 +209,14 @@ impl Api {
 
 impl Answer {
     async fn read(request: reqwest::RequestBuilder) -> reqwest::Result<Self> {
-        let response = request.send().await?;
+        let (client, request) = request.build_split();
+        let request = request?;
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let response = client.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        refusals::hold(&client, &method, &url, status, &body).await;
         Ok(Self { status, headers, text, body })
     }
 

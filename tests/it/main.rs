@@ -29,6 +29,7 @@ mod paths;
 mod plans;
 mod problems;
 mod questions;
+mod refusals;
 mod revocation;
 mod rights;
 mod rooms;
