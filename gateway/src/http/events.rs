@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 use tonic::Status;
 use utoipa::IntoResponses;
+use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{
     ContentBuilder, ObjectBuilder, RefOr, ResponseBuilder, ResponsesBuilder, Type,
 };
@@ -70,8 +71,12 @@ impl IntoResponse for Events {
 
 impl IntoResponses for Events {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        // Of no type: some read it as the text that it is, others event by event.
         let schema = ObjectBuilder::new()
-            .schema_type(Type::String)
+            .schema_type(SchemaType::AnyValue)
+            .property("event", text().enum_values(Some(["progress", "problem"])))
+            .property("data", text())
             .description(Some("Server-sent events: `event: progress` with JSON as `data`; `event: problem` with a problem document, where the caller may hear no more."));
         let content = ContentBuilder::new().schema(Some(schema)).build();
         let response = ResponseBuilder::new()
