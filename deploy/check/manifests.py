@@ -15,10 +15,15 @@ import yaml
 Document = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
-OVERLAYS = ("dev", "production")
+#: What is rendered, and from where.
+OVERLAYS = {
+    "dev": ROOT / "k8s" / "overlays" / "dev",
+    "production": ROOT / "k8s" / "overlays" / "production",
+    "with_tls": ROOT / "deploy" / "check" / "with_tls",
+}
 PROGRAMS = ("identity", "opportunities", "analytics", "notifier", "gateway")
 #: Kinds that operators of others bring: Kubernetes itself has no schema for them.
-FOREIGN = {"Cluster", "ExternalSecret"}
+FOREIGN = {"Certificate", "Cluster", "ExternalSecret", "Issuer"}
 
 
 class Container(NamedTuple):
@@ -42,7 +47,7 @@ class Container(NamedTuple):
 @functools.cache
 def kustomize(overlay: str) -> str:
     """What kustomize makes of an overlay."""
-    command = ["kubectl", "kustomize", str(ROOT / "k8s" / "overlays" / overlay)]
+    command = ["kubectl", "kustomize", str(OVERLAYS[overlay])]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -116,6 +121,8 @@ def secrets(all_of_it: list[Document]) -> dict[str, dict[str, str]]:
     for cluster in of_kind(all_of_it, "Cluster"):
         # CloudNativePG keeps its authority's certificate there.
         found[f"{cluster['metadata']['name']}-ca"] = {"ca.crt": ""}
+    for certificate in of_kind(all_of_it, "Certificate"):
+        found[certificate["spec"]["secretName"]] = dict.fromkeys(("tls.crt", "tls.key", "ca.crt"), "")
     return found
 
 

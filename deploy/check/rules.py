@@ -78,7 +78,7 @@ def no_secret_is_written_down(documents: list[Document]) -> Iterator[str]:
         yield name_of(document)
     for container in containers(documents):
         for variable in container.spec.get("env", []):
-            if re.search(r"PASSWORD|SECRET|_KEY|DATABASE_URL|NATS_URL|SMTP_URL", variable["name"]) and "value" in variable:
+            if re.search(r"PASSWORD|SECRET|_KEY$|DATABASE_URL|NATS_URL|SMTP_URL", variable["name"]) and "value" in variable:
                 yield f"{container}: {variable['name']} is written down"
 
 
@@ -458,3 +458,26 @@ def the_database_has_connections_for_all(documents: list[Document]) -> Iterator[
             (there,) = [int(it.partition("=")[2]) for it in container.spec["args"] if it.startswith("-cmax_connections=")]
             if there < needed:
                 yield f"{container} has {there} connections, {needed} are needed"
+
+
+@rule
+def certificates_are_for_whoever_shows_them(documents: list[Document]) -> Iterator[str]:
+    """With TLS: each shows a certificate for the name that others call it by, and serves whoever calls it and nobody else."""
+    if not of_kind(documents, "Issuer"):
+        return
+    programs = {it.program: it for it in containers(documents) if it.owner["kind"] == "Deployment"}
+    certificates = {it["spec"]["secretName"]: it["spec"] for it in of_kind(documents, "Certificate")}
+    for name, container in programs.items():
+        mounted = [it["secret"]["secretName"] for it in container.pod.get("volumes", []) if it["name"] == "tls"]
+        certificate = certificates.get(mounted[0] if mounted else "", {})
+        if certificate.get("dnsNames") != [name]:
+            yield f"{name} shows no certificate for {name}"
+        if sorted(certificate.get("usages", [])) != ["client auth", "server auth"]:
+            yield f"the certificate of {name} is not for a server and a client"
+        told = values(documents, container)
+        for variable, value in told.items():
+            if variable in ("IDENTITY_URL", "OPPORTUNITIES_URL", "ANALYTICS_URL", "NOTIFIER_URL") and not value.startswith("https://"):
+                yield f"{name} calls {value} without TLS"
+        callers = {other for other, it in programs.items() if (name, 7000) in called(documents, it)}
+        if set(filter(None, (told.get("TLS_CLIENT_NAMES") or "").split(","))) != callers:
+            yield f"{name} serves {told.get('TLS_CLIENT_NAMES')}, and is called by {sorted(callers)}"

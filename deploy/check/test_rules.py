@@ -282,12 +282,40 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "change", "said"), BROKEN, ids=lambda it: getattr(it, "__name__", None) if it in rules.RULES else None)
+#: The same of the overlay with TLS.
+BROKEN_WITH_TLS: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
+    (
+        rules.certificates_are_for_whoever_shows_them,
+        lambda of: spec(of, "Certificate", "identity").update(dnsNames=["idp"]),
+        "identity shows no certificate for identity",
+    ),
+    (
+        rules.certificates_are_for_whoever_shows_them,
+        lambda of: spec(of, "Certificate", "identity").update(usages=["server auth"]),
+        "not for a server and a client",
+    ),
+    (
+        rules.certificates_are_for_whoever_shows_them,
+        lambda of: variable(of, "ANALYTICS_URL").update(value="http://analytics:7000"),
+        "gateway calls http://analytics:7000 without TLS",
+    ),
+    (
+        rules.certificates_are_for_whoever_shows_them,
+        lambda of: variable(of, "ANALYTICS_URL").update(value="https://notifier:7000"),
+        "analytics serves gateway, and is called by []",
+    ),
+    (rules.what_is_referred_to_is_there, lambda of: of.remove(named(of, "Certificate", "gateway")), "Secret gateway-tls/tls.crt"),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "change", "said"), [*BROKEN, *BROKEN_WITH_TLS], ids=lambda it: getattr(it, "__name__", None) if it in rules.RULES else None
+)
 def test_it_can_be_broken(rule: rules.Rule, change: Callable[[list[Document]], object], said: str) -> None:
-    broken = documents("dev")
+    broken = documents("with_tls" if (rule, change, said) in BROKEN_WITH_TLS else "dev")
     change(broken)
     assert said in "\n".join(rule(broken))
 
 
 def test_every_rule_is_broken_once() -> None:
-    assert {rule for rule, _, _ in BROKEN} == set(rules.RULES)
+    assert {rule for rule, _, _ in [*BROKEN, *BROKEN_WITH_TLS]} == set(rules.RULES)
