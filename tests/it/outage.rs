@@ -98,7 +98,7 @@ async fn who_reads_notices_nothing_when_one_of_two_dies() {
 struct Readers {
     read: Arc<AtomicUsize>,
     is_done: Arc<AtomicBool>,
-    readers: Vec<JoinHandle<()>>,
+    people: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
@@ -117,7 +117,7 @@ impl Readers {
                 }
             })
         });
-        Self { read, is_done, readers: readers.into() }
+        Self { read, is_done, people: readers.into() }
     }
 
     /// Waits until that many more were answered; fails where one was not.
@@ -125,7 +125,7 @@ impl Readers {
         let wanted = self.read.load(Ordering::Relaxed) + more;
         let deadline = Instant::now() + crate::api::PATIENCE;
         while self.read.load(Ordering::Relaxed) < wanted {
-            assert!(self.readers.iter().all(|it| !it.is_finished()), "a read failed");
+            assert!(self.people.iter().all(|it| !it.is_finished()), "a read failed");
             assert!(Instant::now() < deadline, "reads are not answered any more");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -133,7 +133,7 @@ impl Readers {
 
     async fn stop(self) {
         self.is_done.store(true, Ordering::Relaxed);
-        for reader in self.readers {
+        for reader in self.people {
             reader.await.unwrap();
         }
     }

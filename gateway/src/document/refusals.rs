@@ -1,6 +1,7 @@
 //! What each operation may refuse, with which statuses and codes: as the document says it, and as nothing else is answered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use http::{Method, StatusCode};
 use utoipa::openapi::path::{Operation, ParameterIn};
@@ -166,9 +167,9 @@ fn response(
     let said = STATUSES.iter().find(|(known, _)| *known == status);
     let mut description = said.map_or("", |(_, said)| said).to_owned();
     let member = if schema == "Problem" { "code" } else { "error" };
-    description += &format!("\n\n`{member}` is one of:\n");
+    let _ = write!(description, "\n\n`{member}` is one of:\n");
     for (code, meaning) in codes {
-        description += &format!("\n- `{code}`: {meaning}");
+        let _ = write!(description, "\n- `{code}`: {meaning}");
     }
     let content: Content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name(schema)))
