@@ -23,11 +23,11 @@ use tonic_health::pb::{
 use tower::Service;
 use tracing::debug;
 
-/// How soon one that could not be reached is tried again; twice as long each time, up to the second.
-const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+/// How soon one that is not ready is asked again; twice as long each time, up to the second.
+const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
 
-/// How many calls have failed, and one.
-static FAILURES: AtomicUsize = AtomicUsize::new(1);
+/// How often a replica was found not to be ready any more, and one.
+static LOSSES: AtomicUsize = AtomicUsize::new(1);
 
 /// A way to a service. It is cheap to clone.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ impl Replicas {
     }
 
     /// Of those that are ready the one with the fewest calls under way, in turn where several have. Where none is known to be ready the one
-    /// that failed longest ago, since that may be there again by now.
+    /// that was lost longest ago, since that may be there again by now.
     fn pick(&self) -> Option<Arc<Replica>> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -122,7 +122,7 @@ impl Replicas {
             if state.is_ready.load(Ordering::Relaxed) {
                 (0, under_way)
             } else {
-                (1 + state.failed.load(Ordering::Relaxed), under_way)
+                (1 + state.lost.load(Ordering::Relaxed), under_way)
             }
         };
         let place = (0..all.len()).min_by_key(burden)?;
@@ -151,10 +151,17 @@ struct State {
     is_ready: AtomicBool,
     /// Calls whose answer has not begun.
     under_way: AtomicUsize,
-    /// When a call failed last, among the failures of all.
-    failed: AtomicUsize,
+    /// When it was lost, among the losses of all.
+    lost: AtomicUsize,
     /// A call failed: it may be no more.
     doubt: Notify,
+}
+
+impl State {
+    fn lose(&self) {
+        self.is_ready.store(false, Ordering::Relaxed);
+        self.lost.store(LOSSES.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 impl Replica {
@@ -171,8 +178,7 @@ impl Replica {
         poll_fn(|context| Service::poll_ready(&mut channel, context)).await?;
         let answer = Service::call(&mut channel, request).await;
         if answer.is_err() {
-            self.state.is_ready.store(false, Ordering::Relaxed);
-            self.state.failed.store(FAILURES.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+            self.state.lose();
             self.state.doubt.notify_one();
         }
         answer
@@ -225,8 +231,9 @@ async fn watch(url: String, channel: transport::Channel, state: Arc<State>) {
                 pause = first;
             }
         }
-        if state.is_ready.swap(false, Ordering::Relaxed) {
-            debug!(url, "a replica is not ready");
+        if state.is_ready.load(Ordering::Relaxed) {
+            state.lose();
+            debug!(url, "a replica is not ready any more");
         }
         sleep(pause).await;
         pause = longest.min(pause * 2);
