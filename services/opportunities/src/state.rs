@@ -131,6 +131,11 @@ impl State {
         if settings.currency_fixed {
             return Ok(settings);
         }
+        let known = directory::store::settings(&self.reads).await?;
+        if let Some(known) = known.filter(|known| known.currency_fixed) {
+            // Another replica has told it.
+            return Ok(self.settings.set(known));
+        }
         self.identity.fix_currency(&self.writes).await?;
         // What was read, and not what is known by then: a refresh that read before may have come in between.
         match directory::store::settings(&self.reads).await? {
