@@ -47,7 +47,7 @@ test-replicas: build ## the tests of the whole product, with two processes of ea
 	TEST_REPLICAS=2 $(LOCAL) with-servers -- $(subst --workspace,--package tests,$(CARGO_TEST))
 
 examples: build ## record the examples of the OpenAPI document anew, of a fresh product with its demonstration
-	python3 gateway/examples/record.py $(LOCAL)
+	PYTHONPATH=deploy/local python3 gateway/examples/record.py $(LOCAL)
 
 sdk: build ## check the Python SDK, against the running product too, and build its wheel
 	$(LOCAL) with-servers -- sdk/python/check

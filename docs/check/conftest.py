@@ -12,8 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from launch import REPOSITORY
 
-from product import PROGRAMS, REPOSITORY, Product, running
+from product import PROGRAMS, Product, running
 from shell import CURL
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from product import REPOSITORY
+from launch import REPOSITORY
 
 # Run: `sh` in one shell a page, `python` in one program a page; one that begins with `# name.py` is a file of that name. `json` and `text` are what
 # the block before them answered. The others are not run: `console` is what needs another machine, or does what no test should (it is held

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-import shutil
-import signal
-import socket
 import subprocess
-import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
-PROGRAMS = Path(os.environ.get("TEST_BIN_DIR", REPOSITORY / "target" / "debug"))
+from launch import LOCAL, launched
+
+PROGRAMS = LOCAL.parent
 SERVICES = ("identity", "opportunities", "analytics", "notifier")
-ADMIN = "admin@example.com"
 
 
 @dataclass
@@ -29,7 +23,6 @@ class Product:
     url: str
     password: str
     process: subprocess.Popen[str]
-    said: list[str] = field(default_factory=list)
     # Where each service speaks gRPC: `127.0.0.1:41001`.
     places: dict[str, str] = field(default_factory=dict)
 
@@ -45,67 +38,11 @@ class Product:
 @contextmanager
 def running(**settings: str) -> Iterator[Product]:
     """The product as `make run` starts it, on a free port, with a folder of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # Open to the user as whom PostgreSQL runs, where this is root.
-    folder = Path(tempfile.mkdtemp(prefix="docs-"))
-    folder.chmod(0o755)
-    password = secrets.token_urlsafe(12)
-    environment = {
-        **os.environ,
-        **_servers(),
-        "DATA_DIR": str(folder),
-        "PORT": str(port),
-        "ADMIN_EMAIL": ADMIN,
-        "ADMIN_PASSWORD": password,
-        "DEMO_PASSWORD": password,
-        **settings,
-    }
-    process = subprocess.Popen(
-        [str(PROGRAMS / "local"), "run"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    product = Product(f"http://localhost:{port}", password, process)
-    try:
-        _wait(product)
+    with launched("docs", **settings) as it:
+        product = Product(f"http://localhost:{it.port}", it.password, it.process)
+        told = next(line for line in it.said if line.startswith("gRPC"))
+        product.places = dict(re.findall(r"([a-z]+) ([\d.]+:\d+)", told))
         yield product
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-        shutil.rmtree(folder)
-
-
-def _servers() -> dict[str, str]:
-    """The throw-away servers of `local with-servers`, with a database of our own; without them it starts its own."""
-    postgres = os.environ.get("TEST_POSTGRES_URL")
-    if not postgres:
-        return {}
-    name = f"docs_{secrets.token_hex(4)}"
-    return {
-        "DATABASE_URL": f"{postgres.rpartition('/')[0]}/{name}",
-        "NATS_URL": os.environ["TEST_NATS_URL"],
-        "EVENTS_PREFIX": name,
-        "EVENTS_MAX_BYTES": str(64 << 20),
-    }
-
-
-def _wait(product: Product) -> None:
-    """Reads what it says until it says that all of it is there."""
-    too_late = threading.Timer(180, product.process.kill)
-    too_late.start()
-    for line in product.process.stdout or ():
-        product.said.append(line)
-        if line.startswith("gRPC"):
-            product.places = dict(re.findall(r"([a-z]+) ([\d.]+:\d+)", line))
-        if line.startswith("Ctrl-C"):
-            too_late.cancel()
-            return
-    too_late.cancel()
-    raise AssertionError("the product does not start:\n" + "".join(product.said))
 
 
 def _children(parent: int) -> list[int]:

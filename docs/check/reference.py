@@ -8,7 +8,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from product import PROGRAMS, REPOSITORY
+from launch import REPOSITORY
+
+from product import PROGRAMS
 
 ALL = ("identity", "opportunities", "analytics", "notifier", "gateway")
 PAGES = REPOSITORY / "docs/reference"

@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from launch import REPOSITORY
 
-from product import PROGRAMS, REPOSITORY
+from product import PROGRAMS
 
 WRITTEN = REPOSITORY / "proto/contract.binpb"
 

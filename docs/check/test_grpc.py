@@ -15,8 +15,9 @@ from google.rpc import error_details_pb2 as details
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_status import rpc_status
+from launch import ADMIN
 
-from product import ADMIN, SERVICES, Product
+from product import SERVICES, Product
 
 # A read of each service.
 READS = {

@@ -17,8 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from launch import ADMIN
 
-from product import ADMIN, SERVICES, Product, running
+from product import SERVICES, Product, running
 
 # The name that the processes and their clients have in common.
 INSIDE = "inside.example"

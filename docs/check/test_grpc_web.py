@@ -18,8 +18,9 @@ from typing import Any
 import google.rpc
 import grpc_tools
 import pytest
+from launch import ADMIN, REPOSITORY
 
-from product import ADMIN, REPOSITORY, Product
+from product import Product
 
 # Without the sandbox, which does not run as root in a container; it visits nothing but our own page.
 OPTIONS = (

@@ -11,9 +11,10 @@ from typing import Any, Optional
 
 import httpx
 import pytest
+from launch import ADMIN, REPOSITORY
 
 from pages import ANSWERS, RUN, SHOWN, Block, blocks, documents
-from product import ADMIN, REPOSITORY, Product
+from product import Product
 from shell import Python, Shell
 
 # Tried by the SDK's own tests, with its own fixtures.

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from launch import REPOSITORY
 
 import reference
-from product import REPOSITORY, Product
+from product import Product
 
 PAGES = REPOSITORY / "docs/reference"
 # Texts in capitals that are the reason of no error: what others have named.

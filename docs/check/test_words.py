@@ -13,10 +13,11 @@ from urllib.parse import unquote
 
 import pytest
 import typer
+from launch import REPOSITORY
 
 import reference
 from pages import blocks, documents, indented
-from product import PROGRAMS, REPOSITORY
+from product import PROGRAMS
 
 COMMAND = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S* )*((?:\./|target/\w+/)?[a-z][\w./-]*)(?: |$)")
 METHODS = "GET|POST|PUT|PATCH|DELETE"

@@ -13,7 +13,8 @@ from pathlib import Path
 import people
 import refusals
 import sales
-from recorder import ADMIN, Person, Recorder, product
+from launch import ADMIN
+from recorder import Person, Recorder, product
 
 RESULT = Path(__file__).parent.parent / "src" / "document" / "examples.json"
 

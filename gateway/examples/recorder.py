@@ -6,13 +6,8 @@ import http.client
 import json
 import os
 import re
-import secrets
-import shutil
 import signal
-import socket
 import subprocess
-import tempfile
-import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -21,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launch import ADMIN, launched
+
 BASE = "/api/v1"
-ADMIN = "admin@example.com"
 # The id that every request brings along, so that a new recording differs by what changed.
 REQUEST_ID = "0199d3a8-5f2e-7a54-9d1c-2f1f4b0c7a11"
 PATIENCE = 60.0
@@ -296,44 +292,7 @@ def made_up(secret: str) -> str:
 @contextmanager
 def product(program: Path, settings: dict[str, str]) -> Iterator[Recorder]:
     """The whole product with the demonstration, in a folder of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # Open to the user as whom PostgreSQL runs, where this is root.
-    folder = Path(tempfile.mkdtemp(prefix="examples-"))
-    folder.chmod(0o755)
-    password = secrets.token_urlsafe(12)
-    names = {"DATA_DIR": str(folder), "PORT": str(port), "ADMIN_EMAIL": ADMIN}
-    names |= {"ADMIN_PASSWORD": password, "DEMO_PASSWORD": password, **settings}
-    process = subprocess.Popen(
-        [str(program), "run"],
-        env={**os.environ, **names},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        started = wait_for(process)
-        assert started, "the product does not start"
-        recorder = Recorder(port, process)
-        recorder.password = password
+    with launched("examples", program, **settings) as it:
+        recorder = Recorder(it.port, it.process)
+        recorder.password = it.password
         yield recorder
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-        shutil.rmtree(folder)
-
-
-def wait_for(process: subprocess.Popen[str]) -> bool:
-    """Reads what it says until it says that it is ready."""
-    too_late = threading.Timer(600, process.kill)
-    too_late.start()
-    said = ""
-    for line in process.stdout or ():
-        said += line
-        if "The sales pipeline is at" in line:
-            too_late.cancel()
-            return True
-    too_late.cancel()
-    print(said)
-    return False

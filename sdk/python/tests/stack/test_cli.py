@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launch import ADMIN
 
-from conftest import ADMIN, Stack
+from conftest import Stack
 from sales_pipeline_client import exact
 
 pytest.importorskip("typer")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launch import REPOSITORY
 
-from conftest import REPOSITORY, Stack
+from conftest import Stack
 
 pytestmark = pytest.mark.stack
 

@@ -9,8 +9,9 @@ from typing import Callable
 
 import httpx
 import pytest
+from launch import ADMIN
 
-from conftest import ADMIN, Stack
+from conftest import Stack
 from sales_pipeline_client import (
     ConflictError,
     NotAnsweredError,

@@ -12,8 +12,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from launch import ADMIN
 
-from conftest import ADMIN, Stack
+from conftest import Stack
 from sales_pipeline_client import (
     AsyncSalesPipelineClient,
     ConflictError,
