@@ -8,6 +8,9 @@ use tokio::process::Command;
 
 use crate::world::World;
 
+/// How many requests are made up for each operation, of each of the two who ask.
+const EXAMPLES: &str = "500";
+
 /// What would end the session with which everything is asked, or is not for tokens at all.
 const NOT_ASKED: &str = "/auth/|/users/me|/sessions|/second-factor|/password";
 
@@ -33,7 +36,7 @@ async fn every_operation_answers_as_the_document_says_whatever_it_is_asked() {
             .arg(&settings)
             .args(["run", &format!("{origin}/openapi.json"), "--url", &origin])
             .args(["--checks", "all", "--phases", "examples,coverage,fuzzing"])
-            .args(["--max-examples", "25", "--seed", "1", "--generation-database", "none"])
+            .args(["--max-examples", EXAMPLES, "--seed", "1", "--generation-database", "none"])
             .args(["--exclude-path-regex", NOT_ASKED, "--no-color", "--continue-on-failure"])
             .env("TOKEN", api.token().unwrap())
             .current_dir(folder.path())
