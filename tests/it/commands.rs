@@ -103,12 +103,13 @@ async fn what_was_tampered_with_is_named_and_made_good(world: &World) {
         "update standing_rollup set total_value = total_value + 0.01 where stage_key = 'proposal'",
         "delete from flow_rollup where kind = 'won' and grain = 'month'",
         "insert into unvalued_rollup values ('2025-01-01', '2025-01-01', 1, 2, 0, 1, 0)",
+        "update loss_rollup set value = value + 0.01 where grain = 'day'",
         "update stay_rollup set count = count + 1 where stage_key = 'lead' and grain = 'day' and since = '-infinity'",
         "update conversion_rollup set advanced = advanced - 1 where stage_key = 'lead' and grain = 'all'",
     ] {
         execute(&mut database, &format!("set search_path = analytics; {sql}")).await.unwrap();
     }
-    let found = verifies(world, 8).await;
+    let found = verifies(world, 9).await;
     for (difference, name) in found.iter().zip([
         "opportunity",
         "versions",
@@ -116,6 +117,7 @@ async fn what_was_tampered_with_is_named_and_made_good(world: &World) {
         "standing",
         "flow",
         "unvalued",
+        "loss",
         "conversion",
         "stays",
     ]) {

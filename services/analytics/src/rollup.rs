@@ -125,6 +125,25 @@ pub struct Unvalued {
     pub without_rate: i64,
 }
 
+/// By what was lost is grouped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LossKey {
+    /// `day` or `month`.
+    pub grain: &'static str,
+    /// Its first day.
+    pub start_date: NaiveDate,
+    /// The pipeline.
+    pub pipeline_id: i64,
+    /// Whose.
+    pub owner_id: i64,
+    /// Of which team; 0 of none.
+    pub team_id: i64,
+    /// Why, as it is written.
+    pub lost_reason: Option<String>,
+    /// The last open stage in which it stood.
+    pub stage_key: Option<String>,
+}
+
 /// By what entries into stages are grouped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConversionKey {
@@ -220,6 +239,8 @@ pub struct Rollups {
     pub flow: HashMap<FlowKey, Flow>,
     /// What was won without a value.
     pub unvalued: HashMap<UnvaluedKey, Unvalued>,
+    /// Why what was lost was.
+    pub loss: HashMap<LossKey, Flow>,
     /// Who entered which stage.
     pub conversion: HashMap<ConversionKey, Conversion>,
     /// Who is how long in which stage.
@@ -263,6 +284,7 @@ impl Rollups {
         self.category.retain(|_, it| *it != Standing::default());
         self.flow.retain(|_, it| *it != Flow::default());
         self.unvalued.retain(|_, it| *it != Unvalued::default());
+        self.loss.retain(|_, it| *it != Flow::default());
         self.conversion.retain(|_, it| *it != Conversion::default());
         self.stays.retain(|_, it| *it != Stays::default());
     }
@@ -270,6 +292,7 @@ impl Rollups {
     fn count(&mut self, deal: &Deal, frame: &Frame, sign: i64) {
         let Some(fact) = deal.fact.as_ref().filter(|fact| !fact.is_deleted) else { return };
         self.count_values(fact, frame, sign);
+        self.count_loss(deal, fact, frame, sign);
         self.count_entries(deal, fact, frame, sign);
         self.count_stays(deal, fact, frame, sign);
     }
@@ -299,6 +322,25 @@ impl Rollups {
                 };
                 put(&mut self.flow, key, sum, sign);
             }
+        }
+    }
+
+    fn count_loss(&mut self, deal: &Deal, fact: &Fact, frame: &Frame, sign: i64) {
+        let is_lost = fact.status == Kind::Lost;
+        let Some(lost_on) = fact.actual_close_date.filter(|_| is_lost) else { return };
+        let sum = Worth::of(fact, &frame.valuation).flow();
+        let stage_key = last_open_stage(deal, frame.ladders.stages(fact.pipeline_id));
+        for (grain, start_date) in [("day", lost_on), ("month", month(lost_on))] {
+            let key = LossKey {
+                grain,
+                start_date,
+                pipeline_id: fact.pipeline_id,
+                owner_id: fact.owner_id,
+                team_id: fact.team_id.unwrap_or(0),
+                lost_reason: fact.lost_reason.clone(),
+                stage_key: stage_key.map(str::to_owned),
+            };
+            put(&mut self.loss, key, sum, sign);
         }
     }
 
@@ -385,6 +427,16 @@ impl Worth {
             weighted_value: self.weighted.unwrap_or_default(),
         }
     }
+
+    fn flow(self) -> Flow {
+        Flow {
+            count: 1,
+            value_count: self.value.is_some().into(),
+            rate_missing: self.is_rate_missing.into(),
+            value: self.value.unwrap_or_default(),
+            days_to_close: 0,
+        }
+    }
 }
 
 fn standing(fact: &Fact, worth: Worth) -> (StandingKey, Standing) {
@@ -419,6 +471,13 @@ fn unvalued(fact: &Fact, worth: Worth, zone: Tz) -> Option<(UnvaluedKey, Unvalue
     Some((key, Unvalued { without_amount, without_rate }))
 }
 
+/// The open stage into which a deal came last.
+fn last_open_stage<'a>(deal: &'a Deal, stages: &[(String, Kind)]) -> Option<&'a str> {
+    let keys = deal.moves.iter().rev().map(|moved| moved.to_stage_key.as_str());
+    let is_open = |key: &&str| stages.iter().any(|(it, kind)| it == key && *kind == Kind::Open);
+    keys.into_iter().find(is_open)
+}
+
 /// What happened to a deal, on which day: its creation, and how it closed.
 fn flows(
     fact: &Fact,
@@ -426,13 +485,7 @@ fn flows(
     zone: Tz,
 ) -> impl Iterator<Item = (&'static str, NaiveDate, Flow)> {
     let created_on = day(fact.created_at, zone);
-    let sum = Flow {
-        count: 1,
-        value_count: worth.value.is_some().into(),
-        rate_missing: worth.is_rate_missing.into(),
-        value: worth.value.unwrap_or_default(),
-        days_to_close: 0,
-    };
+    let sum = worth.flow();
     let closed = fact.actual_close_date.and_then(|closed_on| match fact.status {
         Kind::Open => None,
         Kind::Won => {

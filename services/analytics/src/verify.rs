@@ -277,6 +277,7 @@ async fn verify_rollups(connection: &mut PgConnection) -> Result<(usize, Vec<Str
         + kept.category.len()
         + kept.flow.len()
         + kept.unvalued.len()
+        + kept.loss.len()
         + kept.conversion.len()
         + kept.stays.len();
     Ok((groups, differences(&expected, &kept)))
@@ -289,6 +290,7 @@ pub fn differences(expected: &Rollups, kept: &Rollups) -> Vec<String> {
     differ("category", &expected.category, &kept.category, &mut all);
     differ("flow", &expected.flow, &kept.flow, &mut all);
     differ("unvalued", &expected.unvalued, &kept.unvalued, &mut all);
+    differ("loss", &expected.loss, &kept.loss, &mut all);
     differ("conversion", &expected.conversion, &kept.conversion, &mut all);
     differ("stays", &expected.stays, &kept.stays, &mut all);
     all

@@ -8,7 +8,7 @@ use sqlx::{PgConnection, Row};
 use crate::category::Category;
 use crate::deal::Kind;
 use crate::rollup::{
-    CategoryKey, Conversion, ConversionKey, Flow, FlowKey, Rollups, Standing, StandingKey,
+    CategoryKey, Conversion, ConversionKey, Flow, FlowKey, LossKey, Rollups, Standing, StandingKey,
     Unvalued, UnvaluedKey,
 };
 use crate::stay::{Length, StayKey, Stays};
@@ -20,6 +20,7 @@ pub(crate) async fn rollups(tx: &mut PgConnection) -> sqlx::Result<Rollups> {
         category: category(tx).await?,
         flow: flow(tx).await?,
         unvalued: unvalued(tx).await?,
+        loss: loss(tx).await?,
         conversion: conversion(tx).await?,
         stays: stays(tx).await?,
     })
@@ -124,6 +125,33 @@ async fn unvalued(tx: &mut PgConnection) -> sqlx::Result<HashMap<UnvaluedKey, Un
             team_id: row.try_get(4)?,
         };
         let sum = Unvalued { without_amount: row.try_get(5)?, without_rate: row.try_get(6)? };
+        sums.insert(key, sum);
+    }
+    Ok(sums)
+}
+
+async fn loss(tx: &mut PgConnection) -> sqlx::Result<HashMap<LossKey, Flow>> {
+    let mut sums = HashMap::new();
+    let rows = sqlx::query(
+        "select grain, start_date, pipeline_id, owner_id, team_id, lost_reason, stage_key, count, value_count, rate_missing, value from loss_rollup",
+    );
+    for row in rows.fetch_all(tx).await? {
+        let key = LossKey {
+            grain: known(row.try_get(0)?, &["day", "month"]),
+            start_date: row.try_get(1)?,
+            pipeline_id: row.try_get(2)?,
+            owner_id: row.try_get(3)?,
+            team_id: row.try_get(4)?,
+            lost_reason: row.try_get(5)?,
+            stage_key: row.try_get(6)?,
+        };
+        let sum = Flow {
+            count: row.try_get(7)?,
+            value_count: row.try_get(8)?,
+            rate_missing: row.try_get(9)?,
+            value: row.try_get(10)?,
+            days_to_close: 0,
+        };
         sums.insert(key, sum);
     }
     Ok(sums)

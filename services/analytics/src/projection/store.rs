@@ -285,6 +285,7 @@ pub(crate) async fn add(tx: &mut PgConnection, rollups: &Rollups) -> sqlx::Resul
     super::sums::category(tx, &rollups.category).await?;
     super::sums::flow(tx, &rollups.flow).await?;
     super::sums::unvalued(tx, &rollups.unvalued).await?;
+    super::sums::loss(tx, &rollups.loss).await?;
     super::sums::conversion(tx, &rollups.conversion).await?;
     super::sums::stays(tx, &rollups.stays).await
 }
@@ -295,6 +296,7 @@ pub(crate) async fn clear_rollups(tx: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("delete from category_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from flow_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from unvalued_rollup").execute(&mut *tx).await?;
+    sqlx::query!("delete from loss_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from conversion_rollup").execute(&mut *tx).await?;
     sqlx::query!("delete from stay_rollup").execute(tx).await?;
     Ok(())

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 
 use crate::rollup::{
-    CategoryKey, Conversion, ConversionKey, Flow, FlowKey, Standing, StandingKey, Unvalued,
-    UnvaluedKey,
+    CategoryKey, Conversion, ConversionKey, Flow, FlowKey, LossKey, Standing, StandingKey,
+    Unvalued, UnvaluedKey,
 };
 use crate::stay::{Length, StayKey, Stays};
 
@@ -174,6 +174,48 @@ pub(super) async fn unvalued(
         sqlx::query!("delete from unvalued_rollup where without_amount = 0 and without_rate = 0")
             .execute(tx)
             .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn loss(tx: &mut PgConnection, sums: &HashMap<LossKey, Flow>) -> sqlx::Result<()> {
+    if sums.is_empty() {
+        return Ok(());
+    }
+    let sums = sorted(sums);
+    sqlx::query(
+        "insert into loss_rollup as r (grain, start_date, pipeline_id, owner_id, team_id, lost_reason, stage_key, count, value_count, rate_missing, value)
+         select * from unnest($1::text[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::numeric[])
+         on conflict (grain, start_date, pipeline_id, owner_id, team_id, lost_reason, stage_key) do update
+         set count = r.count + excluded.count, value_count = r.value_count + excluded.value_count, rate_missing = r.rate_missing + excluded.rate_missing,
+             value = r.value + excluded.value",
+    )
+    .bind(all(&sums, |key, _| key.grain))
+    .bind(all(&sums, |key, _| key.start_date))
+    .bind(all(&sums, |key, _| key.pipeline_id))
+    .bind(all(&sums, |key, _| key.owner_id))
+    .bind(all(&sums, |key, _| key.team_id))
+    .bind(all(&sums, |key, _| key.lost_reason.as_deref()))
+    .bind(all(&sums, |key, _| key.stage_key.as_deref()))
+    .bind(all(&sums, |_, sum| sum.count))
+    .bind(all(&sums, |_, sum| sum.value_count))
+    .bind(all(&sums, |_, sum| sum.rate_missing))
+    .bind(all(&sums, |_, sum| sum.value))
+    .execute(&mut *tx)
+    .await?;
+    let (mut grains, mut starts) = (Vec::new(), Vec::new());
+    for (key, _) in sums.iter().filter(|(_, sum)| sum.count < 0) {
+        grains.push(key.grain);
+        starts.push(key.start_date);
+    }
+    if !grains.is_empty() {
+        sqlx::query(
+            "delete from loss_rollup where (grain, start_date) in (select * from unnest($1::text[], $2::date[])) and count = 0 and value_count = 0 and rate_missing = 0 and value = 0",
+        )
+        .bind(grains)
+        .bind(starts)
+        .execute(tx)
+        .await?;
     }
     Ok(())
 }

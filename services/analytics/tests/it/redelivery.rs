@@ -97,6 +97,7 @@ pub(crate) async fn tables(world: &World) -> Vec<String> {
         "category_rollup",
         "flow_rollup",
         "unvalued_rollup",
+        "loss_rollup",
         "conversion_rollup",
         "stay_rollup",
     ] {

@@ -54,8 +54,10 @@ pub async fn loss_reasons(
     now: DateTime<Utc>,
 ) -> Result<LossReasons, Error> {
     range.check(&mut invalid);
+    let (_, today) = calendar(state, now)?;
     let ground = prepare(state, caller, ask, invalid, now).await?;
-    let read = store::lost(&state.reads, &ground.scope, range).await?;
+    let slices = velocity::slices(range, today);
+    let read = store::lost(&state.reads, &ground.scope, &slices).await?;
     Ok(loss_reasons::loss_reasons(read))
 }
 

@@ -77,42 +77,48 @@ pub(super) async fn closed(
     Ok(Read { rows: told, as_of })
 }
 
-/// What was lost in a range, by reason and by the last open stage in which it stood.
+/// What was lost in these slices of time, by reason and by the last open stage in which it stood.
 pub(super) async fn lost(
     pool: &PgPool,
     scope: &Scope,
-    range: Range,
+    slices: &[Slice],
 ) -> sqlx::Result<Read<loss_reasons::Row>> {
     let (sees_all, sees_owner, sees_teams) = scope.sight.parts();
+    let grains: Vec<_> = slices.iter().map(|slice| slice.grain.to_owned()).collect();
+    let from: Vec<_> = slices.iter().map(|slice| slice.from).collect();
+    let before: Vec<_> = slices.iter().map(|slice| slice.before).collect();
     let rows = sqlx::query!(
         r#"with lost as (
-             select v.lost_reason, v.pipeline_id, stood.key, stood.name, stood.ordinal, count(*) as count, count(v.value) as value_count,
-                    count(*) filter (where v.is_rate_missing) as rate_missing, sum(v.value) as value
-             from valued_opportunities v
-             left join lateral (
-               select s.key, s.name, s.ordinal
-               from stage_move_facts m join stages s on s.pipeline_id = v.pipeline_id and s.key = m.to_stage_key
-               where m.opportunity_id = v.opportunity_id and s.kind = 'open'
-               order by m.changed_at desc, m.history_id desc limit 1
-             ) stood on true
-             where v.status = 'lost' and v.actual_close_date between coalesce($7, '-infinity'::date) and coalesce($8, 'infinity'::date)
-               and ($1 or v.owner_id = $2 or v.team_id = any($3)) and ($4::bigint is null or v.owner_id = $4)
-               and ($5::bigint is null or v.team_id = $5) and ($6::bigint is null or v.pipeline_id = $6)
-             group by v.lost_reason, v.pipeline_id, stood.key, stood.name, stood.ordinal
+             select l.pipeline_id, l.lost_reason, l.stage_key, sum(l.count)::bigint as count, sum(l.value_count)::bigint as value_count,
+                    sum(l.rate_missing)::bigint as rate_missing, sum(l.value) as value
+             from unnest($7::text[], $8::date[], $9::date[]) as slice (grain, from_date, before_date)
+             -- Summed by slice, so that each is read by the index.
+             cross join lateral (
+               select pipeline_id, lost_reason, stage_key, sum(count) as count, sum(value_count) as value_count, sum(rate_missing) as rate_missing,
+                      sum(value) as value
+               from loss_rollup
+               where grain = slice.grain and start_date >= coalesce(slice.from_date, '-infinity')
+                 and start_date < coalesce(slice.before_date, 'infinity')
+                 and ($1 or owner_id = $2 or team_id = any($3)) and ($4::bigint is null or owner_id = $4)
+                 and ($5::bigint is null or team_id = $5) and ($6::bigint is null or pipeline_id = $6)
+               group by pipeline_id, lost_reason, stage_key
+             ) l
+             group by l.pipeline_id, l.lost_reason, l.stage_key
            )
            select (select recorded_at from progress where source = 'opportunities') as as_of,
-                  it.lost_reason as "lost_reason?", it.pipeline_id as "pipeline_id?", it.key as "key?", it.name as "name?",
-                  it.ordinal as "ordinal?", coalesce(it.count, 0) as "count!", coalesce(it.value_count, 0) as "value_count!",
+                  it.lost_reason as "lost_reason?", it.pipeline_id as "pipeline_id?", s.key as "key?", s.name as "name?",
+                  s.ordinal as "ordinal?", coalesce(it.count, 0) as "count!", coalesce(it.value_count, 0) as "value_count!",
                   coalesce(it.rate_missing, 0) as "rate_missing!", coalesce(it.value, 0) as "value!: money::Money"
-           from (values (1)) as always left join lost it on true"#,
+           from (values (1)) as always left join lost it on true left join stages s on s.pipeline_id = it.pipeline_id and s.key = it.stage_key"#,
         sees_all,
         sees_owner,
         sees_teams,
         scope.owner_id,
         scope.team_id,
         scope.pipeline_id,
-        range.start,
-        range.end
+        &grains,
+        &from as &[Option<NaiveDate>],
+        &before as &[Option<NaiveDate>]
     )
     .fetch_all(pool)
     .await?;

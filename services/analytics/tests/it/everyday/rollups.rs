@@ -93,6 +93,33 @@ pub(super) async fn are_what_lives_add_up_to(world: &World, reference: &Referenc
          from unvalued_rollup",
     );
     assert_eq!(found.await, unvalued(lives));
+
+    let found = kept(
+        world,
+        "select format('%s %s %s %s %s %s %s', pipeline_id, owner_id, team_id, grain, start_date, coalesce(lost_reason, 'none'), coalesce(stage_key, 'none')),
+                count, value_count, rate_missing, value, 0::numeric, 0::bigint
+         from loss_rollup",
+    );
+    assert_eq!(found.await, loss(reference));
+}
+
+/// What was lost on each day and in each month, why, and where it stood last.
+fn loss(reference: &Reference) -> Rows {
+    let mut groups = BTreeMap::<_, Vec<_>>::new();
+    for it in reference.lives.iter().filter(|it| it.is("lost")) {
+        let Some(lost_on) = it.closed_on else { continue };
+        let stages = &reference.stages[&it.record.pipeline_id];
+        let open = stages.iter().filter(|stage| stage.kind == "open");
+        let open: Vec<_> = open.map(|stage| stage.key.as_str()).collect();
+        // The latest; of some at once the one that was told of last.
+        let stood = it.moves.iter().filter(|(key, _)| open.contains(&key.as_str()));
+        let stood = stood.max_by_key(|(_, at)| *at).map_or("none", |(key, _)| key);
+        let reason = it.record.lost_reason.as_deref().unwrap_or("none");
+        for grain in [format!("day {lost_on}"), format!("month {}", month(lost_on))] {
+            groups.entry(format!("{} {grain} {reason} {stood}", whose(it))).or_default().push(it);
+        }
+    }
+    sums(groups)
 }
 
 /// What was won without a value, by the months in which it was and was made.
