@@ -5,7 +5,6 @@ use sqlx::PgPool;
 
 use super::{activities, cohorts, loss_reasons, stage_duration, velocity};
 use crate::deal::Kind;
-use crate::range::Range;
 use crate::report::Read;
 use crate::report::conversion::Slice;
 use crate::report::trend::Happened;
