@@ -82,7 +82,7 @@ pub(super) const CODES: &[(u16, &str, &str)] = &[
         "some of its opportunities (`about.ids`) lack what the stage in `move_to` asks for; nothing is moved.",
     ),
     (409, "stage_used", "the kind of a stage that opportunities have been in stays."),
-    (409, "stage_closing", "the stage is being deleted; its opportunities go to `about.move_to`."),
+    (409, "stage_closing", "the stage is being deleted; its opportunities go to its `moving_to`."),
     (409, "stage_receiving", "the opportunities of a stage that is being deleted come here."),
     (409, "last_of_its_kind", "a pipeline has an open, a won and a lost stage at least."),
     (409, "first_not_open", "the first stage of a pipeline is open."),

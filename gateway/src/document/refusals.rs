@@ -52,6 +52,9 @@ const SIGNED_IN: [&str; 7] = [
 /// What every one may that reads a body.
 const BODY: [&str; 3] = ["timeout", "too_large", "unsupported_media_type"];
 
+/// Of the conflicts the one that passes by itself.
+const IN_USE: &str = "idempotency_key_in_use";
+
 /// The operations that answer failures as RFC 6749 section 5.2 says.
 const OAUTH: [&str; 2] = ["issue_token", "revoke_token"];
 
@@ -113,7 +116,7 @@ pub(super) fn codes(operation: &Operation, method: &Method) -> BTreeSet<&'static
         match (&parameter.parameter_in, parameter.name.as_str()) {
             (ParameterIn::Path, _) => codes.insert("not_found"),
             (ParameterIn::Header, "If-Match") => codes.insert("stale"),
-            (ParameterIn::Header, "Idempotency-Key") => codes.insert("idempotency_key_in_use"),
+            (ParameterIn::Header, "Idempotency-Key") => codes.insert(IN_USE),
             (ParameterIn::Query, "cursor" | "since") => codes.insert("cursor_invalid"),
             _ => false,
         };
@@ -177,14 +180,14 @@ fn response(
         .build();
     let mut response =
         ResponseBuilder::new().description(description).content(media_type, content).build();
-    for (name, header) in headers(status) {
+    for (name, header) in headers(status, codes) {
         response.headers.insert(name.to_owned(), header.into());
     }
     response
 }
 
-/// What comes with a refusal of that status.
-fn headers(status: u16) -> Vec<(&'static str, Header)> {
+/// What comes with a refusal of that status, and those codes.
+fn headers(status: u16, codes: &[(&str, &str)]) -> Vec<(&'static str, Header)> {
     let header = |kind, description: &str| {
         let schema = ObjectBuilder::new().schema_type(kind).build();
         HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
@@ -205,6 +208,9 @@ fn headers(status: u16) -> Vec<(&'static str, Header)> {
             ("RateLimit-Policy", header(Type::String, "What there is: `\"default\";q=200;w=2`.")),
         ],
         Ok(StatusCode::SERVICE_UNAVAILABLE) => vec![retry_after()],
+        Ok(StatusCode::CONFLICT) if codes.iter().any(|(code, _)| *code == IN_USE) => {
+            vec![retry_after()]
+        }
         _ => Vec::new(),
     }
 }

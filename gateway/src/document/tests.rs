@@ -120,6 +120,18 @@ fn every_operation_may_be_asked_too_often() {
 }
 
 #[test]
+fn who_finds_a_key_in_use_is_told_when_to_ask_again() {
+    let document = serde_json::to_value(document()).unwrap();
+    for (name, operation) in every() {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let mut names = parameters.map(|it| &it["name"]);
+        let refused = response(&document, &operation["responses"]["409"]);
+        let is_told = refused["headers"]["Retry-After"].is_object();
+        assert_eq!(is_told, names.any(|it| it == "Idempotency-Key"), "{name}");
+    }
+}
+
+#[test]
 fn every_status_of_a_refusal_is_told_by_its_number_and_with_its_codes() {
     let document = serde_json::to_value(document()).unwrap();
     for (name, operation) in every() {
@@ -223,6 +235,8 @@ fn reading_needs_one_scope_and_changing_the_other() {
         let takes_keys = schemes.iter().any(|it| it.get("api_key").is_some());
         let id = operation["operationId"].as_str().unwrap();
         assert_eq!(takes_keys, !NO_API_KEY.contains(&id), "{name}");
+        let told = operation["description"].as_str().unwrap();
+        assert!(takes_keys || told.contains("who signed in"), "{name}: {told}");
     }
 }
 

@@ -95,7 +95,7 @@ pub async fn get_activity(
 
 /// Change an activity
 ///
-/// What is not named stays; `null` clears, and opens it again. For who may change the opportunity, who made the activity, and whose it is.
+/// What is not named stays; `null` clears; of `completed_at` it opens the activity again. For who may change the opportunity, who made the activity, and whose it is.
 #[utoipa::path(
     patch,
     path = "/activities/{id}",

@@ -41,7 +41,7 @@ pub async fn set_password_by_link(
 
 /// Invite a user again
 ///
-/// For admins: a new link by which an active user sets a password, also one who has one already. It is good for 7 days; earlier ones are not good any more.
+/// For admins who signed in: a new link by which an active user sets a password, also one who has one already. It is good for 7 days; earlier ones are not good any more.
 #[utoipa::path(
     post,
     path = "/users/{id}/invitation",

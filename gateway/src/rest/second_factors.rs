@@ -12,7 +12,7 @@ use crate::http::{Answer, Json, NoContent, NoQuery, Path, Unkept, Untagged, pres
 
 /// Look at one's second factor
 ///
-/// Whether it is on, whether one's role must have one, and how many recovery codes are left.
+/// Whether it is on, whether one's role must have one, and how many recovery codes are left. For who signed in.
 #[utoipa::path(get, path = "/users/me/second-factor", tag = "users")]
 pub async fn get_second_factor(call: Call, _query: NoQuery) -> Answer<Json<SecondFactor>> {
     let request = GetSecondFactorRequest {};
@@ -46,7 +46,7 @@ pub async fn begin_second_factor(
 
 /// Turn one's second factor on
 ///
-/// With the first code of the app. It ends the other sessions; the recovery codes are shown once.
+/// With the first code of the app. It ends the other sessions; the recovery codes are shown once. For who signed in.
 #[utoipa::path(
     post,
     path = "/users/me/second-factor/confirm",
@@ -68,7 +68,7 @@ pub async fn confirm_second_factor(
 
 /// Get other recovery codes
 ///
-/// They are shown once; the ones before are no longer good.
+/// They are shown once; the ones before are no longer good. For who signed in.
 #[utoipa::path(
     post,
     path = "/users/me/second-factor/recovery-codes",
@@ -90,7 +90,7 @@ pub async fn replace_recovery_codes(
 
 /// Turn one's second factor off
 ///
-/// Not where one's role must have one.
+/// Not where one's role must have one. For who signed in.
 #[utoipa::path(
     post,
     path = "/users/me/second-factor/disable",
@@ -113,7 +113,7 @@ pub async fn disable_second_factor(
 
 /// Take another's second factor away
 ///
-/// For admins, where a device is lost. It ends that user's sessions.
+/// For admins who signed in, where a device is lost. It ends that user's sessions.
 #[utoipa::path(delete, path = "/users/{id}/second-factor", tag = "users", params(("id" = i64, Path, description = "The user.")))]
 pub async fn reset_second_factor(
     call: Call,

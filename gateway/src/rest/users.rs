@@ -27,7 +27,7 @@ pub async fn list_users(
 
 /// Make a user
 ///
-/// For admins. Without a password the answer has an `invitation_url`, where the new user sets one.
+/// For admins who signed in. Without a password the answer has an `invitation_url`, where the new user sets one.
 #[utoipa::path(
     post,
     path = "/users",
@@ -106,7 +106,7 @@ pub async fn update_me(
 
 /// Change one's password
 ///
-/// It ends the other sessions.
+/// It ends the other sessions. For who signed in.
 #[utoipa::path(
     post,
     path = "/users/me/password",
