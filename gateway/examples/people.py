@@ -8,7 +8,6 @@ import struct
 import subprocess
 import time
 from datetime import date, timedelta
-from pathlib import Path
 
 from recorder import Person, Recorder
 from sales import EN, ZH, key
@@ -137,7 +136,7 @@ def teams(it: Recorder, admin: Person, wang: Person) -> None:
     it.ask(admin, "DELETE /teams/{id}", path=at, status=204, **ZH, says="刪除團隊")
 
 
-def second_factor(it: Recorder, admin: Person) -> None:
+def second_factor(it: Recorder, admin: Person, wang: Person) -> None:
     """A second factor from the first code to the last."""
     hsu = it.sign_in(Person("hsu@example.com", f"{PASSWORD}-2"))
     it.ask(hsu, "GET /users/me/second-factor", **ZH, says="尚未啟用")
@@ -152,8 +151,7 @@ def second_factor(it: Recorder, admin: Person) -> None:
     it.refused(hsu, "POST /users/me/second-factor", 409, "second_factor_enabled", json_body={"current_password": f"{PASSWORD}-2"})
     form = {"username": "hsu@example.com", "password": f"{PASSWORD}-2"}
     refused = it.ask(None, "POST /auth/token", form=form, status=400)
-    operation = it.known["POST /auth/token"]
-    it.keep(operation, None, None, None, None, None, None, "", "second_factor", "這個帳號需要第二因素：請在登入頁面登入", refused)
+    it.keep("POST /auth/token", "second_factor", "這個帳號需要第二因素：請在登入頁面登入", refused)
     fresh = it.ask(
         hsu, "POST /users/me/second-factor/recovery-codes", headers=key(28), **ZH, says="換一組備用碼", json_body={"code": codes[0]},
     ).body
@@ -163,6 +161,10 @@ def second_factor(it: Recorder, admin: Person) -> None:
     it.refused(hsu, "POST /users/me/second-factor/disable", 409, "second_factor_not_enabled", json_body={"code": "123456"})
     begun = it.ask(hsu, "POST /users/me/second-factor", json_body={"current_password": f"{PASSWORD}-2"}).body
     it.ask(hsu, "POST /users/me/second-factor/confirm", json_body={"code": shown(begun["secret"])})
+    it.ask(admin, "PATCH /settings", json_body={"second_factor_roles": ["rep"]})
+    it.refused(hsu, "POST /users/me/second-factor/disable", 403, "second_factor_required", json_body={"code": "123456"})
+    it.refused(wang, "POST /api-keys", 403, "second_factor_required", json_body={"name": "業績試算表"})
+    it.ask(admin, "PATCH /settings", json_body={"second_factor_roles": []})
     it.ask(admin, "DELETE /users/{id}/second-factor", path={"id": hsu.id}, status=204, **ZH, says="手機遺失，由管理員移除")
 
 
@@ -196,7 +198,9 @@ def programs(it: Recorder, admin: Person, wang: Person) -> None:
         json_body={"name": "夜間同步", "kind": "confidential", "user_id": wang.id, "scopes": ["read"]},
     ).body
     form = {"grant_type": "client_credentials", "client_id": program["client_id"], "client_secret": program["client_secret"]}
-    it.ask(None, "POST /auth/token", form=form, name="client_credentials", says="A program by itself")
+    own = it.ask(None, "POST /auth/token", form=form, name="client_credentials", says="A program by itself")
+    shows = {"client_id": program["client_id"], "client_secret": program["client_secret"]}
+    it.refused(None, "POST /auth/revoke", 400, "unsupported_token_type", form={"token": own["access_token"], **shows})
     it.refused(None, "POST /auth/token", 401, "invalid_client", form={**form, "client_secret": "wrong"})
     it.refused(
         None, "POST /auth/token", 400, "unauthorized_client",
@@ -275,13 +279,10 @@ def dead_letters(it: Recorder, admin: Person) -> None:
     team = field(1, 900) + field(2, "北區業務二組") + field(6, 1)
     event = field(1, "0199d3a8-5f2e-7a54-9d1c-000000000001") + field(2, "team.created") + field(4, "team")
     event += field(5, 900) + field(6, 1) + field(7, 900_001) + field(25, team)
-    environment = Path(f"/proc/{it.processes('analytics')[0]}/environ").read_text()
-    url = dict(one.partition("=")[::2] for one in environment.split("\0"))["DATABASE_URL"].partition("?")[0]
-    psql = Path(f"/proc/{it.processes('postgres')[0]}/exe").resolve().parent / "psql"
     columns = "consumer, source, position, event_id, payload, error, attempts, failed_at"
     for position, payload in ((900_001, event), (900_002, b"\7")):
         values = f"'analytics', 'identity', {position}, '0199d3a8-5f2e-7a54-9d1c-000000000001', '\\x{payload.hex()}', 'no space left on device', 3, now()"
-        subprocess.run([str(psql), "--quiet", url, "--command", f"insert into dead_letter ({columns}) values ({values})"], check=True)
+        subprocess.run([*it.psql("analytics"), "--command", f"insert into dead_letter ({columns}) values ({values})"], check=True)
     of = {"service": "analytics"}
     listed = it.ask(admin, "GET /dead-letters/{service}", path=of, query={"limit": 2}, **EN, says="Two that analytics could not apply").body
     at = {"service": "analytics", "id": listed["items"][0]["id"]}

@@ -1,7 +1,7 @@
 """Plays a sales team against a fresh product and writes what was asked and answered: the examples of the OpenAPI document.
 
-`make examples` runs it. Nothing in the result is made up but what would be a secret; events that a service could not apply are
-put aside by hand, since none come up by themselves.
+`make examples` runs it. Nothing in the result is made up but what would be a secret. What does not come up by itself is brought about in the
+database: events that a service could not apply are put aside, and what somebody else would hold for a moment is held.
 """
 
 from __future__ import annotations
@@ -22,9 +22,13 @@ RESULT = Path(__file__).parent.parent / "src" / "document" / "examples.json"
 def main() -> None:
     """Records, and writes."""
     program = Path(sys.argv[1]).resolve()
-    settings = {"RATE_LIMIT": "100", "PUBLIC_URL": "https://sales.example.com"}
-    with product(program, settings) as it:
+    settings = {"PUBLIC_URL": "https://sales.example.com"}
+    strict_ones = {"ACCESS_TOKEN_EXPIRE_MINUTES": "1", "RATE_LIMIT": "2", "DEMO": "false"}
+    with product(program, settings) as it, product(program, strict_ones) as strict:
+        early = strict.sign_in(Person(ADMIN, strict.password))
+        refusals.too_often(it, strict, early)
         play(it)
+        refusals.too_late(it, strict, early)
         result = {name: it.operations[name] for name in sorted(it.operations)}
         missing = {operation["operationId"] for operation in it.known.values()} - result.keys()
     RESULT.parent.mkdir(exist_ok=True)
@@ -57,7 +61,7 @@ def play(it: Recorder) -> None:
     people.users(it, admin)
     people.sessions(it, admin)
     people.teams(it, admin, wang)
-    people.second_factor(it, admin)
+    people.second_factor(it, admin, wang)
     people.programs(it, admin, wang)
     people.stages(it, admin)
     people.settings(it, admin)
@@ -65,6 +69,11 @@ def play(it: Recorder) -> None:
     people.dead_letters(it, admin)
     refusals.of_sales(it, admin, manager, wang, emma, made)
     refusals.of_people(it, admin, wang)
+    refusals.of_stages(it, admin)
+    refusals.of_files(it, emma)
+    refusals.meanwhile(it, admin, emma)
+    refusals.enough(it, admin, emma)
+    refusals.busy(it, admin)
     refusals.too_much(it, viewer)
     refusals.when_something_is_down(it, admin, wang)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launch import ADMIN, launched
+from launch import launched
 
 BASE = "/api/v1"
 # The id that every request brings along, so that a new recording differs by what changed.
@@ -35,6 +36,7 @@ SECRET = {
     "token",
     "code",
 }
+RECOVERY_CODE = r"\w{4}(-\w{4}){3}"
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Answer:
 
     @property
     def etag(self) -> str:
+        """Which version it is."""
         return self.headers["etag"]
 
 
@@ -106,7 +109,7 @@ class Recorder:
         person.id = me["id"]
         return person
 
-    def ask(
+    def attempt(
         self,
         who: Person | None,
         route: str,
@@ -119,14 +122,9 @@ class Recorder:
         form: dict[str, str] | None = None,
         files: dict[str, tuple[str, str]] | None = None,
         kind: str = "",
-        name: str = "",
-        says: str = "",
-        status: int | None = None,
     ) -> Answer:
-        """Asks, and where the example has a `name`, keeps what was asked and answered."""
-        method, template = route.split(" ")
-        operation = self.known[route]
-        filled = template
+        """Asks, whatever is answered."""
+        method, filled = route.split(" ")
         for key, value in (path or {}).items():
             filled = filled.replace(f"{{{key}}}", urllib.parse.quote(str(value), safe=""))
         asked = urllib.parse.urlencode(query or {}, doseq=True)
@@ -134,28 +132,35 @@ class Recorder:
         body, media_type = encode(json_body, raw, form, files, kind)
         if media_type:
             sent["Content-Type"] = media_type
-        url = BASE + filled + (f"?{asked}" if asked else "")
-        answer = self.send(method, url, sent, body)
-        expected = status or 200
-        assert answer.status == expected, (route, answer.status, expected, answer.body)
+        return self.send(method, BASE + filled + (f"?{asked}" if asked else ""), sent, body)
+
+    def ask(
+        self, who: Person | None, route: str, *, name: str = "", says: str = "", status: int = 200, **asked: Any
+    ) -> Answer:
+        """Asks, and where the example has a `name`, keeps what was asked and answered."""
+        answer = self.attempt(who, route, **asked)
+        assert answer.status == status, (route, answer.status, status, answer.body)
         if name:
-            self.keep(operation, path, query, headers, json_body, form, files, media_type, name, says, answer)
+            self.keep(route, name, says, answer, **asked)
         return answer
 
     def keep(
         self,
-        operation: dict[str, Any],
-        path: dict[str, Any] | None,
-        query: dict[str, Any] | None,
-        headers: dict[str, str] | None,
-        json_body: Any,
-        form: dict[str, str] | None,
-        files: dict[str, tuple[str, str]] | None,
-        media_type: str,
+        route: str,
         name: str,
         says: str,
         answer: Answer,
+        *,
+        path: dict[str, Any] | None = None,
+        query: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        json_body: Any = None,
+        form: dict[str, str] | None = None,
+        files: dict[str, tuple[str, str]] | None = None,
+        kind: str = "",
     ) -> None:
+        """Keeps an answer, and what was asked for it."""
+        operation = self.known[route]
         called = operation["operationId"]
         kept: dict[str, Any] = {"name": name, "summary": says, "status": answer.status}
         parameters = {**(path or {}), **(query or {}), **(headers or {})}
@@ -166,7 +171,7 @@ class Recorder:
         if files is not None:
             said = {key: typed(value) for key, (_, value) in files.items()}
         if said is not None:
-            kept["media_type"] = media_type.split(";")[0]
+            kept["media_type"] = encode(json_body, None, form, files, kind)[1].split(";")[0]
             kept["body"] = hide(said)
         kept["answer_type"] = answer.headers.get("content-type")
         if answer.body is not None and kept["answer_type"]:
@@ -176,17 +181,23 @@ class Recorder:
         place.append({key: it for key, it in kept.items() if it not in (None, {}, "")})
 
     def refused(self, who: Person | None, route: str, status: int, code: str, **asked: Any) -> Answer:
-        """Asks what is refused, and keeps that under its code; where bad fields are told, under the first of them."""
-        answer = self.ask(who, route, status=status, **asked)
+        """Asks what is refused, and keeps that."""
+        return self.keep_refusal(route, code, self.ask(who, route, status=status, **asked))
+
+    def keep_refusal(self, route: str, code: str, answer: Answer) -> Answer:
+        """Keeps what was refused under its code; where bad fields are told, under the first of them."""
         found = answer.body.get("code") or answer.body.get("error")
         assert found == code, (route, code, answer.body)
-        operation = self.known[route]
         errors = answer.body.get("errors")
-        name = f"{code}_{errors[0]['code']}" if errors else code
         if "code" in answer.body:
             self.problems.setdefault(code, answer.body)
-        self.keep(operation, None, None, None, None, None, None, "", name, "", answer)
+        self.keep(route, f"{code}_{errors[0]['code']}" if errors else code, "", answer)
         return answer
+
+    def until_refused(self, route: str, code: str, ask: Callable[[int], Answer]) -> None:
+        """Asks, with a number that grows, until it is refused, and keeps that."""
+        answers = map(ask, itertools.count(1))
+        self.keep_refusal(route, code, next(it for it in answers if it.status >= 400))
 
     def wait(self, there: Callable[[], Any]) -> Any:
         """Waits until something is so."""
@@ -210,6 +221,47 @@ class Recorder:
                 found.append(int(folder.name))
         assert found, program
         return found
+
+    def environment(self, program: str) -> dict[str, str]:
+        """What that program was started with."""
+        read = Path(f"/proc/{self.processes(program)[0]}/environ").read_text()
+        return dict(one.partition("=")[::2] for one in read.split("\0"))
+
+    def command(self, program: str, name: str) -> None:
+        """Runs a command of that program, as it runs itself."""
+        found = Path(f"/proc/{self.processes(program)[0]}/exe").resolve()
+        environment = {**self.environment(program), "LOG_LEVEL": "warn"}
+        subprocess.run([str(found), name], env=environment, check=True)
+
+    def psql(self, program: str) -> list[str]:
+        """The command that asks the database as that program does."""
+        url = self.environment(program)["DATABASE_URL"].partition("?")[0]
+        found = Path(f"/proc/{self.processes('postgres')[0]}/exe").resolve().parent / "psql"
+        return [str(found), "--quiet", "--no-psqlrc", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", url]
+
+    @contextmanager
+    def holding(self, program: str, statement: str) -> Iterator[Callable[[int], None]]:
+        """Meanwhile a transaction in that service's database has done that and does not end. What is answered waits until so many wait for it, or for one another."""
+        with subprocess.Popen(self.psql(program), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as session:
+            say, said = session.stdin, session.stdout
+            assert say
+            assert said
+
+            def asked(query: str) -> str:
+                say.write(f"{query};\n")
+                say.flush()
+                return said.readline().strip()
+
+            def wait_for(waiting: int) -> None:
+                query = "select count(distinct pid) from pg_locks where not granted"
+                self.wait(lambda: int(asked(query)) >= waiting)
+
+            try:
+                assert asked(f"begin; {statement} \\g /dev/null\nselect 'held'") == "held", statement
+                yield wait_for
+            finally:
+                # Which takes back what it did.
+                say.close()
 
     @contextmanager
     def without(self, program: str) -> Iterator[None]:
@@ -275,7 +327,7 @@ def hide(value: Any, under: str = "") -> Any:
         return value
     # Stages have keys, and refusals codes.
     is_plain = under == "key" and not value.startswith("spm_live_")
-    is_plain |= under == "code" and not re.fullmatch(r"\w{4}(-\w{4}){3}", value)
+    is_plain |= under == "code" and not re.fullmatch(rf"{RECOVERY_CODE}|\d{{6}}", value)
     return made_up(value) if under in SECRET and not is_plain else value
 
 
@@ -283,10 +335,14 @@ def made_up(secret: str) -> str:
     """A text of the same form that is plainly no secret."""
     if secret.startswith("otpauth:"):
         return re.sub(r"(secret=)[A-Z2-7]+", r"\1EXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAM", secret)
+    if secret.isdigit():
+        return "123456"
     beginning = re.match(r"https?://\S+token=|spm_live_\d+_", secret)
     kept = beginning.group() if beginning else ""
+    # What stands between its parts stays; elsewhere a dash is a letter like others (RFC 4648 section 5).
+    between = "-" if re.fullmatch(RECOVERY_CODE, secret) else "."
     letters = iter("EXAMPLE" * len(secret))
-    return kept + "".join(next(letters) if it.isalnum() else it for it in secret[len(kept) :])
+    return kept + "".join(it if it in between else next(letters) for it in secret[len(kept) :])
 
 
 @contextmanager

@@ -1,12 +1,15 @@
-"""What is refused, and in which words: each code that can be provoked without harm."""
+"""What is refused, and in which words: every code but those that would need a fault of ours, or a body that does not come."""
 
 from __future__ import annotations
 
-import threading
+import http.client
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from recorder import BASE, Person, Recorder
+from recorder import BASE, Answer, Person, Recorder
 from sales import key
 
 OPPORTUNITY = "GET /opportunities/{id}"
@@ -107,7 +110,7 @@ def of_people(it: Recorder, admin: Person, wang: Person) -> None:
 
 
 def too_much(it: Recorder, viewer: Person) -> None:
-    """Too many wrong passwords, and too many requests."""
+    """Too many wrong passwords."""
     change = {"current_password": "wrong", "new_password": "another-long-password"}
     for _ in range(5):
         it.ask(viewer, "POST /users/me/password", status=422, json_body=change)
@@ -116,25 +119,143 @@ def too_much(it: Recorder, viewer: Person) -> None:
     for _ in range(5):
         it.ask(None, "POST /auth/token", form=form, status=400)
     it.refused(None, "POST /auth/token", 429, "temporarily_unavailable", form=form)
-    ended = threading.Event()
 
-    def ask() -> Any:
-        return it.send("GET", f"{BASE}/notifications", viewer.headers, None)
+
+def enough(it: Recorder, admin: Person, emma: Person) -> None:
+    """Of some things there are only so many."""
+
+    def make(who: Person, route: str, code: str, body: Callable[[int], dict[str, Any]], **of: Any) -> None:
+        it.until_refused(route, code, lambda number: it.attempt(who, route, json_body=body(number), **of))
+
+    stages = [{"key": kind, "name": kind.title(), "kind": kind} for kind in ("open", "won", "lost")]
+    pipeline = it.ask(admin, "POST /pipelines", status=201, json_body={"name": "Long", "stages": stages})
+    of = {"pipeline_id": pipeline["id"]}
+    make(admin, "POST /pipeline/stages", "too_many_stages", lambda at: {"key": f"step_{at}", "name": f"Step {at}", "kind": "open"}, query=of)
+    make(admin, "POST /pipelines", "too_many_pipelines", lambda at: {"name": f"Pipeline {at}", "stages": stages})
+    make(admin, "POST /custom-fields", "too_many_custom_fields", lambda at: {"key": f"field_{at}", "name": f"Field {at}", "type": "text"})
+    make(admin, "POST /lost-reasons", "too_many_lost_reasons", lambda at: {"name": f"Reason {at}"})
+    make(emma, "POST /api-keys", "too_many_api_keys", lambda at: {"name": f"Key {at}"})
+
+
+def of_stages(it: Recorder, admin: Person) -> None:
+    """A stage that goes while an opportunity stands in it."""
+    stages = [{"key": at, "name": at.title(), "kind": kind} for at, kind in (
+        ("lead", "open"), ("won", "won"), ("trial", "open"), ("review", "open"), ("lost", "lost"),
+    )]
+    made = it.ask(admin, "POST /pipelines", status=201, json_body={"name": "Trials", "stages": stages})
+    of = {"pipeline_id": made["id"]}
+    it.refused(admin, "DELETE /pipeline/stages/{key}", 409, "first_not_open", path={"key": "lead"}, query=of)
+    it.ask(admin, "POST /opportunities", status=201, json_body={"customer_name": "暫存客戶", "opportunity_name": "試用", "stage": "trial", **of})
+    # As if there were so many that moving them took long: somebody else has the turn to move them.
+    turn = fnv(f"relocate/{made['id']} trial")
+    with it.holding("opportunities", f"select pg_advisory_xact_lock({turn})"):
+        it.ask(
+            admin, "DELETE /pipeline/stages/{key}", path={"key": "trial"}, query={**of, "move_to": "review"}, status=202,
+            name="move_to", says="There are many: they are moved one after the other",
+        )
+        it.refused(admin, "PATCH /pipeline/stages/{key}", 409, "stage_closing", path={"key": "trial"}, query=of, json_body={"rotting_days": 7})
+        it.refused(admin, "DELETE /pipeline/stages/{key}", 409, "stage_closing", path={"key": "trial"}, query={**of, "move_to": "lead"})
+        asks = {"required_fields": ["amount"]}
+        it.refused(admin, "PATCH /pipeline/stages/{key}", 409, "stage_receiving", path={"key": "review"}, query=of, json_body=asks)
+        it.refused(admin, "DELETE /pipeline/stages/{key}", 409, "stage_receiving", path={"key": "review"}, query=of)
+
+
+def fnv(name: str) -> int:
+    """The key of a lock of that name (`events::lock::key`)."""
+    value = 0xCBF29CE484222325
+    for byte in name.encode():
+        value = (value ^ byte) * 0x100000001B3 % (1 << 64)
+    return value - (1 << 64) if value >> 63 else value
+
+
+def meanwhile(it: Recorder, admin: Person, emma: Person) -> None:
+    """Two things at once, where one waits for what is held by hand and the other finds it there."""
+    body = {"customer_name": "丙", "opportunity_name": "戊"}
+    with it.holding("opportunities", "lock table idempotency in share mode"):
+        it.refused(emma, "POST /opportunities", 409, "idempotency_key_in_use", headers=key(52), json_body=body)
+    it.ask(admin, "POST /users", status=201, json_body={"email": "twice@example.com", "username": "雙螢幕", "password": "a-first-password"})
+    twice = it.sign_in(Person("twice@example.com", "a-first-password"))
+    link = it.ask(admin, "POST /users/{id}/invitation", path={"id": twice.id}, status=201)["invitation_url"]
+    chosen = {"token": link.partition("token=")[2], "new_password": "a-second-password"}
+    changed = {"current_password": "a-first-password", "new_password": "a-third-password"}
+    with ThreadPoolExecutor() as others:
+        with it.holding("identity", f"select from users where id = {twice.id} for update") as wait_for:
+            by_link = others.submit(it.ask, None, "POST /auth/set-password", status=204, json_body=chosen)
+            wait_for(1)
+            by_hand = others.submit(it.refused, twice, "POST /users/me/password", 409, "password_changed", json_body=changed)
+            wait_for(2)
+        by_link.result()
+        by_hand.result()
+
+
+def of_files(it: Recorder, emma: Person) -> None:
+    """More files than one may send at a time, and imports that wait for what is held by hand."""
+    sheet = {"file": ("a.csv", "opportunity_name,customer_name\nA,B\n"), "dry_run": ("", "true")}
+
+    def send() -> Answer:
+        return it.attempt(emma, "POST /imports", files=sheet)
+
+    with ExitStack() as open_ones:
+
+        def one_more(_: int) -> Answer:
+            open_ones.enter_context(closing(begun(it, emma)))
+            return send()
+
+        it.until_refused("POST /imports", "too_many_files", one_more)
+    it.wait(lambda: send().status == 202)
+    with it.holding("opportunities", "lock table import_rows in share mode"), ExitStack() as open_ones:
+        waiting = [it.ask(emma, "POST /imports", status=202, files=sheet)["id"] for _ in range(20)]
+        it.refused(emma, "POST /imports", 429, "too_many_imports", files=sheet)
+        at = {"id": waiting[-1]}
+        it.refused(emma, "POST /imports/{id}/undo", 409, "import_running", path=at)
+        for _ in range(20):
+            stream = open_ones.enter_context(closing(http.client.HTTPConnection("127.0.0.1", it.port)))
+            stream.request("GET", f"{BASE}/imports/{at['id']}/stream", headers=emma.headers)
+            assert stream.getresponse().status == 200
+        it.refused(emma, "GET /imports/{id}/stream", 429, "too_many_streams", path=at)
+
+
+def begun(it: Recorder, who: Person) -> http.client.HTTPConnection:
+    """A file on its way whose end does not come."""
+    connection = http.client.HTTPConnection("127.0.0.1", it.port)
+    connection.putrequest("POST", f"{BASE}/imports")
+    for name, value in {**who.headers, "Content-Type": "multipart/form-data; boundary=example", "Content-Length": "9999"}.items():
+        connection.putheader(name, value)
+    beginning = '--example\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nopportunity_name,customer_name\n'
+    connection.endheaders(beginning.encode() + b"A,B\n" * 100)
+    return connection
+
+
+def busy(it: Recorder, admin: Person) -> None:
+    """More passwords at once than are hashed in time, and more than are reset."""
+    body = {"email": "hsu@example.com", "username": "許小姐", "password": "another-long-password"}
+    refused: list[Answer] = []
 
     def ask_on() -> None:
-        while not ended.is_set():
-            ask()
+        while not refused:
+            answer = it.attempt(admin, "POST /users", json_body=body)
+            if answer.status != 409:
+                refused.append(answer)
 
-    others = [threading.Thread(target=ask_on) for _ in range(8)]
-    for other in others:
-        other.start()
-    refused = it.wait(lambda: (answer := ask()).status == 429 and answer)
-    ended.set()
-    for other in others:
-        other.join()
-    assert refused["code"] == "rate_limited", refused
-    it.problems["rate_limited"] = refused.body
-    it.keep(it.known["GET /notifications"], None, None, None, None, None, None, "", "rate_limited", "", refused)
+    with ThreadPoolExecutor(80) as others:
+        for other in [others.submit(ask_on) for _ in range(80)]:
+            other.result()
+    it.keep_refusal("POST /users", "sign_in_busy", refused[0])
+    route, asked = "POST /auth/password-reset", {"email": "nobody@example.com"}
+    with it.holding("identity", "lock table password_reset_counts in share mode"):
+        it.until_refused(route, "resets_busy", lambda _: it.attempt(None, route, json_body=asked))
+
+
+def too_often(it: Recorder, strict: Recorder, early: Person) -> None:
+    """More requests than a product takes that takes two a second."""
+    route = "GET /notifications"
+    it.until_refused(route, "rate_limited", lambda _: strict.attempt(early, route))
+
+
+def too_late(it: Recorder, strict: Recorder, early: Person) -> None:
+    """A token from before all the others were asked, of a product where they live for a minute."""
+    route = "GET /opportunities"
+    it.keep_refusal(route, "token_expired", strict.wait(lambda: (got := strict.attempt(early, route)).status == 401 and got))
 
 
 def when_something_is_down(it: Recorder, admin: Person, wang: Person) -> None:

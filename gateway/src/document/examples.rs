@@ -46,7 +46,7 @@ pub(super) struct Exchange {
 }
 
 impl Recorded {
-    /// The recording (a test holds that it can be read), with what cannot be recorded: nobody provokes a fault of ours, or waits for a body that does not come.
+    /// The recording (a test holds that it can be read), with what is not recorded: nobody provokes a fault of ours, or waits for a body that does not come.
     pub(super) fn read() -> Self {
         let mut recorded: Self = serde_json::from_str(RECORDED).unwrap_or_default();
         for problem in [Problem::internal(), Problem::too_slow()] {
