@@ -199,7 +199,7 @@ pub(super) fn accuracy(it: Accuracy) -> pb::GetForecastAccuracyResponse {
         stage_weighted: Some(measures(it.stage_weighted)),
         last_period: Some(measures(it.last_period)),
         by_decile: it.by_chance.iter().map(calibration).collect(),
-        by_amount: it.by_amount.iter().map(calibration).collect(),
+        by_amount: it.by_amount.iter().map(amount_band).collect(),
         log_loss: it.log_loss.map(measure::rounded),
         model: Some(model(it.model)),
         as_of: it.tried_at.map(Into::into),
@@ -225,6 +225,18 @@ fn measures(it: Measures) -> pb::ForecastMeasures {
         bias: it.bias,
         coverage: it.coverage,
         pinball: it.pinball,
+    }
+}
+
+fn amount_band(it: &Calibration) -> pb::ForecastAmountBand {
+    let pb::ForecastCalibration { count, told, won, .. } = calibration(it);
+    let (from, to) = it.between;
+    pb::ForecastAmountBand {
+        from: Some(money(from).into()),
+        to: Some(money(to).into()),
+        count,
+        told,
+        won,
     }
 }
 

@@ -15,6 +15,7 @@ from ..models import (
     ForecastMeasures,
     ForecastModel,
     ForecastTry,
+    Model,
     OpportunityForecast,
 )
 from . import show
@@ -166,10 +167,14 @@ def _accuracy(found: ForecastAccuracy) -> None:
     }
     for name, it in measured.items():
         show.line(f"  {name:<14} {_measures(it)}")
-    for title, groups in {"by chance": found.by_decile, "by amount": found.by_amount}.items():
-        if groups:
-            show.table(groups, GROUPS, title)
+    _groups("by chance", found.by_decile)
+    _groups("by amount", found.by_amount)
     _model(found.model)
+
+
+def _groups(title: str, groups: Sequence[Model]) -> None:
+    if groups:
+        show.table(groups, GROUPS, title)
 
 
 def _with_days(it: ForecastTry) -> ForecastTry:

@@ -263,6 +263,17 @@ class ForecastCalibration(Model):
     won: Decimal
 
 
+class ForecastAmountBand(Model):
+    """Chances that were told to opportunities of about one size, and what came true of them."""
+
+    from_: Decimal = Field(alias="from")
+    """In the organisation's currency."""
+    to: Decimal
+    count: int
+    told: Decimal
+    won: Decimal
+
+
 class ForecastAccuracy(Rows[ForecastTry]):
     """How past forecasts would have done, window by window, the latest first."""
 
@@ -273,7 +284,7 @@ class ForecastAccuracy(Rows[ForecastTry]):
     last_period: ForecastMeasures
     """How it did to expect what the window before had brought."""
     by_decile: list[ForecastCalibration]
-    by_amount: list[ForecastCalibration]
+    by_amount: list[ForecastAmountBand]
     log_loss: Optional[Decimal]
     model: ForecastModel
     as_of: Optional[datetime]
