@@ -47,6 +47,7 @@ pub fn serve(process: &process::Context, config: Config) -> Work<'_> {
             process.shutdown(),
         );
         process.spawn("rights", rights);
+        process.spawn("keys", auth::learn_keys(app.verifier, process.shutdown()));
         process.spawn("http", process::http::serve(listener, router, process.shutdown()));
         Ok(())
     })

@@ -14,7 +14,10 @@ use jsonwebtoken::DecodingKey;
 use proto::identity::v1::{ListKeysRequest, key_service_client::KeyServiceClient};
 use rpc::Error;
 use rpc::client::Channel;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 use tracing::{info, warn};
 
 use crate::{Fetch, token::Jwk};
@@ -114,6 +117,25 @@ impl Keys {
     /// Whether it is time to [`Keys::freshen`] them: they are older than five minutes, and nobody is asking.
     pub(crate) fn are_stale(&self) -> bool {
         self.fetch.is_some() && self.asked.try_lock().is_ok_and(|asked| is_old(*asked))
+    }
+
+    /// Asks identity until it answers, so that a process to which nobody has come yet can verify while identity is down.
+    pub(crate) async fn learn(&self) {
+        let Some(fetch) = &self.fetch else { return };
+        loop {
+            let mut asked = self.asked.lock().await;
+            if asked.is_some_and(|it| it.answered) {
+                return;
+            }
+            if self.ask(fetch, &mut asked).await.is_ok() {
+                // A token that names another key is a reason to ask at once.
+                let long_ago = Instant::now().checked_sub(ASK_AGAIN);
+                *asked = long_ago.map(|at| Asked { at, answered: true });
+                return;
+            }
+            drop(asked);
+            sleep(TRY_AGAIN).await;
+        }
     }
 
     /// Asks identity again. Nobody waits for it, and what is known stays if it fails.

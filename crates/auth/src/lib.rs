@@ -21,7 +21,7 @@ pub use keys::Keys;
 pub use layer::{Authenticated, Layer, bearer, bearer_token};
 pub use revocations::Revocations;
 pub use service_token::ServiceToken;
-pub use verifier::{AUDIENCE, ISSUER, Verifier};
+pub use verifier::{AUDIENCE, ISSUER, Verifier, learn_keys};
 
 /// Gets something from identity.
 pub type Fetch<T> = Box<dyn Fn() -> BoxFuture<'static, Result<T, rpc::Error>> + Send + Sync>;

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use rpc::{Error, reason};
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Caller, Keys, Revocations,
@@ -26,6 +27,15 @@ pub const AUDIENCE: &str = "salespipeline";
 const LONGEST: usize = 8 * 1024;
 /// How far the clocks of two machines may be apart, in seconds.
 const LEEWAY: i64 = 5;
+
+/// Has a verifier learn identity's keys before the first token comes, as soon as identity tells them.
+pub async fn learn_keys(
+    verifier: Arc<Verifier>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    shutdown.run_until_cancelled(verifier.keys.learn()).await;
+    Ok(())
+}
 
 /// Verifies access tokens and remembers those that were good, so that a token costs a look-up from its second use on.
 ///

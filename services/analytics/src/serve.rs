@@ -106,11 +106,13 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
         process.spawn("training", train(url, pool, is_loaded, shutdown.clone()));
         let (reads, writes) = (state.reads.clone(), state.writes.clone());
         let aside = DeadLetters::new(reads, writes, &CONSUMERS, consumer::apply_again);
-        let verifier = Verifier::new(ISSUER, Keys::from_identity(identity), revocations);
+        let keys = Keys::from_identity(identity);
+        let verifier = Arc::new(Verifier::new(ISSUER, keys, revocations));
+        process.spawn("keys", auth::learn_keys(Arc::clone(&verifier), shutdown.clone()));
         let server = rpc::Server::builder(NAME)
             .readiness(process.readiness())
             .tls(&tls)
-            .auth(auth::Layer::new(Arc::new(verifier), &[]))
+            .auth(auth::Layer::new(verifier, &[]))
             .add(ReportServiceServer::new(Reports(state.clone())))
             .add(AdvancedReportServiceServer::new(AdvancedReports(state.clone())))
             .add(PipelineChangeServiceServer::new(Changes(state.clone())))

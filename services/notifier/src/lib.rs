@@ -115,11 +115,13 @@ pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
                 process.shutdown(),
             ),
         );
-        let verifier = Verifier::new(auth::ISSUER, Keys::from_identity(identity), revocations);
+        let keys = Keys::from_identity(identity);
+        let verifier = Arc::new(Verifier::new(auth::ISSUER, keys, revocations));
+        process.spawn("keys", auth::learn_keys(Arc::clone(&verifier), process.shutdown()));
         let server = Server::builder(SERVICE)
             .readiness(process.readiness())
             .tls(&tls)
-            .auth(auth::Layer::new(Arc::new(verifier), &[]))
+            .auth(auth::Layer::new(verifier, &[]))
             .add(NotificationServiceServer::new(grpc::notification::Notifications { pool: read }))
             .add(DeadLetterServiceServer::new(aside));
         process.spawn("grpc", server.serve(listener, process.shutdown()));

@@ -116,6 +116,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             ),
         );
         let verifier = Arc::new(Verifier::new(ISSUER, Keys::from_identity(channel), revocations));
+        process.spawn("keys", auth::learn_keys(Arc::clone(&verifier), shutdown.clone()));
         let sync = Sync::new(state.clone(), Arc::clone(&verifier), shutdown.clone());
         let imports = Imports::new(state.clone(), Arc::clone(&verifier), shutdown.clone());
         let exports = Exports::new(state.clone(), Arc::clone(&verifier));

@@ -5,17 +5,21 @@ mod cost;
 mod forged;
 mod server;
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use auth::{
-    Caller, Keys, Revocations, Role, Scope, Verifier,
+    Caller, Keys, Revocations, Role, Scope, Verifier, learn_keys,
     token::{Claims, Jwk, Signer},
 };
 use chrono::{DateTime, Utc};
 use rpc::{Error, reason};
+use tokio_util::sync::CancellationToken;
 
 const ISSUER: &str = "salespipeline";
 
@@ -171,6 +175,24 @@ async fn a_new_key_is_found_and_an_unknown_one_asked_for_only_now_and_then() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn keys_are_learned_before_the_first_token_comes_and_serve_while_identity_is_down() {
+    let identity = Identity::default();
+    let verifier = Arc::new(identity.verifier());
+    let learning = tokio::spawn(learn_keys(Arc::clone(&verifier), CancellationToken::new()));
+    tokio::time::advance(Duration::from_secs(5)).await;
+    identity.publishes([signer().public_key().clone()]);
+    learning.await.unwrap().unwrap();
+    assert!(identity.asked() > 1);
+
+    identity.is_down();
+    let token = signer().sign(&claims()).unwrap();
+    verifier.verify(&token, now()).await.unwrap();
+    // One that nobody has told of is asked for at once all the same.
+    identity.publishes([other_signer().public_key().clone()]);
+    verifier.verify(&other_signer().sign(&claims()).unwrap(), now()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retired_key_takes_the_tokens_with_it_that_were_remembered() {
     let identity = Identity::default();
     identity.publishes([signer().public_key().clone()]);
@@ -181,7 +203,7 @@ async fn a_retired_key_takes_the_tokens_with_it_that_were_remembered() {
 
     // The secret was changed: the next token names the new key.
     identity.publishes([other_signer().public_key().clone()]);
-    tokio::time::advance(std::time::Duration::from_secs(31)).await;
+    tokio::time::advance(Duration::from_secs(31)).await;
     let new = other_signer().sign(&claims()).unwrap();
     verifier.verify(&new, now()).await.unwrap();
     assert!(verifier.remembered(&old, now()).is_none());
