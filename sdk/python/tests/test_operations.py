@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pydoc
 from typing import Any, Callable
 
 import pytest
@@ -56,6 +57,16 @@ def test_help_names_every_argument(mode: Mode) -> None:
     shown = str(inspect.signature(client.opportunities.update_stage))
     assert shown.startswith("(opportunity_id: 'int', new_stage: 'str', *, if_match=...")
     assert "probability=..." in shown
+
+
+def test_help_of_a_noun_says_what_there_is(mode: Mode) -> None:
+    client = mode.client(Server([]))
+    shown = pydoc.plain(pydoc.render_doc(client.opportunities))
+    for call, declared in vars(type(client.opportunities)).items():
+        if isinstance(declared, (Declared, Composed)) and not call.startswith("_"):
+            assert f" |  {call}(" in shown
+            assert str(declared.__doc__).splitlines()[0] in shown
+    assert "update_stage(opportunity_id: 'int', new_stage: 'str', *, if_match=..." in shown
 
 
 def test_arguments_go_where_the_api_wants_them(mode: Mode) -> None:

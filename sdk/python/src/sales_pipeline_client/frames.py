@@ -1,4 +1,4 @@
-"""Rows as a table of pandas, which is only needed here (`pip install sales-pipeline-client[pandas]`)."""
+"""Rows as a table of pandas, which is only needed here and comes with the extra `pandas`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def frame_of(rows: Sequence[Any], *, exact: bool) -> pandas.DataFrame:
         import pandas
     except ImportError:
         raise ImportError(
-            "to_pandas needs pandas: pip install 'sales-pipeline-client[pandas]'"
+            "to_pandas needs pandas. In the repository: pip install './sdk/python[pandas]'"
         ) from None
     frame: pandas.DataFrame = pandas.DataFrame(
         [it.as_row() if hasattr(it, "as_row") else it for it in rows]

@@ -88,7 +88,28 @@ class Resource(Generic[M]):
         self._engine = engine
 
 
-class Declared:
+class Documented:
+    """A declaration, which `help` shows as any method: by its name, its arguments and what it says of itself."""
+
+    def __init__(self, declaration: Callable[..., Any]) -> None:
+        update_wrapper(self, declaration)
+        self._declaration = declaration
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """Its parameters, each keyword argument by its name."""
+        return _signature(self._declaration)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return self.signature
+
+    def __call__(self, resource: Any, *args: Any, **kwargs: Any) -> Any:
+        """As a function of a class is called: with the resource before its arguments."""
+        return getattr(resource, self._declaration.__name__)(*args, **kwargs)
+
+
+class Declared(Documented):
     """A route with the signature of the method that declares it."""
 
     def __init__(
@@ -100,8 +121,8 @@ class Declared:
         asked: Iterable[str] = (),
         is_public: bool = False,
     ) -> None:
+        super().__init__(declaration)
         self.method, _, self.path = route.partition(" ")
-        self._declaration = declaration
         self._rename = dict(rename or {})
         self._asked = frozenset(asked)
         self._is_public = is_public
@@ -116,11 +137,6 @@ class Declared:
     def returns(self) -> Any:
         """The type that is declared as what it returns."""
         return _evaluated(self._declaration, "return")
-
-    @cached_property
-    def signature(self) -> inspect.Signature:
-        """Its parameters, each keyword argument by its name."""
-        return _signature(self._declaration)
 
     @property
     def sends(self) -> frozenset[str]:
@@ -270,22 +286,17 @@ class Streaming(Declared, Generic[P, T]):
         return _dressed(bound, self._declaration, self.signature)
 
 
-class Composed(Generic[P, T]):
+class Composed(Documented, Generic[P, T]):
     """What is made of several calls: a generator of steps, which each mode runs in its way."""
 
     def __init__(self, flow: Callable[..., Flow[T]], routes: tuple[str, ...]) -> None:
-        self._flow = flow
+        super().__init__(flow)
         self.routes = routes
 
     @property
     def sends(self) -> frozenset[str]:
         """The names of its arguments."""
         return frozenset(self.signature.parameters)
-
-    @property
-    def signature(self) -> inspect.Signature:
-        """Its parameters."""
-        return _signature(self._flow)
 
     if TYPE_CHECKING:
 
@@ -303,9 +314,9 @@ class Composed(Generic[P, T]):
             return self
 
         def bound(*args: Any, **kwargs: Any) -> Any:
-            return resource._engine.run(self._flow(resource, *args, **kwargs))
+            return resource._engine.run(self._declaration(resource, *args, **kwargs))
 
-        return _dressed(bound, self._flow, self.signature)
+        return _dressed(bound, self._declaration, self.signature)
 
 
 def operation(

@@ -1,4 +1,4 @@
-"""The command line `spm` (`pip install 'sales-pipeline-client[cli]'`)."""
+"""The command line `spm`, which the extra `cli` is for."""
 
 import sys
 
@@ -9,7 +9,8 @@ def main() -> None:
         import rich  # noqa: F401
         import typer  # noqa: F401
     except ImportError:
-        print("spm needs typer and rich: pip install 'sales-pipeline-client[cli]'", file=sys.stderr)
+        needed = "spm needs typer and rich. In the repository: pip install './sdk/python[cli]'"
+        print(needed, file=sys.stderr)
         sys.exit(1)
     from .commands import run
 

@@ -153,7 +153,7 @@ def move(
     stage: Annotated[str, typer.Argument(help="Name or key of the stage.")],
     probability: Annotated[Optional[int], typer.Option(min=0, max=100)] = None,
     notes: Annotated[Optional[str], typer.Option(help="For the history.")] = None,
-    lost_reason: Annotated[Optional[str], typer.Option()] = None,
+    lost_reason: Annotated[Optional[str], typer.Option(help="One of the list of reasons.")] = None,
     closed_on: Annotated[Optional[str], typer.Option(help="The day, YYYY-MM-DD.")] = None,
     json: Json = False,
     base_url: Url = None,

@@ -184,7 +184,12 @@ class Opportunities(Resource[M]):
     def update_stage(
         self, opportunity_id: int, new_stage: str, **move: Unpack[StageMove]
     ) -> Opportunity:
-        """Moves it to a stage, which is named by its name or key. `notes` belong to the history of the move."""
+        """Moves it to a stage, which is named by its name or key. `notes` belong to the history of the move.
+
+        `lost_reason`, of a move to a lost stage, is the `name` of one of `client.lost_reasons`, or any words while there are
+        none. A move to the stage in which it is changes nothing but a `probability` that is named: a reason is added
+        afterwards by `update`.
+        """
 
     @operation("DELETE /opportunities/{opportunity_id}")
     def delete(self, opportunity_id: int, **options: Unpack[Guarded]) -> None:
