@@ -150,7 +150,7 @@ impl Caller {
 fn out_of_scope(needed: &str) -> Error {
     Error::Denied {
         reason: "SCOPE".into(),
-        message: format!("this token may not be used to {needed}"),
+        message: format!("the token or API key has not the scope {needed}"),
     }
 }
 

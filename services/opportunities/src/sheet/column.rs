@@ -435,7 +435,7 @@ fn amount(invalid: &mut Invalid, field: &str, text: &str) -> Option<Money> {
     let parsed = plain(text).ok_or(ParseError::NotANumber).and_then(|text| Money::parse(&text));
     let (code, message) = match parsed {
         Ok(amount) => return Some(amount),
-        Err(ParseError::NotANumber) => ("wrong_type", "is not a number"),
+        Err(ParseError::NotANumber) => ("wrong_type", "is not a number such as 1200 or 1,200.50"),
         Err(ParseError::TooManyDecimals) => ("too_many_decimals", "has more than two decimals"),
         Err(ParseError::OutOfRange) => ("out_of_range", "is not between 0 and 9999999999999.99"),
     };
@@ -467,7 +467,7 @@ pub(super) fn date(invalid: &mut Invalid, field: &str, text: &str) -> Option<Nai
     });
     let day = ymd(text);
     if day.is_none() {
-        invalid.add(field, "invalid_date", "is not a day as YYYY-MM-DD");
+        invalid.add(field, "invalid_date", "is not a day as YYYY-MM-DD or YYYY/M/D");
     }
     day
 }
