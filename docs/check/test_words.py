@@ -175,6 +175,16 @@ def test_both_readmes_have_the_same_content() -> None:
     assert shape(english) == shape(chinese)
 
 
+def test_the_headers_that_an_import_is_said_to_know_are_known() -> None:
+    code = (REPOSITORY / "services/opportunities/src/sheet/column.rs").read_text(encoding="utf-8")
+    columns = re.findall(r'\b(?:both|brought)\(\s*"(\w+)",\s*&\[(.*?)\]', code, re.S)
+    known = {field: set(re.findall(r'"([^"]+)"', names)) for field, names in columns}
+    page = (REPOSITORY / "docs/how-to-import-and-export.md").read_text(encoding="utf-8")
+    said = re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.M)
+    assert len(said) > 10
+    assert [(field, it) for field, names in said for it in names.split(", ") if it.lower() not in known[field]] == []
+
+
 def test_what_does_not_exist_is_found() -> None:
     assert exists("make run PORT=8080")
     assert not exists("make everything")
