@@ -95,6 +95,15 @@ pub(crate) fn loss_reasons(read: Read<Row>) -> LossReasons {
 
 fn one(lost_reason: Option<String>, mut by_stage: Vec<LossStage>, all: i64) -> LossReason {
     by_stage.sort_by_key(|it| (it.stage.is_none(), it.stage.clone()));
+    // What never stood in a stage is of no pipeline here: one row, whichever they are in.
+    by_stage.dedup_by(|later, kept| {
+        let is_same = later.stage == kept.stage;
+        if is_same {
+            kept.count += later.count;
+            kept.value += later.value;
+        }
+        is_same
+    });
     let count = by_stage.iter().map(|it| it.count).sum();
     let value = by_stage.iter().fold(Money::ZERO, |sum, it| sum + it.value);
     LossReason { lost_reason, count, value, share: ratio::share(count, all), by_stage }
@@ -123,6 +132,8 @@ mod tests {
             row(Some("price"), Some((2, 1)), 1, 5),
             row(Some("time"), Some((1, 1)), 2, 10),
             row(Some("price"), None, 1, 1),
+            // Of another pipeline, and in no stage either.
+            row(Some("price"), None, 2, 3),
             row(Some("price"), Some((1, 2)), 1, 7),
             row(Some("fit"), Some((1, 1)), 2, 11),
         ];
@@ -132,19 +143,19 @@ mod tests {
         assert_eq!(
             told,
             [
-                (Some("price"), 3, Some(0.3333)),
-                (Some("fit"), 2, Some(0.2222)),
-                (Some("time"), 2, Some(0.2222)),
-                (None, 2, Some(0.2222)),
+                (Some("price"), 5, Some(0.4545)),
+                (Some("fit"), 2, Some(0.1818)),
+                (Some("time"), 2, Some(0.1818)),
+                (None, 2, Some(0.1818)),
             ]
         );
-        assert_eq!((it.count, it.value), (9, money(44)));
+        assert_eq!((it.count, it.value), (11, money(47)));
         let stages: Vec<_> = it.items[0]
             .by_stage
             .iter()
             .map(|it| (it.stage.as_ref().map(|it| (it.pipeline_id, it.ordinal)), it.value))
             .collect();
-        assert_eq!(stages, [(Some((1, 2)), money(7)), (Some((2, 1)), money(5)), (None, money(1))]);
+        assert_eq!(stages, [(Some((1, 2)), money(7)), (Some((2, 1)), money(5)), (None, money(4))]);
     }
 
     #[test]
