@@ -1,6 +1,6 @@
 //! Columns that only history has: when something was made, and through which stages it went when.
 
-use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use rpc::Invalid;
 use unicode_normalization::UnicodeNormalization;
@@ -18,12 +18,17 @@ pub enum When {
 }
 
 impl When {
-    /// The instant; one that clocks leave out is an hour later. Nothing beyond all calendars.
+    /// The instant; one that clocks leave out is an hour later. Nothing outside of years 2 to 9998: in every zone its day is in
+    /// one from 1 to 9999, which are those that can be told.
     pub fn instant(self, zone: Tz) -> Option<DateTime<Utc>> {
-        let local = match self {
-            Self::At(at) => return Some(at),
-            Self::Local(local) => local,
+        let at = match self {
+            Self::At(at) => Some(at),
+            Self::Local(local) => Self::of_clocks(local, zone),
         };
+        at.filter(|at| (2..=9_998).contains(&at.year()))
+    }
+
+    fn of_clocks(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
         let found = zone.from_local_datetime(&local).earliest();
         let found = found.or_else(|| {
             let later = local.checked_add_signed(TimeDelta::hours(1))?;
@@ -113,6 +118,12 @@ mod tests {
         {
             assert_eq!(read(text), None, "{text}");
         }
+        // Midnight in Taipei is in the year before the first in UTC, and midnight in UTC is in America.
+        for text in ["0001-01-01", "0001-01-01T00:00:00Z", "0000-06-01T00:00:00Z"] {
+            let when = read(text);
+            assert!(when.is_none_or(|when| when.instant(taipei).is_none()), "{text}");
+        }
+        assert!(read("0002-01-02").unwrap().instant(taipei).is_some());
         // Clocks went from two to three.
         let left_out = read("2025-03-30 02:30").unwrap().instant(chrono_tz::Europe::Berlin);
         assert_eq!(left_out, Some("2025-03-30T01:30:00Z".parse().unwrap()));
