@@ -34,6 +34,8 @@ const DRAWS: (usize, usize) = (2_000, 20_000_000);
 const SHARE: (f64, f64) = (0.5, 2.0);
 /// An amount that is less than this part of what the deal is won for only stands where one is to be.
 const NO_AMOUNT: f64 = 0.01;
+/// A deal that is larger than so many times the middle one tells as much as one of that size of the share that deals are won for: otherwise a single absurd amount would tell it for all.
+const MOST_TIMES: f64 = 10.0;
 /// A year in seconds.
 const YEAR: Seconds = 365 * 86_400;
 
@@ -227,7 +229,8 @@ impl Worth {
     /// Of deals that were won by an instant.
     #[must_use]
     pub fn learn(history: &History, now: Seconds) -> Self {
-        let (mut won, mut asked, mut values, mut count) = (0.0, 0.0, 0.0, 0.0);
+        let (mut values, mut count) = (0.0, 0.0);
+        let mut said: Vec<(f64, f64)> = Vec::new();
         for deal in &history.deals {
             let Some(end) = deal.end(now).filter(|end| end.is_won) else { continue };
             if let Some(value) = deal.value() {
@@ -236,16 +239,10 @@ impl Worth {
                 // As it was half way, as open ones are on average.
                 let amount = deal.amount_at(i64::midpoint(deal.created_at, end.at));
                 let is_said = |amount: &f64| value > 0.0 && *amount > value * NO_AMOUNT;
-                if let Some(amount) = amount.filter(is_said) {
-                    won += value;
-                    asked += amount;
-                }
+                said.extend(amount.filter(is_said).map(|amount| (amount, value)));
             }
         }
-        Self {
-            share: if asked > 0.0 { (won / asked).clamp(SHARE.0, SHARE.1) } else { 1.0 },
-            unknown: if count > 0.0 { values / count } else { 0.0 },
-        }
+        Self { share: share(said), unknown: if count > 0.0 { values / count } else { 0.0 } }
     }
 
     /// Of one with an amount, or without.
@@ -253,6 +250,18 @@ impl Worth {
     pub fn of(&self, amount: Option<f64>) -> f64 {
         amount.map_or(self.unknown, |amount| amount * self.share)
     }
+}
+
+/// For how much of their amounts deals were won: of each, what was said of it and what it was won for.
+fn share(mut said: Vec<(f64, f64)>) -> f64 {
+    said.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let Some((middle, _)) = said.get(said.len().saturating_sub(1) / 2) else { return 1.0 };
+    let most = middle * MOST_TIMES;
+    let (won, asked) = said.iter().fold((0.0, 0.0), |(won, asked), (amount, value)| {
+        let counts = (most / amount.max(*value)).min(1.0);
+        (won + value * counts, asked + amount * counts)
+    });
+    (won / asked).clamp(SHARE.0, SHARE.1)
 }
 
 /// What was won in a window.
@@ -393,6 +402,19 @@ mod tests {
         // Nobody is off by that much for ever.
         assert!((share(&[(Some(10_000.0), 100_000.0)]) - 2.0).abs() < 1e-9);
         assert!((share(&[(Some(100_000.0), 10_000.0)]) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn one_absurd_deal_does_not_tell_for_how_much_all_others_are_won() {
+        let share = |deals: &[(Option<f64>, f64)]| worth(deals).of(Some(1.0));
+        let honest = [(Some(100_000.0), 90_000.0); 300];
+        for absurd in [(Some(1e12), 1.9e12), (Some(1e12), 5e11), (Some(9e12), 1e11)] {
+            let told = share(&[&honest[..], &[absurd]].concat());
+            assert!((told - 0.9).abs() < 0.04, "{absurd:?} {told}");
+        }
+        // A larger one still tells more than one that is smaller.
+        let two = share(&[(Some(1.0), 1.0), (Some(9.0), 4.5)]);
+        assert!((two - 0.55).abs() < 1e-9, "{two}");
     }
 
     #[test]
