@@ -20,8 +20,10 @@ const UNTRIED_ERROR: f64 = 0.5;
 const FEW_REPLAYS: usize = 2;
 /// And how many tries that counts for.
 const PRIOR_COUNT: f64 = 3.0;
-/// How wrong a way to forecast is taken to be before it was tried, for how many tries.
-const PRIOR_OF_WAYS: (f64, f64) = (0.3, 2.0);
+/// How wrong each way is taken to be by itself before it was tried, for as many tries: deals, the window before, the same window a year ago. The longer ago, the more has changed.
+const PRIOR_OF_WAYS: [f64; 3] = [PRIOR_ERROR, PRIOR_ERROR, 2.0 * PRIOR_ERROR];
+/// No more of an error than this is taken for chance: where more is, it hangs on few deals, and then deals promise little that is sure.
+const MOST_CHANCE: f64 = 0.3;
 /// How many windows of the past are forecast again, at most; each begins half a window before the one after it.
 const REPLAYS: i32 = 10;
 /// How much of each is news where they overlap by half.
@@ -99,7 +101,7 @@ pub struct Revenue {
     pub bottom_up: BottomUp,
     /// How much each of the ways counts: deals, the window before, the same window a year ago.
     pub weights: [f64; 3],
-    /// The standard deviation of the logarithm.
+    /// How wide the range is, as the standard deviation of the logarithm.
     pub sigma: f64,
     /// Windows of the past.
     pub replays: Vec<Replay>,
@@ -131,7 +133,7 @@ pub fn revenue(
 pub struct Combined {
     /// The middle.
     pub middle: f64,
-    /// The standard deviation of the logarithm.
+    /// The standard deviation of the logarithm, wider by what is not known of it itself: the percentiles are those of a normal distribution with it.
     pub sigma: f64,
     /// How much each of the ways counts.
     pub weights: [f64; 3],
@@ -146,7 +148,8 @@ impl Combined {
     }
 }
 
-/// Combines what deals promise, what the window before brought and what the same a year ago did, by how wrong each was in replays, of each of which `share` is news.
+/// Combines what deals promise, what the window before brought and what the same a year ago did, by how wrong each was in replays, of each of which `share` is news. `spread` is how far
+/// chance alone may lead away from what deals promise.
 #[must_use]
 pub fn combine(ways: [Option<f64>; 3], spread: f64, replays: &[Replay], share: f64) -> Combined {
     // Nothing has no logarithm: next to nothing stands for it.
@@ -154,7 +157,7 @@ pub fn combine(ways: [Option<f64>; 3], spread: f64, replays: &[Replay], share: f
     let (sum, count) = all.fold((0.0, 0.0), |(sum, count), it| (sum + it, count + 1.0));
     let least = (sum / f64::max(count, 1.0) * 0.02).max(1e-9);
     let log = |it: f64| it.max(least).ln();
-    let weights = weights(replays, ways, share, log);
+    let weights = weights(replays, ways, spread, share, log);
     let mean_of = |ways: [Option<f64>; 3]| -> f64 {
         let known =
             ways.iter().zip(weights).filter_map(|(way, weight)| Some((log((*way)?), weight)));
@@ -169,9 +172,12 @@ pub fn combine(ways: [Option<f64>; 3], spread: f64, replays: &[Replay], share: f
     });
     let count = replays.len() as f64 * share;
     let mean = errors.sum::<f64>() / replays.len().max(1) as f64;
-    let prior = if replays.len() < FEW_REPLAYS { UNTRIED_ERROR } else { PRIOR_ERROR };
+    let is_tried = replays.len() >= FEW_REPLAYS;
+    let prior = if is_tried { PRIOR_ERROR } else { UNTRIED_ERROR };
     let prior = prior.max(spread).powi(2);
     let sigma = ((PRIOR_COUNT * prior + count * mean) / (PRIOR_COUNT + count)).sqrt();
+    // While nothing was tried it is wide enough as it is.
+    let sigma = if is_tried { sigma * wider(PRIOR_COUNT + count) } else { sigma };
     let middle = if ways.into_iter().flatten().all(|it| it <= 0.0) { 0.0 } else { middle.exp() };
     Combined { middle, sigma, weights }
 }
@@ -347,22 +353,29 @@ fn replay(
     found
 }
 
-/// How much each way counts: the less, the more it was wrong.
+/// How much each way counts: the less, the more it was wrong by itself. That what came true was chance makes all of them wrong alike, and says nothing for or against any; what a window
+/// of the past brought was as much chance.
 fn weights(
     replays: &[Replay],
     ways: [Option<f64>; 3],
+    spread: f64,
     share: f64,
     log: impl Fn(f64) -> f64,
 ) -> [f64; 3] {
-    let of = |way: &dyn Fn(&Replay) -> Option<f64>| -> f64 {
+    let chance = spread.min(MOST_CHANCE).powi(2);
+    let of = |way: &dyn Fn(&Replay) -> Option<f64>, before: f64| -> f64 {
         let errors = replays.iter().filter_map(|it| Some((log(way(it)?) - log(it.actual)).powi(2)));
-        let (sum, count) = errors.fold((0.0, 0.0), |(sum, count), it| (sum + it, count + share));
-        let (prior, tries) = PRIOR_OF_WAYS;
-        let mean = sum * share + prior * prior * tries;
-        (count + tries) / mean
+        let (sum, count) = errors.fold((0.0, 0.0), |(sum, count), it| (sum + it, count + 1.0));
+        let own = (sum / f64::max(count, 1.0) - chance).max(0.0);
+        let count = count * share;
+        (PRIOR_COUNT + count) / (PRIOR_COUNT * before + count * own)
     };
-    let mut weights =
-        [of(&|it| Some(it.bottom_up)), of(&|it| Some(it.last)), of(&|it| it.year_ago)];
+    let [deals, last, year_ago] = PRIOR_OF_WAYS.map(|it| it * it);
+    let mut weights = [
+        of(&|it| Some(it.bottom_up), deals),
+        of(&|it| Some(it.last), last + chance),
+        of(&|it| it.year_ago, year_ago + chance),
+    ];
     for (weight, way) in weights.iter_mut().zip(ways) {
         if way.is_none() {
             *weight = 0.0;
@@ -370,6 +383,15 @@ fn weights(
     }
     let sum: f64 = weights.iter().sum();
     weights.map(|it| if sum > 0.0 { it / sum } else { 0.0 })
+}
+
+/// How much further away the 90th percentile is where the standard deviation is itself known from so many tries only: that of Student's distribution over the normal one's (expanded after
+/// Fisher and Cornish; Abramowitz and Stegun, 26.7.5).
+fn wider(tries: f64) -> f64 {
+    let square = NORMAL_90 * NORMAL_90;
+    let first = (square + 1.0) / 4.0;
+    let second = (5.0 * square * square + 16.0 * square + 3.0) / 96.0;
+    1.0 + first / tries + second / (tries * tries)
 }
 
 #[cfg(test)]
@@ -402,6 +424,64 @@ mod tests {
         // Nobody is off by that much for ever.
         assert!((share(&[(Some(10_000.0), 100_000.0)]) - 2.0).abs() < 1e-9);
         assert!((share(&[(Some(100_000.0), 10_000.0)]) - 0.5).abs() < 1e-9);
+    }
+
+    /// Ten windows that brought 100 each, by turns more and less than each way had said: the logarithms of how much.
+    fn replays(deals: f64, last: f64, year_ago: Option<f64>) -> Vec<Replay> {
+        let replay = |index: i32| {
+            let said = |by: f64| 100.0 * (if index % 2 == 0 { by } else { -by }).exp();
+            let (bottom_up, last, year_ago) = (said(deals), said(last), year_ago.map(said));
+            Replay { at: 0, bottom_up, last, year_ago, actual: 100.0 }
+        };
+        (0..10).map(replay).collect()
+    }
+
+    #[test]
+    fn what_is_chance_for_every_way_counts_against_none() {
+        let replays = replays(0.2, 0.2_f64.hypot(0.2), None);
+        let deals = |spread| {
+            combine([Some(100.0), Some(100.0), None], spread, &replays, OVERLAP).weights[0]
+        };
+        // Twice the squared error, half the weight, nearly.
+        assert!((0.6..0.7).contains(&deals(0.0)), "{}", deals(0.0));
+        // All that deals were wrong by was chance; the window before was wrong by itself as well.
+        assert!(deals(0.2) > 0.8, "{}", deals(0.2));
+        // Where it hangs on few deals it is not taken for sure that they were right.
+        assert!((deals(0.9) - deals(MOST_CHANCE)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_way_that_was_right_counts_most_whichever_it_is() {
+        let most = |deals, last, year_ago| {
+            let ways = [Some(100.0); 3];
+            let weights =
+                combine(ways, 0.1, &replays(deals, last, Some(year_ago)), OVERLAP).weights;
+            assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            (0..3).max_by(|one, other| weights[*one].total_cmp(&weights[*other])).unwrap()
+        };
+        assert_eq!(most(0.1, 0.5, 0.5), 0);
+        assert_eq!(most(0.5, 0.1, 0.5), 1);
+        assert_eq!(most(0.5, 0.5, 0.1), 2);
+        // What is not known does not count, and before anything was tried what is open now does most.
+        let weights = combine([Some(100.0), Some(100.0), None], 0.1, &[], OVERLAP).weights;
+        assert!(weights[0] > weights[1] && weights[1] > 0.0 && weights[2] <= 0.0, "{weights:?}");
+    }
+
+    #[test]
+    fn the_fewer_tries_a_width_is_known_from_the_wider_the_range_is() {
+        // Student's 90th percentiles, from tables.
+        for (tries, percentile) in [(3.0, 1.638), (4.0, 1.533), (8.0, 1.397), (13.0, 1.350)] {
+            let told = wider(tries) * NORMAL_90;
+            assert!((told / percentile - 1.0).abs() < 0.008, "{tries}: {told}");
+        }
+        let sigma = |tries: usize| {
+            let replays = &replays(0.3, 0.3, None)[..tries];
+            combine([Some(100.0), Some(100.0), None], 0.3, replays, OVERLAP).sigma
+        };
+        // Chance alone is as wide as what was seen: only how well that is known tells.
+        assert!((sigma(2) / 0.3 - wider(4.0)).abs() < 1e-9, "{}", sigma(2));
+        assert!((sigma(10) / 0.3 - wider(8.0)).abs() < 1e-9, "{}", sigma(10));
+        assert!((sigma(0) - UNTRIED_ERROR).abs() < 1e-9);
     }
 
     #[test]
