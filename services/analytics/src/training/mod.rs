@@ -16,6 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use events::lock;
 use forecast::trained::{Then, Trained};
+use money::Money;
 use process::{Secret, Work, postgres};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
@@ -43,7 +44,7 @@ const PAUSE_TIMES: u32 = 4;
 const RUN_FOR: TimeDelta = TimeDelta::minutes(15);
 /// And how many times as long as it took.
 const RUN_FOR_TIMES: u32 = 30;
-/// How much what has closed may change until it is learned from, and what is open may change until it is run again, in parts of a hundred.
+/// How much what has closed, or what was won in all, may change until it is learned from, and what is open may change until it is run again, in parts of a hundred.
 const GROWN: i64 = 10;
 /// For how many days after the first forecast is kept those before it are told again as more of the past is brought in.
 const BROUGHT_IN: TimeDelta = TimeDelta::days(7);
@@ -107,12 +108,12 @@ pub async fn do_what_is_due(
     let latest = store::latest(&mut connection).await?;
     let counts = store::counts(&mut connection).await?;
     drop(connection);
-    let Counts { open, closed } = counts;
+    let Counts { open, closed, .. } = counts;
     let was_empty = |it: &Latest| it.closed == 0 && it.open == Some(0);
     if open + closed == 0 && latest.as_ref().is_none_or(was_empty) {
         return Ok(Duration::ZERO);
     }
-    let is_due = latest.as_ref().is_none_or(|latest| is_due(latest, closed, (&settings, now)));
+    let is_due = latest.as_ref().is_none_or(|latest| is_due(latest, &counts, (&settings, now)));
     let mut now = now;
     if is_due {
         let began = Instant::now();
@@ -146,9 +147,12 @@ pub async fn do_what_is_due(
     Ok(began.elapsed())
 }
 
-fn is_due(latest: &Latest, closed: i64, (settings, now): (&Settings, DateTime<Utc>)) -> bool {
+fn is_due(latest: &Latest, now_are: &Counts, (settings, now): (&Settings, DateTime<Utc>)) -> bool {
     let is_of_today = day(latest.trained_at, settings.zone) >= day(now, settings.zone);
-    !is_of_today || (closed - latest.closed).abs() > latest.closed / GROWN
+    let has_changed = (now_are.closed - latest.closed).abs() > latest.closed / GROWN;
+    let [won, was_won] = [now_are.won_value, latest.won_value].map(Money::hundredths);
+    let is_worth_another = (won - was_won).abs() > was_won / i128::from(GROWN);
+    !is_of_today || has_changed || is_worth_another
 }
 
 /// Learns from all that is known as of now, and publishes it; its version. The same facts as of the same instant give the same model. It is told what the forecast would have been on
@@ -158,6 +162,7 @@ pub async fn train(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
     let settings = settings(&mut connection).await?;
     let steps = store::steps(&mut connection).await?;
     let first = kept::first_kept(&mut connection).await?.unwrap_or(day(now, settings.zone));
+    let won_value = store::counts(&mut connection).await?.won_value;
     let past = if day(now - BROUGHT_IN, settings.zone) <= first {
         replay::past(calendar(&settings), (settings.zone, now), first)
     } else {
@@ -178,7 +183,8 @@ pub async fn train(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
     let won = won(&mut connection, settings.zone, now).await?;
     drop(connection);
     let mut tx = pool.begin().await?;
-    let version = store::publish(&mut tx, now, i64::try_from(closed)?, &bytes?).await?;
+    let version =
+        store::publish(&mut tx, now, (i64::try_from(closed)?, won_value), &bytes?).await?;
     let model = (voice, i32::try_from(version).unwrap_or(i32::MAX));
     if !past.is_empty() {
         kept::forget_replayed(&mut tx).await?;
@@ -336,15 +342,24 @@ mod tests {
             version: 1,
             trained_at: at("2025-11-20T15:59:00Z"),
             closed: 100,
+            won_value: Money::from_hundredths(1_000),
             made_at: None,
             open: None,
         };
-        let due = |closed, now| is_due(&latest, closed, (&settings, at(now)));
+        let due_with = |closed, won_value, now| {
+            let won_value = Money::from_hundredths(won_value);
+            is_due(&latest, &Counts { open: 0, closed, won_value }, (&settings, at(now)))
+        };
+        let due = |closed, now| due_with(closed, 1_000, now);
         assert!(!due(110, "2025-11-20T15:59:59Z"));
         assert!(due(111, "2025-11-20T15:59:59Z"));
         // Many were deleted.
         assert!(!due(90, "2025-11-20T15:59:59Z"));
         assert!(due(89, "2025-11-20T15:59:59Z"));
+        // One was won that was worth a tenth of all, or was not worth that after all.
+        assert!(!due_with(101, 1_100, "2025-11-20T15:59:59Z"));
+        assert!(due_with(101, 1_101, "2025-11-20T15:59:59Z"));
+        assert!(due_with(100, 899, "2025-11-20T15:59:59Z"));
         // Midnight in Taipei.
         assert!(due(100, "2025-11-20T16:00:00Z"));
     }

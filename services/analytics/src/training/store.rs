@@ -129,14 +129,17 @@ async fn done(connection: &mut PgConnection, ids: &[i64]) -> sqlx::Result<Vec<Do
 pub(super) struct Counts {
     pub(super) open: i64,
     pub(super) closed: i64,
+    /// What those that were won came to.
+    pub(super) won_value: Money,
 }
 
-/// How many are open, and how many have closed.
+/// How many are open, how many have closed, and for how much.
 pub(super) async fn counts(connection: &mut PgConnection) -> sqlx::Result<Counts> {
     sqlx::query_as!(
         Counts,
         r#"select coalesce(sum(count) filter (where status = 'open'), 0)::bigint as "open!",
-                  coalesce(sum(count) filter (where status <> 'open'), 0)::bigint as "closed!"
+                  coalesce(sum(count) filter (where status <> 'open'), 0)::bigint as "closed!",
+                  coalesce(sum(total_value) filter (where status = 'won'), 0) as "won_value!: Money"
            from standing_rollup"#
     )
     .fetch_one(connection)
@@ -171,6 +174,7 @@ pub(super) struct Latest {
     pub(super) version: i64,
     pub(super) trained_at: DateTime<Utc>,
     pub(super) closed: i64,
+    pub(super) won_value: Money,
     /// When it was last run.
     pub(super) made_at: Option<DateTime<Utc>>,
     /// Over how many that were open.
@@ -181,7 +185,7 @@ pub(super) struct Latest {
 pub(super) async fn latest(connection: &mut PgConnection) -> sqlx::Result<Option<Latest>> {
     sqlx::query_as!(
         Latest,
-        r#"select m.version, m.trained_at, m.closed, r.made_at as "made_at?", r.open as "open?"
+        r#"select m.version, m.trained_at, m.closed, m.won_value as "won_value: Money", r.made_at as "made_at?", r.open as "open?"
            from forecast_models m left join forecast_runs r on r.model_version = m.version
            where m.format = $1
            order by m.version desc, r.run_id desc limit 1"#,
@@ -218,13 +222,14 @@ pub(super) async fn bytes(
 pub(super) async fn publish(
     tx: &mut PgConnection,
     trained_at: DateTime<Utc>,
-    closed: i64,
+    (closed, won_value): (i64, Money),
     bytes: &[u8],
 ) -> sqlx::Result<i64> {
     let version = sqlx::query_scalar!(
-        "insert into forecast_models (trained_at, closed, bytes, format) values ($1, $2, $3, $4) returning version",
+        "insert into forecast_models (trained_at, closed, won_value, bytes, format) values ($1, $2, $3, $4, $5) returning version",
         trained_at,
         closed,
+        won_value as Money,
         bytes,
         FORMAT
     )

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use events::{Change, Origin};
 use rpc::{Error, Invalid};
 
@@ -205,6 +205,10 @@ fn read<'a>(
     }
     if past.created_at > now {
         invalid.add("created_at", "in_the_future", "is in the future");
+    }
+    // Earlier its day is in no year that can be told, in some zone.
+    if past.created_at.year() < 2 {
+        invalid.add("created_at", "out_of_range", "must be of the year 2 or later");
     }
     let pipeline = draft.as_ref().and_then(|draft| pipelines.get(Some(draft.pipeline_id)));
     let mut turns = Vec::with_capacity(past.moves.len());

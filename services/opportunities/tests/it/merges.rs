@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use auth::{Caller, Role};
 use futures::future::join_all;
+use idempotency::Outcome;
 use opportunities::contact;
 use opportunities::customer;
 use opportunities::customer::merge::{self, Left};
@@ -220,6 +221,36 @@ async fn a_customer_is_merged_by_who_may_change_both_and_not_with_itself() {
     world.make(&ben(), theirs).await.unwrap();
     assert_eq!(ask(&ben(), id, from_id).await.reason(), "NOT_YOURS");
     assert_eq!(ask(&ben(), from_id, id).await.reason(), "NOT_YOURS");
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_opportunities_that_they_may_not_see() {
+    let world = World::create("team").await;
+    world.tell(&[AMY, BEN].map(|id| event(1, person(id, "rep", None)))).await;
+    let into = sale(&world, "XYZ", ("Chen", None)).await;
+    let from = [
+        sale(&world, "XYZ Ltd", ("Lin", None)).await,
+        sale(&world, "XYZ Ltd", ("Lin", None)).await,
+    ];
+    let (id, from_id) = (into.customer_id, from[0].customer_id);
+    let of_ben = || Wish { owner_id: Some(BEN), ..wish_of(from_id) };
+    let out_of_sight = [
+        world.make(&admin(), of_ben()).await.unwrap().opportunity.id,
+        world.make(&admin(), of_ben()).await.unwrap().opportunity.id,
+    ];
+    let merged = merge::merge(&world.state, &amy(), id, from_id, None, meta(AMY)).await.unwrap();
+    let Outcome::New(merged) = merged else { panic!("{merged:?}") };
+    assert_eq!(merged.opportunities, 2);
+    assert_eq!(world.find(out_of_sight[0]).await.customer_id, id, "it went along all the same");
+    for changed in [from[1].id, out_of_sight[1]] {
+        world.change(&admin(), (changed, None), notes("changed")).await.unwrap();
+    }
+    let undone = merge::unmerge(&world.state, &amy(), id, from_id, None, meta(AMY)).await.unwrap();
+    let Outcome::New(undone) = undone else { panic!("{undone:?}") };
+    assert_eq!((undone.opportunities, undone.left_count), (1, 1));
+    assert_eq!(undone.left, [Left::Opportunity(from[1].id)]);
+    assert_eq!(world.find(out_of_sight[0]).await.customer_id, from_id);
+    world.everything_is_told().await;
 }
 
 #[tokio::test]

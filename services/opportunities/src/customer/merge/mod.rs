@@ -34,7 +34,7 @@ const TOLD: usize = 1_000;
 pub struct Merged {
     /// The customer that stays.
     pub customer: Customer,
-    /// How many opportunities it has from the other, deleted ones too.
+    /// How many opportunities it has from the other that the caller may see, deleted ones too.
     pub opportunities: i64,
     /// How many contacts.
     pub contacts: i64,
@@ -49,11 +49,11 @@ pub struct Unmerged {
     pub customer: Customer,
     /// The one that is there again.
     pub from: Customer,
-    /// How many opportunities it has back, deleted ones too.
+    /// How many opportunities it has back that the caller may see, deleted ones too.
     pub opportunities: i64,
     /// How many contacts.
     pub contacts: i64,
-    /// What has been changed since and was left where it is, a thousand at most.
+    /// What has been changed since and was left where it is, as far as the caller may see it, a thousand at most.
     pub left: Vec<Left>,
     /// How many those are in all.
     pub left_count: i64,
@@ -91,7 +91,7 @@ pub async fn merge(
             return Ok(Outcome::Replay(answer));
         }
         let (into, from) = lock_both(&mut tx, id, from_id, &who).await?;
-        let merged = Merging { into, from, by, meta: &meta }.run(&mut tx).await?;
+        let merged = Merging { into, from, who: &who, meta: &meta }.run(&mut tx).await?;
         idempotency::keep(&mut tx, by, &operation, once.as_ref(), &merged).await?;
         tx.commit().await?;
         wake.wake();
@@ -131,20 +131,21 @@ fn named(from_id: i64) -> Result<(), Error> {
 struct Merging<'a> {
     into: Customer,
     from: Customer,
-    by: i64,
+    who: &'a Asker,
     meta: &'a Meta,
 }
 
 impl Merging<'_> {
     async fn run(self, tx: &mut PgConnection) -> Result<Merged, Error> {
-        let Self { into, from, by, meta } = self;
+        let Self { into, from, who, meta } = self;
         let at = meta.recorded_at;
         let contacts = contact::store::lock_of(tx, &[into.id, from.id]).await?;
         let (there, coming): (Vec<_>, Vec<_>) =
             contacts.into_iter().partition(|it| it.customer_id == into.id);
         let people = model::join_contacts(into.id, &there, &coming, at);
         let joined = model::join(&into, &from, at);
-        let merge_id = store::insert(tx, into.id, from.id, by, at, &names(&joined.filled)).await?;
+        let merge_id =
+            store::insert(tx, into.id, from.id, who.by, at, &names(&joined.filled)).await?;
 
         let mut changes = vec![
             told(What::Merged, &from, &joined.from, None, meta),
@@ -168,7 +169,7 @@ impl Merging<'_> {
             .filter_map(|(before, after)| Some((before.id, after.merged_into_id?)))
             .collect();
         let went = along::move_to(tx, from.id, &joined.into, &same, meta).await?;
-        records.extend(went.iter().map(|it| Record {
+        records.extend(went.iter().map(|(it, _)| Record {
             kind: Kind::Opportunity,
             id: it.id,
             version: it.version,
@@ -178,7 +179,7 @@ impl Merging<'_> {
         store::insert_records(tx, merge_id, &records).await?;
         Ok(Merged {
             customer: joined.into,
-            opportunities: count(went.len()),
+            opportunities: count(went.iter().filter(|(_, it)| who.read.covers(*it)).count()),
             contacts: count(people.moved.len()),
             joined_contacts: count(people.joined.len()),
         })
@@ -257,7 +258,7 @@ pub async fn unmerge(
         }
         let from = from.customer;
         store::undo(&mut tx, merge.id, at).await?;
-        let unmerged = Unmerging { into, from, merge, meta: &meta }.run(&mut tx).await?;
+        let unmerged = Unmerging { into, from, merge, who: &who, meta: &meta }.run(&mut tx).await?;
         idempotency::keep(&mut tx, by, &operation, once.as_ref(), &unmerged).await?;
         tx.commit().await?;
         wake.wake();
@@ -271,12 +272,13 @@ struct Unmerging<'a> {
     into: Customer,
     from: Customer,
     merge: store::Merge,
+    who: &'a Asker,
     meta: &'a Meta,
 }
 
 impl Unmerging<'_> {
     async fn run(self, tx: &mut PgConnection) -> Result<Unmerged, Error> {
-        let Self { into, from, merge, meta } = self;
+        let Self { into, from, merge, who, meta } = self;
         let (parted, restored, left) = model::part(&into, &from, &merge.filled, meta.recorded_at);
         let mut left: Vec<_> = left.into_iter().map(Left::Field).collect();
         super::store::update(tx, &restored).await?;
@@ -295,15 +297,15 @@ impl Unmerging<'_> {
             .into_iter()
             .map(|it| Went { id: it.id, version: it.version, contact_id: it.contact_id })
             .collect();
-        let stayed = along::move_back(tx, &went, into.id, &restored, &back, meta).await?;
-        let opportunities = count(went.len() - stayed.len());
-        left.extend(stayed.into_iter().map(Left::Opportunity));
+        let sight = &who.read;
+        let returned = along::move_back(tx, &went, into.id, &restored, &back, sight, meta).await?;
+        left.extend(returned.stayed.into_iter().map(Left::Opportunity));
         let left_count = count(left.len());
         left.truncate(TOLD);
         Ok(Unmerged {
             customer: parted,
             from: restored,
-            opportunities,
+            opportunities: count(returned.back),
             contacts: count(back.len()),
             left,
             left_count,

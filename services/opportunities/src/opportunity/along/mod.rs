@@ -13,6 +13,7 @@ use super::event;
 use super::model::Opportunity;
 use super::search::{self, Indexed};
 use super::several;
+use crate::access::model::{Owned, Sight};
 use crate::customer::model::Customer;
 use crate::meta::Meta;
 
@@ -54,14 +55,23 @@ pub(crate) struct Went {
     pub(crate) contact_id: Option<i64>,
 }
 
-/// They go to another customer, their contacts to who these became one with there.
+/// What was to go back to the customer it came from, as far as somebody sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Returned {
+    /// How many are back.
+    pub(crate) back: usize,
+    /// Those that stay.
+    pub(crate) stayed: Vec<i64>,
+}
+
+/// They go to another customer, their contacts to who these became one with there; which, and whose they are.
 pub(crate) async fn move_to(
     tx: &mut PgConnection,
     from_id: i64,
     into: &Customer,
     joined: &BTreeMap<i64, i64>,
     meta: &Meta,
-) -> sqlx::Result<Vec<Went>> {
+) -> sqlx::Result<Vec<(Went, Owned)>> {
     let mut went = Vec::new();
     let moved = |it: &Opportunity| Opportunity {
         customer_id: into.id,
@@ -71,23 +81,24 @@ pub(crate) async fn move_to(
     };
     let note = |before: &Opportunity, after: &Opportunity| {
         let (id, version) = (after.id, after.version);
-        went.push(Went { id, version, contact_id: before.contact_id });
+        went.push((Went { id, version, contact_id: before.contact_id }, after.owned()));
     };
     all(tx, Which::OfCustomer(from_id), meta, moved, note).await?;
     Ok(went)
 }
 
-/// Those that are still as they were when they went to a customer go back to the one they came from, if the contact that they had is there again; the ids of those that
-/// stay.
+/// Those that are still as they were when they went to a customer go back to the one they came from, if the contact that they had is there again; told of
+/// those that somebody sees.
 pub(crate) async fn move_back(
     tx: &mut PgConnection,
     went: &[Went],
     into_id: i64,
     from: &Customer,
     contacts: &BTreeSet<i64>,
+    sight: &Sight,
     meta: &Meta,
-) -> sqlx::Result<Vec<i64>> {
-    let mut stayed = Vec::new();
+) -> sqlx::Result<Returned> {
+    let mut returned = Returned::default();
     for chunk in went.chunks(store::CHUNK) {
         let ids: Vec<_> = chunk.iter().map(|it| it.id).collect();
         let now = several::lock(tx, &ids).await?;
@@ -108,10 +119,13 @@ pub(crate) async fn move_back(
                             .get(&(it.id, it.version))
                             .is_some_and(|told| event::is_as_told(now, told)))
             };
-            let Some(before) = now.get(&it.id).filter(is_as_it_was) else {
-                stayed.push(it.id);
+            let now = now.get(&it.id);
+            let is_seen = now.is_some_and(|now| sight.covers(now.owned()));
+            let Some(before) = now.filter(is_as_it_was) else {
+                returned.stayed.extend(is_seen.then_some(it.id));
                 continue;
             };
+            returned.back += usize::from(is_seen);
             let after = Opportunity {
                 customer_id: from.id,
                 customer_name: from.name.clone(),
@@ -122,7 +136,7 @@ pub(crate) async fn move_back(
         }
         write(tx, &back, meta).await?;
     }
-    Ok(stayed)
+    Ok(returned)
 }
 
 /// Has each of them follow, a few hundred at a time by id; `told` hears of each how it was and how it is.
