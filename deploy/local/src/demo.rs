@@ -1,10 +1,12 @@
 //! Demonstration data at the first start, and what a newcomer is told.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::time::sleep;
 
 use crate::secrets::Secrets;
 use crate::stack::{Stack, succeeded};
@@ -12,6 +14,9 @@ use crate::{SERVICES, folder, say, settings};
 
 /// The remark on the schema that says what was filled in: `demonstration`, and once it is whole the answer of the command.
 const BEGUN: &str = "demonstration";
+
+/// How long analytics may take to hear of all that was filled in; then it learns from what it has heard of.
+const HEARS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Someone to sign in as.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +50,8 @@ pub async fn fill(stack: &Stack, base: &Path) -> Result<Welcome> {
         let answer = ask(stack).await?;
         set_remark(&mut connection, &answer).await?;
         remark = Some(answer);
+        say("Having the forecast learn from it");
+        teach(stack, &mut connection).await?;
     }
     connection.close().await?;
     let accounts = remark.and_then(|remark| {
@@ -97,6 +104,31 @@ async fn ask(stack: &Stack) -> Result<String> {
     succeeded("opportunities", "demo", &answer)?;
     let said = String::from_utf8(answer.stdout)?;
     said.lines().last().map(str::to_owned).context("`opportunities demo` did not say what it made")
+}
+
+/// Has analytics learn as soon as it has heard of everything. Otherwise it would within a minute or two, first from a part of it.
+async fn teach(stack: &Stack, opportunities: &mut PgConnection) -> Result<()> {
+    let mut analytics = PgConnection::connect(&stack.database().owner_url("analytics")).await?;
+    let deadline = Instant::now() + HEARS_WITHIN;
+    while Instant::now() < deadline {
+        let told: Option<i64> = sqlx::query_scalar(
+            "select max(position) from opportunities.change_position where not exists (select from opportunities.outbox)",
+        )
+        .fetch_one(&mut *opportunities)
+        .await?;
+        let heard: Option<i64> = sqlx::query_scalar(
+            "select position from analytics.progress where source = 'opportunities'",
+        )
+        .fetch_optional(&mut analytics)
+        .await?;
+        if told.is_some() && told == heard {
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    analytics.close().await?;
+    let answer = stack.run("analytics", &["train"]).await?;
+    succeeded("analytics", "train", &answer)
 }
 
 impl Welcome {
