@@ -83,6 +83,23 @@ def no_secret_is_written_down(documents: list[Document]) -> Iterator[str]:
 
 
 @rule
+def every_secret_has_one_maker(documents: list[Document]) -> Iterator[str]:
+    """Two that make one Secret take turns at it: the proxy would show people a certificate that is meant for the other processes."""
+    makers: dict[str, list[str]] = {}
+    for document in of_kind(documents, "Certificate"):
+        makers.setdefault(document["spec"]["secretName"], []).append(name_of(document))
+    # cert-manager makes a Certificate of an Ingress, and in `dev` somebody by hand.
+    for document in of_kind(documents, "Ingress"):
+        for entry in document["spec"].get("tls", []):
+            makers.setdefault(entry["secretName"], []).append(name_of(document))
+    for document in of_kind(documents, "ExternalSecret"):
+        makers.setdefault(document["metadata"]["name"], []).append(name_of(document))
+    for secret, known in makers.items():
+        if len(known) > 1:
+            yield f"the Secret {secret} is made by {' and '.join(known)}"
+
+
+@rule
 def the_namespace_refuses_what_is_not_restricted(documents: list[Document]) -> Iterator[str]:
     labels = named(documents, "Namespace", "sales-pipeline")["metadata"]["labels"]
     for mode in ("enforce", "audit", "warn"):

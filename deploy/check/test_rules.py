@@ -304,7 +304,17 @@ BROKEN_WITH_TLS: list[tuple[rules.Rule, Callable[[list[Document]], object], str]
         lambda of: variable(of, "ANALYTICS_URL").update(value="https://notifier:7000"),
         "analytics serves gateway, and is called by []",
     ),
-    (rules.what_is_referred_to_is_there, lambda of: of.remove(named(of, "Certificate", "gateway")), "Secret gateway-tls/tls.crt"),
+    (rules.what_is_referred_to_is_there, lambda of: of.remove(named(of, "Certificate", "gateway")), "Secret gateway-mtls/tls.crt"),
+    (
+        rules.every_secret_has_one_maker,
+        lambda of: spec(of, "Certificate", "gateway").update(secretName="gateway-tls"),
+        "the Secret gateway-tls is made by Certificate gateway and Ingress gateway",
+    ),
+    (
+        rules.every_secret_has_one_maker,
+        lambda of: spec(of, "Certificate", "gateway").update(secretName="gateway"),
+        "the Secret gateway is made by Certificate gateway and ExternalSecret gateway",
+    ),
 ]
 
 
