@@ -112,7 +112,7 @@ def every_container_is_limited(documents: list[Document]) -> Iterator[str]:
     for container in containers(documents):
         resources = container.spec.get("resources", {})
         for bound in ("requests", "limits"):
-            for what in ("cpu", "memory"):
+            for what in ("cpu", "memory", "ephemeral-storage"):
                 if what not in resources.get(bound, {}):
                     yield f"{container} has no {bound} of {what}"
     for container in containers(documents):
@@ -218,17 +218,76 @@ def every_deployment_scales(documents: list[Document]) -> Iterator[str]:
         yield f"HorizontalPodAutoscaler of {name}, which is not there"
 
 
+@functools.cache
+def seconds(constant: str, file: str) -> int:
+    """A time that the code says."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    return int(re.search(rf"const {constant}: Duration = Duration::from_secs\((\d+)\);", text)[1])
+
+
+#: How long the cluster's DNS goes on with what it has told: CoreDNS as kubeadm sets it up (`ttl 30`).
+NAMES_ARE_KEPT = 30
+
+
 @rule
 def a_pod_has_time_to_end(documents: list[Document]) -> Iterator[str]:
-    """A program drains for ten seconds at most, after it was taken out of what others know."""
+    """It serves until callers know of its successor, as late as DNS tells them, and has then what it drains for and some more."""
+    known_after = NAMES_ARE_KEPT + seconds("LOOK_UP_EVERY", "crates/rpc/src/channel.rs")
+    drained_after = seconds("GRACE", "crates/process/src/lifecycle.rs")
     for container in containers(documents):
         if container.owner["kind"] != "Deployment":
             continue
         wait = container.spec.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        if wait < 3:
-            yield f"{container} ends before others know of it"
-        if container.pod.get("terminationGracePeriodSeconds", 30) < wait + 10 + 5:
+        if wait < known_after:
+            yield f"{container} ends before others know of its successor"
+        if container.pod.get("terminationGracePeriodSeconds", 30) < wait + drained_after + 5:
             yield f"{container} is killed before it has finished"
+
+
+@rule
+def replicas_are_apart(documents: list[Document]) -> Iterator[str]:
+    """On nodes and in zones of their own: where it can be those of a program, and always those that decide together."""
+    for workload in of_kind(documents, "Deployment", "StatefulSet"):
+        replicas = workload["spec"].get("replicas", 2)
+        if replicas == 1:
+            continue
+        template = pod(workload)
+        constraints = {it["topologyKey"]: it for it in template["spec"].get("topologySpreadConstraints", [])}
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone"):
+            labels = template["metadata"]["labels"]
+            alike = constraints.get(key, {}).get("matchLabelKeys", [])
+            if workload["kind"] == "Deployment" and set(alike) != {"app.kubernetes.io/name", "pod-template-hash"}:
+                yield f"{name_of(workload)} is not spread by {key} among its own kind and version"
+            elif key not in constraints or not matches(constraints[key]["labelSelector"], labels):
+                yield f"{name_of(workload)} is not spread by {key}"
+        node = constraints.get("kubernetes.io/hostname", {})
+        if workload["kind"] == "StatefulSet" and (node.get("whenUnsatisfiable"), node.get("minDomains")) != ("DoNotSchedule", replicas):
+            yield f"{name_of(workload)} may have two on one node"
+    for cluster in of_kind(documents, "Cluster"):
+        affinity = cluster["spec"].get("affinity", {})
+        if (affinity.get("podAntiAffinityType"), affinity.get("topologyKey")) != ("required", "kubernetes.io/hostname"):
+            yield f"{name_of(cluster)} may have two on one node"
+        if not any(it["topologyKey"] == "topology.kubernetes.io/zone" for it in cluster["spec"].get("topologySpreadConstraints", [])):
+            yield f"{name_of(cluster)} is not spread by topology.kubernetes.io/zone"
+
+
+@rule
+def brokers_go_one_after_the_other(documents: list[Document]) -> Iterator[str]:
+    """One of several sends its clients away before it ends, and the next one goes when it has caught up again."""
+    for workload in of_kind(documents, "StatefulSet"):
+        if workload["spec"]["replicas"] == 1:
+            continue
+        (container,) = [it for it in containers(documents) if it.owner is workload]
+        command = container.spec.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])
+        if command[1:] != ["--signal", "ldm=1"]:
+            yield f"{container} does not send its clients away"
+        (config,) = [it["data"]["nats.conf"] for it in of_kind(documents, "ConfigMap") if "nats.conf" in it["data"]]
+        duration = re.search(r'^lame_duck_duration: "(\d+)s"$', config, re.MULTILINE)
+        if not duration or container.pod["terminationGracePeriodSeconds"] < int(duration[1]) + 10:
+            yield f"{container} is killed while it sends its clients away"
+        # With parameters it says that it is up, and not that it has what the others have.
+        if container.spec["startupProbe"]["httpGet"]["path"] != "/healthz":
+            yield f"{container} has started before it has caught up"
 
 
 #: What the programs of others are told, beside what their files of settings ask for.
@@ -247,7 +306,7 @@ def known_to(documents: list[Document], container: Container) -> set[str] | froz
         return OTHERS["psql"] | set(re.findall(r"^\\getenv \w+ (\w+)$", script, re.MULTILINE))
     if container.spec["name"] == "nats":
         (config,) = [it["data"]["nats.conf"] for it in of_kind(documents, "ConfigMap") if "nats.conf" in it["data"]]
-        return set(re.findall(r"\$(\w+)", config))
+        return {"GOMEMLIMIT", *re.findall(r"\$(\w+)", config)}
     return OTHERS.get(container.spec["name"], set())
 
 
@@ -429,6 +488,22 @@ def whoever_is_not_named_is_refused(documents: list[Document]) -> Iterator[str]:
 
 
 @rule
+def a_certificate_can_be_had(documents: list[Document]) -> Iterator[str]:
+    """By HTTP-01 cert-manager has a pod of its own answer for the host of an Ingress, through the proxy."""
+    for ingress in of_kind(documents, "Ingress"):
+        if "cert-manager.io/cluster-issuer" not in ingress["metadata"].get("annotations", {}):
+            continue
+        proxy = named(documents, "NetworkPolicy", "way-in")["spec"]["ingress"][0]["from"]
+        wanted = {"from": proxy, "ports": [{"port": 8089}]}
+        solver = {"acme.cert-manager.io/http01-solver": "true"}
+        if not any(
+            it["spec"]["podSelector"] and matches(it["spec"]["podSelector"], solver) and wanted in it["spec"].get("ingress", [])
+            for it in of_kind(documents, "NetworkPolicy")
+        ):
+            yield f"{name_of(ingress)} gets no certificate: the proxy may not ask who answers for its host"
+
+
+@rule
 def versions_are_those_of_the_product(documents: list[Document]) -> Iterator[str]:
     for container in containers(documents):
         tag = container.spec["image"].rpartition(":")[2]
@@ -475,6 +550,24 @@ def the_database_has_connections_for_all(documents: list[Document]) -> Iterator[
             (there,) = [int(it.partition("=")[2]) for it in container.spec["args"] if it.startswith("-cmax_connections=")]
             if there < needed:
                 yield f"{container} has {there} connections, {needed} are needed"
+
+
+def mebibytes(size: str) -> int:
+    """A size as PostgreSQL or Kubernetes has it: `4GB`, `10Gi`. To both a thousand is 1,024."""
+    number, unit = re.fullmatch(r"(\d+)([MG])[Bi]", size).groups()
+    return int(number) * (1024 if unit == "G" else 1)
+
+
+@rule
+def the_log_of_the_database_has_room(documents: list[Document]) -> Iterator[str]:
+    """For what is written between checkpoints and what is kept for an instance that is away: a full volume stops the database."""
+    for cluster in of_kind(documents, "Cluster"):
+        parameters = cluster["spec"]["postgresql"]["parameters"]
+        kept = parameters.get("max_slot_wal_keep_size")
+        if kept is None:
+            yield f"{name_of(cluster)} keeps its log for an instance that is away until the volume is full"
+        elif mebibytes(kept) + mebibytes(parameters["max_wal_size"]) >= mebibytes(cluster["spec"]["walStorage"]["size"]):
+            yield f"{name_of(cluster)} keeps more of its log than its volume has room for"
 
 
 @rule

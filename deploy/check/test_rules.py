@@ -28,6 +28,10 @@ def container(of: list[Document], kind: str, name: str, index: int = 0) -> Docum
     return pod(named(of, kind, name))["spec"]["containers"][index]
 
 
+def spread(of: list[Document], kind: str, name: str) -> list[Document]:
+    return pod(named(of, kind, name))["spec"]["topologySpreadConstraints"]
+
+
 def policy(of: list[Document], name: str) -> Document:
     return named(of, "NetworkPolicy", name)["spec"]
 
@@ -73,6 +77,11 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
         rules.every_container_is_limited,
         lambda of: container(of, "Job", "migrate-0-1-0", 2).pop("resources"),
         "container analytics has no requests",
+    ),
+    (
+        rules.every_container_is_limited,
+        lambda of: container(of, "Deployment", "gateway")["resources"]["limits"].pop("ephemeral-storage"),
+        "limits of ephemeral-storage",
     ),
     (
         rules.every_container_is_limited,
@@ -155,8 +164,28 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
     (rules.a_pod_has_time_to_end, lambda of: container(of, "Deployment", "gateway").pop("lifecycle"), "before others know"),
     (
         rules.a_pod_has_time_to_end,
+        lambda of: container(of, "Deployment", "identity")["lifecycle"]["preStop"]["sleep"].update(seconds=30),
+        "before others know",
+    ),
+    (
+        rules.a_pod_has_time_to_end,
         lambda of: pod(named(of, "Deployment", "gateway"))["spec"].update(terminationGracePeriodSeconds=15),
         "killed",
+    ),
+    (
+        rules.replicas_are_apart,
+        lambda of: spread(of, "Deployment", "gateway").pop(),
+        "Deployment gateway is not spread by topology.kubernetes.io/zone",
+    ),
+    (
+        rules.replicas_are_apart,
+        lambda of: spread(of, "Deployment", "gateway")[0]["matchLabelKeys"].pop(),
+        "is not spread by kubernetes.io/hostname among its own kind and version",
+    ),
+    (
+        rules.replicas_are_apart,
+        lambda of: spread(of, "Deployment", "gateway")[0]["labelSelector"].update(matchLabels={"app": "gateway"}),
+        "is not spread by kubernetes.io/hostname",
     ),
     (
         rules.every_variable_is_known_to_the_program,
@@ -282,7 +311,7 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
 ]
 
 
-#: The same of the overlay with TLS.
+#: The same of `production` with TLS.
 BROKEN_WITH_TLS: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
     (
         rules.certificates_are_for_whoever_shows_them,
@@ -303,6 +332,56 @@ BROKEN_WITH_TLS: list[tuple[rules.Rule, Callable[[list[Document]], object], str]
         rules.certificates_are_for_whoever_shows_them,
         lambda of: variable(of, "ANALYTICS_URL").update(value="https://notifier:7000"),
         "analytics serves gateway, and is called by []",
+    ),
+    (
+        rules.replicas_are_apart,
+        lambda of: spread(of, "StatefulSet", "nats")[0].pop("minDomains"),
+        "StatefulSet nats may have two on one node",
+    ),
+    (
+        rules.replicas_are_apart,
+        lambda of: spec(of, "Cluster", "database")["affinity"].update(podAntiAffinityType="preferred"),
+        "Cluster database may have two on one node",
+    ),
+    (
+        rules.replicas_are_apart,
+        lambda of: spec(of, "Cluster", "database").pop("topologySpreadConstraints"),
+        "Cluster database is not spread by topology.kubernetes.io/zone",
+    ),
+    (
+        rules.brokers_go_one_after_the_other,
+        lambda of: container(of, "StatefulSet", "nats").pop("lifecycle"),
+        "does not send its clients away",
+    ),
+    (
+        rules.brokers_go_one_after_the_other,
+        lambda of: pod(named(of, "StatefulSet", "nats"))["spec"].update(terminationGracePeriodSeconds=30),
+        "is killed while it sends",
+    ),
+    (
+        rules.brokers_go_one_after_the_other,
+        lambda of: container(of, "StatefulSet", "nats")["startupProbe"]["httpGet"].update(path="/healthz?js-enabled-only=true"),
+        "before it has caught up",
+    ),
+    (
+        rules.a_certificate_can_be_had,
+        lambda of: of.remove(named(of, "NetworkPolicy", "certificate")),
+        "Ingress gateway gets no certificate",
+    ),
+    (
+        rules.a_certificate_can_be_had,
+        lambda of: policy(of, "way-in")["ingress"][0].update({"from": [{"namespaceSelector": {"matchLabels": {"proxy": "yes"}}}]}),
+        "Ingress gateway gets no certificate",
+    ),
+    (
+        rules.the_log_of_the_database_has_room,
+        lambda of: spec(of, "Cluster", "database")["postgresql"]["parameters"].pop("max_slot_wal_keep_size"),
+        "until the volume is full",
+    ),
+    (
+        rules.the_log_of_the_database_has_room,
+        lambda of: spec(of, "Cluster", "database")["walStorage"].update(size="8Gi"),
+        "than its volume has room for",
     ),
     (rules.what_is_referred_to_is_there, lambda of: of.remove(named(of, "Certificate", "gateway")), "Secret gateway-mtls/tls.crt"),
     (
