@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = {
     "dev": ROOT / "k8s" / "overlays" / "dev",
     "production": ROOT / "k8s" / "overlays" / "production",
-    "with_tls": ROOT / "deploy" / "check" / "with_tls",
+    "with_components": ROOT / "deploy" / "check" / "with_components",
 }
 PROGRAMS = ("identity", "opportunities", "analytics", "notifier", "gateway")
 #: Kinds that operators of others bring: Kubernetes itself has no schema for them.
-FOREIGN = {"Certificate", "Cluster", "ExternalSecret", "Issuer"}
+FOREIGN = {"Certificate", "Cluster", "ExternalSecret", "Issuer", "ObjectStore", "PodMonitor", "PrometheusRule", "ScheduledBackup"}
 
 
 class Container(NamedTuple):

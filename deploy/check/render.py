@@ -1,4 +1,4 @@
-"""Writes k8s/*.yaml, which `kubectl apply -f k8s/` takes, from the overlay `dev`."""
+"""Writes what is made of something else: k8s/*.yaml, which `kubectl apply -f k8s/` takes, from the overlay `dev`, and rules as objects."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ import yaml
 from manifests import ROOT, kustomize
 
 HEADER = "# Rendered from k8s/overlays/dev: change that, and `make render`.\n"
+
+#: Where the rules are as an object, and how it begins.
+RULES = ROOT / "k8s" / "components" / "monitoring" / "rules.yaml"
+RULES_HEADER = """\
+# Rendered from deploy/observability/rules.yml: change that, and `make render`.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: programs
+spec:
+"""
 
 #: Files in the order in which kubectl reads them, and what is in each.
 FILES = {
@@ -40,6 +51,14 @@ def files() -> dict[str, str]:
     return texts
 
 
+def rules() -> str:
+    """The rules of Prometheus as an object of its operator."""
+    text = (ROOT / "deploy" / "observability" / "rules.yml").read_text(encoding="utf-8")
+    groups = text[text.index("groups:\n") :]
+    indented = "".join(f"  {line}" if line.strip() else line for line in groups.splitlines(keepends=True))
+    return RULES_HEADER + indented
+
+
 def main() -> None:
     folder: Path = ROOT / "k8s"
     for stale in folder.glob("*.yaml"):
@@ -47,6 +66,8 @@ def main() -> None:
     for file, text in files().items():
         (folder / file).write_text(text, encoding="utf-8")
         print(f"k8s/{file}")
+    RULES.write_text(rules(), encoding="utf-8")
+    print(RULES.relative_to(ROOT))
 
 
 if __name__ == "__main__":

@@ -571,6 +571,55 @@ def the_log_of_the_database_has_room(documents: list[Document]) -> Iterator[str]
 
 
 @rule
+def the_database_is_backed_up(documents: list[Document]) -> Iterator[str]:
+    """To a store that is there, all the time and once a day, with credentials that are there, and not for ever."""
+    for cluster in of_kind(documents, "Cluster"):
+        name = cluster["metadata"]["name"]
+        plugins = [it for it in cluster["spec"].get("plugins", []) if it.get("isWALArchiver")]
+        stores = {it["metadata"]["name"]: it["spec"] for it in of_kind(documents, "ObjectStore")}
+        store = stores.get(plugins[0]["parameters"]["barmanObjectName"] if plugins else None)
+        if store is None:
+            yield f"the log of {name_of(cluster)} goes into no archive"
+            continue
+        if "retentionPolicy" not in store:
+            yield f"backups of {name_of(cluster)} are kept for ever"
+        for reference in store["configuration"]["s3Credentials"].values():
+            if reference["key"] not in secrets(documents).get(reference["name"], {}):
+                yield f"Secret {reference['name']}/{reference['key']} is not there"
+        schedules = [it["spec"] for it in of_kind(documents, "ScheduledBackup") if it["spec"]["cluster"]["name"] == name]
+        # Seconds come first here, unlike in a CronJob.
+        if not any(
+            it.get("pluginConfiguration", {}).get("name") == plugins[0]["name"] and len(it["schedule"].split()) == 6 for it in schedules
+        ):
+            yield f"{name_of(cluster)} is not backed up once a day"
+
+
+@rule
+def metrics_are_fetched_of_all(documents: list[Document]) -> Iterator[str]:
+    """Where the Prometheus Operator looks after it: at a port that is there, under the name that the rules ask for."""
+    monitors = of_kind(documents, "PodMonitor")
+    if not monitors:
+        return
+    seen = set()
+    for monitor in monitors:
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        jobs = {it["replacement"] for it in endpoint.get("relabelings", []) if it.get("targetLabel") == "job"}
+        for container in containers(documents):
+            if not matches(monitor["spec"]["selector"], container.labels):
+                continue
+            if endpoint["port"] not in {it["name"] for it in container.spec.get("ports", [])}:
+                yield f"{name_of(monitor)}: {container} has no port {endpoint['port']}"
+            elif jobs == {"sales-pipeline"}:
+                seen.add(container.program)
+    for program in sorted(set(PROGRAMS) - seen):
+        yield f"no metrics of {program} are fetched as those of sales-pipeline"
+    asked = {job for it in of_kind(documents, "PrometheusRule") for job in re.findall(r'job="([^"]+)"', str(it["spec"]))}
+    known = {it["replacement"] for monitor in monitors for it in monitor["spec"]["podMetricsEndpoints"][0].get("relabelings", [])}
+    for job in sorted(asked - known):
+        yield f"rules ask for {job}, which nobody is called"
+
+
+@rule
 def certificates_are_for_whoever_shows_them(documents: list[Document]) -> Iterator[str]:
     """With TLS: each shows a certificate for the name that others call it by, and serves whoever calls it and nobody else."""
     if not of_kind(documents, "Issuer"):

@@ -311,8 +311,8 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
 ]
 
 
-#: The same of `production` with TLS.
-BROKEN_WITH_TLS: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
+#: The same of `production` with all components.
+BROKEN_WITH_COMPONENTS: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
     (
         rules.certificates_are_for_whoever_shows_them,
         lambda of: spec(of, "Certificate", "identity").update(dnsNames=["idp"]),
@@ -383,6 +383,37 @@ BROKEN_WITH_TLS: list[tuple[rules.Rule, Callable[[list[Document]], object], str]
         lambda of: spec(of, "Cluster", "database")["walStorage"].update(size="8Gi"),
         "than its volume has room for",
     ),
+    (
+        rules.the_database_is_backed_up,
+        lambda of: spec(of, "Cluster", "database")["plugins"][0].pop("isWALArchiver"),
+        "the log of Cluster database goes into no archive",
+    ),
+    (
+        rules.the_database_is_backed_up,
+        lambda of: of.remove(named(of, "ExternalSecret", "database-backup")),
+        "Secret database-backup/ACCESS_KEY_ID is not there",
+    ),
+    (rules.the_database_is_backed_up, lambda of: spec(of, "ObjectStore", "database").pop("retentionPolicy"), "are kept for ever"),
+    (
+        rules.the_database_is_backed_up,
+        lambda of: spec(of, "ScheduledBackup", "database").update(schedule="0 18 * * *"),
+        "is not backed up once a day",
+    ),
+    (
+        rules.metrics_are_fetched_of_all,
+        lambda of: spec(of, "PodMonitor", "programs")["selector"]["matchExpressions"][0]["values"].remove("notifier"),
+        "no metrics of notifier are fetched",
+    ),
+    (
+        rules.metrics_are_fetched_of_all,
+        lambda of: spec(of, "PodMonitor", "programs")["podMetricsEndpoints"][0].update(port="metrics"),
+        "has no port metrics",
+    ),
+    (
+        rules.metrics_are_fetched_of_all,
+        lambda of: spec(of, "PodMonitor", "database")["podMetricsEndpoints"][0].pop("relabelings"),
+        "rules ask for sales-pipeline-database",
+    ),
     (rules.what_is_referred_to_is_there, lambda of: of.remove(named(of, "Certificate", "gateway")), "Secret gateway-mtls/tls.crt"),
     (
         rules.every_secret_has_one_maker,
@@ -398,13 +429,15 @@ BROKEN_WITH_TLS: list[tuple[rules.Rule, Callable[[list[Document]], object], str]
 
 
 @pytest.mark.parametrize(
-    ("rule", "change", "said"), [*BROKEN, *BROKEN_WITH_TLS], ids=lambda it: getattr(it, "__name__", None) if it in rules.RULES else None
+    ("rule", "change", "said"),
+    [*BROKEN, *BROKEN_WITH_COMPONENTS],
+    ids=lambda it: getattr(it, "__name__", None) if it in rules.RULES else None,
 )
 def test_it_can_be_broken(rule: rules.Rule, change: Callable[[list[Document]], object], said: str) -> None:
-    broken = documents("with_tls" if (rule, change, said) in BROKEN_WITH_TLS else "dev")
+    broken = documents("with_components" if (rule, change, said) in BROKEN_WITH_COMPONENTS else "dev")
     change(broken)
     assert said in "\n".join(rule(broken))
 
 
 def test_every_rule_is_broken_once() -> None:
-    assert {rule for rule, _, _ in [*BROKEN, *BROKEN_WITH_TLS]} == set(rules.RULES)
+    assert {rule for rule, _, _ in [*BROKEN, *BROKEN_WITH_COMPONENTS]} == set(rules.RULES)
