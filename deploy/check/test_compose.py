@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from manifests import PROGRAMS, ROOT, settings
-from rules import version
+from rules import NEEDED_AT_TIMES, version
 
 Services = dict[str, dict[str, Any]]
 
@@ -92,6 +92,9 @@ def ours(name: str, service: dict[str, Any]) -> list[str]:
         found.append(f"{name} is not of version {version()}")
     if service["build"].get("target") != program:
         found.append(f"{name} is built as {service['build'].get('target')}")
+    needed = NEEDED_AT_TIMES.get(program, 0) if command == "serve" else 0
+    if int(service.get("mem_limit", 0)) < needed * 1024 * 1024:
+        found.append(f"{name} has less memory than it needs at times")
     told = service["environment"]
     for variable in told:
         if variable not in settings(program, command):
@@ -123,6 +126,7 @@ BROKEN: list[tuple[Callable[[Services], object], str]] = [
     (lambda it: it["nats-store"].update(network_mode="bridge"), "nats-store can do more"),
     (lambda it: it["identity"].pop("security_opt"), "identity may gain"),
     (lambda it: it["tempo"].pop("mem_limit"), "tempo has no limit"),
+    (lambda it: it["analytics"].update(mem_limit=str(512 * 1024 * 1024)), "analytics has less memory than it needs at times"),
     (lambda it: it["tempo"].update(privileged=True), "tempo is not kept apart"),
     (lambda it: it["notifier"].pop("user"), "notifier runs as root"),
     (lambda it: it["grafana"].update(user="0:0"), "grafana runs as root"),

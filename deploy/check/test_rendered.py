@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import yaml
 
 from manifests import ROOT
 from render import RULES, files, rules
+from rules import version
 
 
 def test_the_files_are_what_they_are_rendered_from() -> None:
@@ -26,3 +29,11 @@ def test_the_namespace_comes_first_and_nothing_else_is_applied() -> None:
     assert first["kind"] == "Namespace"
     # kubectl takes these endings from a folder.
     assert all(name.endswith(".yaml") for name in names)
+
+
+def test_the_page_speaks_of_this_version() -> None:
+    text = (ROOT / "docs" / "run-on-kubernetes.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"migrate-(\d+-\d+-\d+)|sales-pipeline-identity:(\d+\.\d+\.\d+)", text)) == {
+        (version().replace(".", "-"), ""),
+        ("", version()),
+    }

@@ -9,6 +9,9 @@ import pytest
 import rules
 from manifests import OVERLAYS, Document, documents, named, of_kind, pod
 
+#: What migrates.
+JOB = f"migrate-{rules.version().replace('.', '-')}"
+
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda it: it.__name__)
@@ -75,7 +78,7 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
     ),
     (
         rules.every_container_is_limited,
-        lambda of: container(of, "Job", "migrate-0-1-0", 2).pop("resources"),
+        lambda of: container(of, "Job", JOB, 2).pop("resources"),
         "container analytics has no requests",
     ),
     (
@@ -128,7 +131,7 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
     (rules.every_pod_is_restricted, lambda of: container(of, "Deployment", "gateway")["ports"][0].update(hostPort=80), "port of the node"),
     (
         rules.no_pod_has_a_token,
-        lambda of: pod(named(of, "Job", "migrate-0-1-0"))["spec"].pop("automountServiceAccountToken"),
+        lambda of: pod(named(of, "Job", JOB))["spec"].pop("automountServiceAccountToken"),
         "mounts a token",
     ),
     (rules.no_pod_has_a_token, lambda of: named(of, "ServiceAccount", "nats").pop("automountServiceAccountToken"), "mounts its token"),
@@ -194,7 +197,7 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
     ),
     (
         rules.every_variable_is_known_to_the_program,
-        lambda of: container(of, "Job", "migrate-0-1-0")["env"].append({"name": "SECRET_KEY", "value": ""}),
+        lambda of: container(of, "Job", JOB)["env"].append({"name": "SECRET_KEY", "value": ""}),
         "does not know SECRET_KEY",
     ),
     (
@@ -209,7 +212,7 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
     ),
     (
         rules.every_variable_is_known_to_the_program,
-        lambda of: pod(named(of, "Job", "migrate-0-1-0"))["spec"]["initContainers"][0]["env"].pop(),
+        lambda of: pod(named(of, "Job", JOB))["spec"]["initContainers"][0]["env"].pop(),
         "is not told NOTIFIER_OWNER_PASSWORD",
     ),
     (
@@ -274,7 +277,7 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
     (
         rules.whoever_is_not_named_is_refused,
         lambda of: of.remove(named(of, "NetworkPolicy", "migrate")),
-        "migrate-0-1-0 is covered by no policy",
+        f"{JOB} is covered by no policy",
     ),
     (rules.whoever_is_not_named_is_refused, lambda of: policy(of, "way-in")["ingress"][0].pop("ports"), "every port"),
     (
@@ -289,19 +292,24 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
     ),
     (
         rules.versions_are_those_of_the_product,
-        lambda of: named(of, "Job", "migrate-0-1-0")["metadata"].update(name="migrate"),
+        lambda of: named(of, "Job", JOB)["metadata"].update(name="migrate"),
         "not named after",
     ),
     (rules.every_program_is_there_and_migrated, lambda of: of.remove(named(of, "Deployment", "notifier")), "there are"),
     (
         rules.every_program_is_there_and_migrated,
-        lambda of: pod(named(of, "Job", "migrate-0-1-0"))["spec"]["containers"].pop(),
+        lambda of: pod(named(of, "Job", JOB))["spec"]["containers"].pop(),
         "migrated are",
     ),
     (
-        rules.workbooks_have_their_memory,
-        lambda of: container(of, "Deployment", "opportunities")["resources"]["limits"].update(memory="256Mi"),
-        "256Mi",
+        rules.programs_have_the_memory_that_they_need_at_times,
+        lambda of: container(of, "Deployment", "opportunities")["resources"]["limits"].update(memory="512Mi"),
+        "container program has 512Mi, and needs 576Mi",
+    ),
+    (
+        rules.programs_have_the_memory_that_they_need_at_times,
+        lambda of: container(of, "Deployment", "analytics")["resources"]["limits"].update(memory="512Mi"),
+        "container program has 512Mi, and needs 555Mi",
     ),
     (
         rules.the_database_has_connections_for_all,
