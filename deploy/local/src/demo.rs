@@ -16,7 +16,7 @@ use crate::{SERVICES, folder, say, settings};
 const BEGUN: &str = "demonstration";
 
 /// How long analytics may take to hear of all that was filled in; then it learns from what it has heard of.
-const HEARS_WITHIN: Duration = Duration::from_secs(60);
+const HEARS_WITHIN: Duration = Duration::from_mins(1);
 
 /// Someone to sign in as.
 #[derive(Clone, Debug, Deserialize)]
