@@ -176,7 +176,7 @@ def test_the_command_line_shows_all_that_is_told_of_a_forecast(shown: Shown) -> 
     assert "blend, learned from 277 won and 504 lost: What is won already" in whole
     parts = shown("breakdown", "--by", "team")
     assert row(parts, "北區業務")[2:5] == ["10,099,000", "8,270,877.97", "18,369,877.97"]
-    assert "unassigned 0, all of it 31,708,913.3; ranges do not add up" in parts
+    assert "unassigned 0, all of it 31,708,913.30; ranges do not add up" in parts
     history = shown("history")
     assert row(history, "2026-10-05")[-2:] == ["blend", "yes"]
     assert row(history, "2026-11-29")[-2:] == ["blend", "no"]

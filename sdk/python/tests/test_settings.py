@@ -65,7 +65,10 @@ def test_a_file_that_is_no_settings_is_told(file: Path) -> None:
 
 
 def test_values_are_shown_for_people() -> None:
-    assert show.text(Decimal("1234567.5"), "amount") == "1,234,567.5"
+    assert show.text(Decimal("1234567.5"), "amount") == "1,234,567.50"
+    assert show.text(Decimal("1234567"), "amount") == "1,234,567"
+    assert show.text(Decimal("12.5"), "average_days_to_close") == "12.5"
+    assert show.text(Decimal("32.5"), "rate") == "32.5"
     assert show.text(Decimal("0.3379"), "win_rate") == "33.8%"
     assert show.text(1000, "owner_id") == "1000"
     assert show.text(1000, "count") == "1,000"

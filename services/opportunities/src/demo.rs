@@ -15,6 +15,7 @@ use proto::opportunities::v1::opportunity_service_client::OpportunityServiceClie
 use rpc::client::Channel;
 use rpc::{Tls, client};
 use serde_json::json;
+use tonic::Code;
 use tracing::info;
 
 use crate::config::Demo;
@@ -36,6 +37,8 @@ const PEOPLE: [(&str, &str, Role, usize); 11] = [
 ];
 const TEAMS: [&str; 2] = ["北區業務", "南區業務"];
 const CUSTOMERS: usize = 150;
+/// How often what was not answered in time is asked for again.
+const AGAIN: u32 = 5;
 const RANDOM_SEED: u64 = 2_025;
 
 /// Fills in the demonstration. May be repeated: what is there already stays as it is. Prints the accounts as one line of JSON.
@@ -59,9 +62,7 @@ pub fn run(settings: &Demo, now: DateTime<Utc>) -> Work<'_> {
                 history(tale, index, &owners)
             });
             let request = pb::ImportHistoryRequest { opportunities: tales.collect(), seed: true };
-            let mut service = OpportunityServiceClient::new(opportunities.clone());
-            let answer = service.import_history(context.request(request)).await?.into_inner();
-            made += answer.created;
+            made += bring_in(&opportunities, &context, &request).await?;
             if (start + 50) % 250 == 0 {
                 info!(made, of = count, "demonstration opportunities");
             }
@@ -72,6 +73,22 @@ pub fn run(settings: &Demo, now: DateTime<Utc>) -> Work<'_> {
         .collect();
         print(&json!({"accounts": accounts, "opportunities": made}))
     })
+}
+
+/// Brings some in, again where a busy machine did not answer in time: what is there already stays as it is. How many are new.
+async fn bring_in(
+    opportunities: &Channel,
+    context: &client::Context,
+    request: &pb::ImportHistoryRequest,
+) -> Result<i32> {
+    let mut left = AGAIN;
+    loop {
+        let mut service = OpportunityServiceClient::new(opportunities.clone());
+        match service.import_history(context.request(request.clone())).await {
+            Err(status) if left > 0 && status.code() == Code::DeadlineExceeded => left -= 1,
+            answer => return Ok(answer?.into_inner().created),
+        }
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the command's answer")]

@@ -69,7 +69,7 @@ def test_an_opportunity_is_found_shown_and_moved(spm: Spm, stack: Stack) -> None
             customer_name=customer, opportunity_name="[bold]A", amount=Decimal("1234.5")
         )
     listed = spm("list", "--q", customer, "--status", "open")
-    assert "1,234.5" in listed
+    assert "1,234.50" in listed
     assert "[bold]A" in listed
     (found,) = spm.json("list", "--q", customer)
     assert (found["id"], found["amount"]) == (made.id, Decimal("1234.5"))

@@ -33,6 +33,18 @@ LIST = {
 # What is told as a percentage, by how its name ends, and by all of it.
 SHARES = ("_rate", "share", "attainment", "_change", "_probability")
 SHARE_NAMES = {"told", "won"}
+# What is no amount: amounts with cents have two digits of them.
+MEASURES = {
+    "coverage",
+    "quantity",
+    "pinball",
+    "mape",
+    "bias",
+    "elapsed",
+    "effect",
+    "rate",
+    "log_loss",
+}
 
 # Into a file or a pipe goes all of it, however wide.
 out = Console(width=None if sys.stdout.isatty() else 400)
@@ -104,8 +116,11 @@ def text(value: Any, field: str = "") -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
-        is_share = field.endswith(SHARES) or field in SHARE_NAMES
-        return f"{value:.1%}" if is_share else f"{value:,f}"
+        if field.endswith(SHARES) or field in SHARE_NAMES:
+            return f"{value:.1%}"
+        is_amount = field not in MEASURES and "days" not in field
+        has_one_digit = value.as_tuple().exponent == -1
+        return f"{value:,f}" + ("0" if is_amount and has_one_digit else "")
     if isinstance(value, int):
         return str(value) if field.endswith("id") else f"{value:,}"
     if isinstance(value, BaseModel):
