@@ -10,8 +10,9 @@ from typing import Any, Callable
 import pytest
 import yaml
 
+from capacity import NEEDED_AT_TIMES
 from manifests import PROGRAMS, ROOT, settings
-from rules import NEEDED_AT_TIMES, version
+from rule import version
 
 Services = dict[str, dict[str, Any]]
 

@@ -8,7 +8,7 @@ import yaml
 
 from manifests import ROOT
 from render import RULES, files, rules
-from rules import version
+from rule import version
 
 
 def test_the_files_are_what_they_are_rendered_from() -> None:

@@ -6,16 +6,19 @@ from typing import Callable
 
 import pytest
 
+import capacity
+import networks
 import rules
 from manifests import OVERLAYS, Document, documents, named, of_kind, pod
+from rule import RULES, Rule, version
 
 #: What migrates.
-JOB = f"migrate-{rules.version().replace('.', '-')}"
+JOB = f"migrate-{version().replace('.', '-')}"
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-@pytest.mark.parametrize("rule", rules.RULES, ids=lambda it: it.__name__)
-def test_it_holds(overlay: str, rule: rules.Rule) -> None:
+@pytest.mark.parametrize("rule", RULES, ids=lambda it: it.__name__)
+def test_it_holds(overlay: str, rule: Rule) -> None:
     assert list(rule(documents(overlay))) == []
 
 
@@ -49,7 +52,7 @@ def spec(of: list[Document], kind: str, name: str) -> Document:
 
 
 #: A rule, what is done to the manifests of `dev`, and a part of what the rule says of it.
-BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
+BROKEN: list[tuple[Rule, Callable[[list[Document]], object], str]] = [
     (rules.every_object_is_valid, lambda of: spec(of, "Deployment", "gateway").update(replica=2), "replica"),
     (rules.every_object_is_valid, lambda of: spec(of, "Service", "gateway")["ports"][0].update(port="http"), "Service gateway"),
     (rules.every_object_is_there_once_and_in_the_namespace, lambda of: of.append(of[-1]), "twice"),
@@ -242,44 +245,48 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
         ),
         "Secret database-ca/ca.crt",
     ),
-    (rules.services_lead_to_pods, lambda of: spec(of, "Service", "nats").update(selector={"app": "nats"}), "leads nowhere"),
-    (rules.services_lead_to_pods, lambda of: spec(of, "Service", "nats")["ports"][0].update(targetPort="client"), "no port client"),
-    (rules.services_lead_to_pods, lambda of: spec(of, "Service", "identity").pop("clusterIP"), "headless"),
-    (rules.services_lead_to_pods, lambda of: spec(of, "Ingress", "gateway").pop("tls"), "without TLS"),
-    (rules.services_lead_to_pods, lambda of: spec(of, "Service", "gateway")["ports"][0].update(name="web"), "leads to a port"),
+    (networks.services_lead_to_pods, lambda of: spec(of, "Service", "nats").update(selector={"app": "nats"}), "leads nowhere"),
+    (networks.services_lead_to_pods, lambda of: spec(of, "Service", "nats")["ports"][0].update(targetPort="client"), "no port client"),
+    (networks.services_lead_to_pods, lambda of: spec(of, "Service", "identity").pop("clusterIP"), "headless"),
+    (networks.services_lead_to_pods, lambda of: spec(of, "Ingress", "gateway").pop("tls"), "without TLS"),
+    (networks.services_lead_to_pods, lambda of: spec(of, "Service", "gateway")["ports"][0].update(name="web"), "leads to a port"),
     (
-        rules.programs_listen_where_they_say,
+        networks.programs_listen_where_they_say,
         lambda of: container(of, "Deployment", "gateway")["ports"][0].update(containerPort=80),
         "are not its ports",
     ),
     (
-        rules.programs_listen_where_they_say,
+        networks.programs_listen_where_they_say,
         lambda of: pod(named(of, "Deployment", "gateway"))["metadata"]["annotations"].update({"prometheus.io/port": "8000"}),
         "annotations",
     ),
     (
-        rules.who_has_to_talk_may_and_nobody_else,
+        networks.who_has_to_talk_may_and_nobody_else,
         lambda of: policy(of, "nobody").update(ingress=[{}], egress=[{}]),
         "gateway may talk to database on 5432 and need not",
     ),
     (
-        rules.who_has_to_talk_may_and_nobody_else,
+        networks.who_has_to_talk_may_and_nobody_else,
         lambda of: policy(of, "gateway").pop("egress"),
         "gateway has to talk to identity on 7000 and may not",
     ),
     (
-        rules.who_has_to_talk_may_and_nobody_else,
+        networks.who_has_to_talk_may_and_nobody_else,
         lambda of: policy(of, "database").pop("ingress"),
         "identity has to talk to database on 5432",
     ),
-    (rules.who_has_to_talk_may_and_nobody_else, lambda of: variable(of, "ANALYTICS_URL").update(value=""), "gateway may talk to analytics"),
-    (rules.whoever_is_not_named_is_refused, lambda of: policy(of, "nobody").update(policyTypes=["Ingress"]), "refuses all"),
     (
-        rules.whoever_is_not_named_is_refused,
+        networks.who_has_to_talk_may_and_nobody_else,
+        lambda of: variable(of, "ANALYTICS_URL").update(value=""),
+        "gateway may talk to analytics",
+    ),
+    (networks.whoever_is_not_named_is_refused, lambda of: policy(of, "nobody").update(policyTypes=["Ingress"]), "refuses all"),
+    (
+        networks.whoever_is_not_named_is_refused,
         lambda of: of.remove(named(of, "NetworkPolicy", "migrate")),
         f"{JOB} is covered by no policy",
     ),
-    (rules.whoever_is_not_named_is_refused, lambda of: policy(of, "way-in")["ingress"][0].pop("ports"), "every port"),
+    (networks.whoever_is_not_named_is_refused, lambda of: policy(of, "way-in")["ingress"][0].pop("ports"), "every port"),
     (
         rules.versions_are_those_of_the_product,
         lambda of: container(of, "Deployment", "gateway").update(image="sales-pipeline-gateway:0.0.9"),
@@ -302,17 +309,17 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
         "migrated are",
     ),
     (
-        rules.programs_have_the_memory_that_they_need_at_times,
+        capacity.programs_have_the_memory_that_they_need_at_times,
         lambda of: container(of, "Deployment", "opportunities")["resources"]["limits"].update(memory="512Mi"),
         "container program has 512Mi, and needs 576Mi",
     ),
     (
-        rules.programs_have_the_memory_that_they_need_at_times,
+        capacity.programs_have_the_memory_that_they_need_at_times,
         lambda of: container(of, "Deployment", "analytics")["resources"]["limits"].update(memory="512Mi"),
-        "container program has 512Mi, and needs 555Mi",
+        "container program has 512Mi, and needs 608Mi",
     ),
     (
-        rules.the_database_has_connections_for_all,
+        capacity.the_database_has_connections_for_all,
         lambda of: spec(of, "HorizontalPodAutoscaler", "analytics").update(maxReplicas=9),
         "has 250 connections",
     ),
@@ -320,24 +327,24 @@ BROKEN: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
 
 
 #: The same of `production` with all components.
-BROKEN_WITH_COMPONENTS: list[tuple[rules.Rule, Callable[[list[Document]], object], str]] = [
+BROKEN_WITH_COMPONENTS: list[tuple[Rule, Callable[[list[Document]], object], str]] = [
     (
-        rules.certificates_are_for_whoever_shows_them,
+        networks.certificates_are_for_whoever_shows_them,
         lambda of: spec(of, "Certificate", "identity").update(dnsNames=["idp"]),
         "identity shows no certificate for identity",
     ),
     (
-        rules.certificates_are_for_whoever_shows_them,
+        networks.certificates_are_for_whoever_shows_them,
         lambda of: spec(of, "Certificate", "identity").update(usages=["server auth"]),
         "not for a server and a client",
     ),
     (
-        rules.certificates_are_for_whoever_shows_them,
+        networks.certificates_are_for_whoever_shows_them,
         lambda of: variable(of, "ANALYTICS_URL").update(value="http://analytics:7000"),
         "gateway calls http://analytics:7000 without TLS",
     ),
     (
-        rules.certificates_are_for_whoever_shows_them,
+        networks.certificates_are_for_whoever_shows_them,
         lambda of: variable(of, "ANALYTICS_URL").update(value="https://notifier:7000"),
         "analytics serves gateway, and is called by []",
     ),
@@ -372,53 +379,53 @@ BROKEN_WITH_COMPONENTS: list[tuple[rules.Rule, Callable[[list[Document]], object
         "before it has caught up",
     ),
     (
-        rules.a_certificate_can_be_had,
+        networks.a_certificate_can_be_had,
         lambda of: of.remove(named(of, "NetworkPolicy", "certificate")),
         "Ingress gateway gets no certificate",
     ),
     (
-        rules.a_certificate_can_be_had,
+        networks.a_certificate_can_be_had,
         lambda of: policy(of, "way-in")["ingress"][0].update({"from": [{"namespaceSelector": {"matchLabels": {"proxy": "yes"}}}]}),
         "Ingress gateway gets no certificate",
     ),
     (
-        rules.the_log_of_the_database_has_room,
+        capacity.the_log_of_the_database_has_room,
         lambda of: spec(of, "Cluster", "database")["postgresql"]["parameters"].pop("max_slot_wal_keep_size"),
         "until the volume is full",
     ),
     (
-        rules.the_log_of_the_database_has_room,
+        capacity.the_log_of_the_database_has_room,
         lambda of: spec(of, "Cluster", "database")["walStorage"].update(size="8Gi"),
         "than its volume has room for",
     ),
     (
-        rules.the_database_is_backed_up,
+        capacity.the_database_is_backed_up,
         lambda of: spec(of, "Cluster", "database")["plugins"][0].pop("isWALArchiver"),
         "the log of Cluster database goes into no archive",
     ),
     (
-        rules.the_database_is_backed_up,
+        capacity.the_database_is_backed_up,
         lambda of: of.remove(named(of, "ExternalSecret", "database-backup")),
         "Secret database-backup/ACCESS_KEY_ID is not there",
     ),
-    (rules.the_database_is_backed_up, lambda of: spec(of, "ObjectStore", "database").pop("retentionPolicy"), "are kept for ever"),
+    (capacity.the_database_is_backed_up, lambda of: spec(of, "ObjectStore", "database").pop("retentionPolicy"), "are kept for ever"),
     (
-        rules.the_database_is_backed_up,
+        capacity.the_database_is_backed_up,
         lambda of: spec(of, "ScheduledBackup", "database").update(schedule="0 18 * * *"),
         "is not backed up once a day",
     ),
     (
-        rules.metrics_are_fetched_of_all,
+        networks.metrics_are_fetched_of_all,
         lambda of: spec(of, "PodMonitor", "programs")["selector"]["matchExpressions"][0]["values"].remove("notifier"),
         "no metrics of notifier are fetched",
     ),
     (
-        rules.metrics_are_fetched_of_all,
+        networks.metrics_are_fetched_of_all,
         lambda of: spec(of, "PodMonitor", "programs")["podMetricsEndpoints"][0].update(port="metrics"),
         "has no port metrics",
     ),
     (
-        rules.metrics_are_fetched_of_all,
+        networks.metrics_are_fetched_of_all,
         lambda of: spec(of, "PodMonitor", "database")["podMetricsEndpoints"][0].pop("relabelings"),
         "rules ask for sales-pipeline-database",
     ),
@@ -439,13 +446,13 @@ BROKEN_WITH_COMPONENTS: list[tuple[rules.Rule, Callable[[list[Document]], object
 @pytest.mark.parametrize(
     ("rule", "change", "said"),
     [*BROKEN, *BROKEN_WITH_COMPONENTS],
-    ids=lambda it: getattr(it, "__name__", None) if it in rules.RULES else None,
+    ids=lambda it: getattr(it, "__name__", None) if it in RULES else None,
 )
-def test_it_can_be_broken(rule: rules.Rule, change: Callable[[list[Document]], object], said: str) -> None:
+def test_it_can_be_broken(rule: Rule, change: Callable[[list[Document]], object], said: str) -> None:
     broken = documents("with_components" if (rule, change, said) in BROKEN_WITH_COMPONENTS else "dev")
     change(broken)
     assert said in "\n".join(rule(broken))
 
 
 def test_every_rule_is_broken_once() -> None:
-    assert {rule for rule, _, _ in [*BROKEN, *BROKEN_WITH_COMPONENTS]} == set(rules.RULES)
+    assert {rule for rule, _, _ in [*BROKEN, *BROKEN_WITH_COMPONENTS]} == set(RULES)

@@ -473,9 +473,8 @@ fn unvalued(fact: &Fact, worth: Worth, zone: Tz) -> Option<(UnvaluedKey, Unvalue
 
 /// The open stage into which a deal came last.
 fn last_open_stage<'a>(deal: &'a Deal, stages: &[(String, Kind)]) -> Option<&'a str> {
-    let keys = deal.moves.iter().rev().map(|moved| moved.to_stage_key.as_str());
-    let is_open = |key: &&str| stages.iter().any(|(it, kind)| it == key && *kind == Kind::Open);
-    keys.into_iter().find(is_open)
+    let mut keys = deal.moves.iter().rev().map(|moved| moved.to_stage_key.as_str());
+    keys.find(|key| stages.iter().any(|(it, kind)| it == key && *kind == Kind::Open))
 }
 
 /// What happened to a deal, on which day: its creation, and how it closed.

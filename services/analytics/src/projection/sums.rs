@@ -22,6 +22,14 @@ fn sorted<K: Ord, V>(sums: &HashMap<K, V>) -> Vec<(&K, &V)> {
     sums
 }
 
+/// The groups that became less, of which nothing may be left.
+fn lessened<'a, K, V>(
+    sums: &[(&'a K, &'a V)],
+    count: impl Fn(&V) -> i64,
+) -> impl Iterator<Item = &'a K> {
+    sums.iter().filter(move |(_, sum)| count(sum) < 0).map(|(key, _)| *key)
+}
+
 pub(super) async fn standing(
     tx: &mut PgConnection,
     sums: &HashMap<StandingKey, Standing>,
@@ -130,11 +138,8 @@ pub(super) async fn flow(tx: &mut PgConnection, sums: &HashMap<FlowKey, Flow>) -
     .bind(all(&sums, |_, sum| sum.days_to_close))
     .execute(&mut *tx)
     .await?;
-    let (mut grains, mut starts) = (Vec::new(), Vec::new());
-    for (key, _) in sums.iter().filter(|(_, sum)| sum.count < 0) {
-        grains.push(key.grain);
-        starts.push(key.start_date);
-    }
+    let (grains, starts): (Vec<_>, Vec<_>) =
+        lessened(&sums, |sum| sum.count).map(|key| (key.grain, key.start_date)).unzip();
     if !grains.is_empty() {
         sqlx::query(
             "delete from flow_rollup where (grain, start_date) in (select * from unnest($1::text[], $2::date[])) and count = 0 and value_count = 0 and rate_missing = 0 and value = 0 and days_to_close = 0",
@@ -203,11 +208,8 @@ pub(super) async fn loss(tx: &mut PgConnection, sums: &HashMap<LossKey, Flow>) -
     .bind(all(&sums, |_, sum| sum.value))
     .execute(&mut *tx)
     .await?;
-    let (mut grains, mut starts) = (Vec::new(), Vec::new());
-    for (key, _) in sums.iter().filter(|(_, sum)| sum.count < 0) {
-        grains.push(key.grain);
-        starts.push(key.start_date);
-    }
+    let (grains, starts): (Vec<_>, Vec<_>) =
+        lessened(&sums, |sum| sum.count).map(|key| (key.grain, key.start_date)).unzip();
     if !grains.is_empty() {
         sqlx::query(
             "delete from loss_rollup where (grain, start_date) in (select * from unnest($1::text[], $2::date[])) and count = 0 and value_count = 0 and rate_missing = 0 and value = 0",
@@ -250,11 +252,8 @@ pub(super) async fn conversion(
     .bind(all(&sums, |_, sum| sum.stay_seconds))
     .execute(&mut *tx)
     .await?;
-    let (mut grains, mut starts) = (Vec::new(), Vec::new());
-    for (key, _) in sums.iter().filter(|(_, sum)| sum.entered < 0) {
-        grains.push(key.grain);
-        starts.push(key.start_date);
-    }
+    let (grains, starts): (Vec<_>, Vec<_>) =
+        lessened(&sums, |sum| sum.entered).map(|key| (key.grain, key.start_date)).unzip();
     if !grains.is_empty() {
         sqlx::query(
             "delete from conversion_rollup where (grain, start_date) in (select a, coalesce(b, '-infinity') from unnest($1::text[], $2::date[]) as u (a, b)) and entered = 0 and advanced = 0 and lost = 0 and stays = 0 and stay_seconds = 0",
