@@ -215,11 +215,13 @@ impl Cut {
         }
     }
 
-    /// Of what its periods can be added up: `day` or `month`.
-    pub const fn grain(self) -> &'static str {
-        match self {
-            Self::Daily | Self::Weekly => "day",
-            Self::Monthly | Self::Quarterly | Self::Yearly => "month",
+    /// Of which rows of rollups its periods can be added up: of days or of months, of each person's or of everybody's together.
+    pub const fn grain(self, is_of_all: bool) -> &'static str {
+        match (self, is_of_all) {
+            (Self::Daily | Self::Weekly, false) => "day",
+            (Self::Daily | Self::Weekly, true) => "day_of_all",
+            (Self::Monthly | Self::Quarterly | Self::Yearly, false) => "month",
+            (Self::Monthly | Self::Quarterly | Self::Yearly, true) => "month_of_all",
         }
     }
 }

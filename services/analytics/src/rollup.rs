@@ -70,7 +70,7 @@ pub struct Standing {
 /// By what things that happened are grouped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowKey {
-    /// `day` or `month`.
+    /// `day` or `month`; of everybody together, which costs as many rows however many sell, `day_of_all` or `month_of_all`.
     pub grain: &'static str,
     /// Its first day.
     pub start_date: NaiveDate,
@@ -78,9 +78,9 @@ pub struct FlowKey {
     pub kind: &'static str,
     /// The pipeline.
     pub pipeline_id: i64,
-    /// Whose.
+    /// Whose; 0 of everybody.
     pub owner_id: i64,
-    /// Of which team; 0 of none.
+    /// Of which team; 0 of none, and of everybody.
     pub team_id: i64,
     /// Of created ones still open; otherwise empty.
     pub currency: String,
@@ -309,16 +309,23 @@ impl Rollups {
             put(&mut self.unvalued, key, sum, sign);
         }
         for (kind, day, sum) in flows(fact, worth, frame.zone) {
-            for (grain, start_date) in [("day", day), ("month", month(day))] {
-                let is_open = fact.status == Kind::Open && kind == "created";
+            let is_open = fact.status == Kind::Open && kind == "created";
+            let currency = if is_open { fact.currency.as_str() } else { "" };
+            let whose = (fact.owner_id, fact.team_id.unwrap_or(0));
+            for (grain, start_date, (owner_id, team_id)) in [
+                ("day", day, whose),
+                ("day_of_all", day, (0, 0)),
+                ("month", month(day), whose),
+                ("month_of_all", month(day), (0, 0)),
+            ] {
                 let key = FlowKey {
                     grain,
                     start_date,
                     kind,
                     pipeline_id: fact.pipeline_id,
-                    owner_id: fact.owner_id,
-                    team_id: fact.team_id.unwrap_or(0),
-                    currency: if is_open { fact.currency.clone() } else { String::new() },
+                    owner_id,
+                    team_id,
+                    currency: currency.to_owned(),
                 };
                 put(&mut self.flow, key, sum, sign);
             }

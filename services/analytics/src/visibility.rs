@@ -102,6 +102,11 @@ impl Scope {
         Self { sight, owner_id: owner_id.map(nobody), team_id: team_id.map(nobody), pipeline_id }
     }
 
+    /// Whether they are everybody's.
+    pub fn is_of_all(&self) -> bool {
+        self.sight == Sight::All && self.owner_id.is_none() && self.team_id.is_none()
+    }
+
     /// The one person whose they all are, where they can be nobody else's.
     pub fn only_owner(&self) -> Option<i64> {
         match &self.sight {
@@ -145,5 +150,18 @@ mod tests {
     fn a_team_that_cannot_be_is_not_taken_for_no_team() {
         let scope = Scope::new(Sight::All, Some(0), Some(0), None);
         assert_eq!((scope.owner_id, scope.team_id), (Some(-1), Some(-1)));
+    }
+
+    #[test]
+    fn only_who_sees_all_and_asks_for_nobody_is_told_of_everybody() {
+        let of_all = |sight, owner_id, team_id, pipeline_id| {
+            Scope::new(sight, owner_id, team_id, pipeline_id).is_of_all()
+        };
+        assert!(of_all(Sight::All, None, None, None) && of_all(Sight::All, None, None, Some(1)));
+        assert!(
+            !of_all(Sight::All, Some(7), None, None) && !of_all(Sight::All, None, Some(3), None)
+        );
+        let some = Sight::Of { owner_id: 7, team_ids: vec![3] };
+        assert!(!of_all(some, None, None, None) && !of_all(Sight::Nothing, None, None, None));
     }
 }

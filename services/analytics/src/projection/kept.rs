@@ -91,7 +91,7 @@ async fn flow(tx: &mut PgConnection) -> sqlx::Result<HashMap<FlowKey, Flow>> {
     );
     for row in rows.fetch_all(tx).await? {
         let key = FlowKey {
-            grain: known(row.try_get(0)?, &["day", "month"]),
+            grain: known(row.try_get(0)?, &["day", "month", "day_of_all", "month_of_all"]),
             start_date: row.try_get(1)?,
             kind: known(row.try_get(2)?, &["created", "won", "lost"]),
             pipeline_id: row.try_get(3)?,

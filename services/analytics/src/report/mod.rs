@@ -78,8 +78,8 @@ pub async fn trend(
     let ground = prepare(state, caller, ask, invalid, now).await?;
     let periods = calendar.cut(year, cut);
     let zone = state.settings.get()?.zone;
-    let (read, earlier) =
-        store::flow(&state.reads, &ground.scope, cut.grain(), &periods, zone).await?;
+    let grain = cut.grain(ground.scope.is_of_all());
+    let (read, earlier) = store::flow(&state.reads, &ground.scope, grain, &periods, zone).await?;
     Ok(trend::trend(periods, &read, earlier))
 }
 

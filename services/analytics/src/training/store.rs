@@ -152,7 +152,7 @@ pub(super) async fn won(
 ) -> sqlx::Result<(Option<NaiveDate>, Vec<(NaiveDate, Money)>)> {
     let rows = sqlx::query!(
         r#"select start_date, coalesce(sum(value) filter (where kind = 'won'), 0) as "value!: Money", sum(count)::bigint as "count!"
-           from flow_rollup where grain = 'day' group by start_date order by start_date"#
+           from flow_rollup where grain = 'day_of_all' group by start_date order by start_date"#
     )
     .fetch_all(connection)
     .await?;

@@ -135,7 +135,7 @@ fn unvalued(lives: &[Life]) -> Rows {
     sums(groups)
 }
 
-/// What happened on each day and in each month.
+/// What happened on each day and in each month, of each person and of everybody together.
 fn flow(lives: &[Life]) -> Rows {
     let mut rows = Rows::new();
     for it in lives {
@@ -146,8 +146,14 @@ fn flow(lives: &[Life]) -> Rows {
             let is_revalued = kind == "created" && it.is("open");
             let currency = if is_revalued { it.record.currency.as_str() } else { "" };
             let days = if kind == "won" { (day - it.created_on).num_days() } else { 0 };
-            for grain in [format!("day {day}"), format!("month {}", month(day))] {
-                let key = format!("{} {kind} {currency} {grain}", whose(it));
+            let (own, everybody) = (whose(it), format!("{} 0 0", it.record.pipeline_id));
+            for (whose, grain) in [
+                (&own, format!("day {day}")),
+                (&own, format!("month {}", month(day))),
+                (&everybody, format!("day_of_all {day}")),
+                (&everybody, format!("month_of_all {}", month(day))),
+            ] {
+                let key = format!("{whose} {kind} {currency} {grain}");
                 let (all, all_days) = rows.entry(key).or_default();
                 let one = sum([it]);
                 *all = Sum {
