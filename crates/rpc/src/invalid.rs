@@ -71,6 +71,19 @@ impl Invalid {
         self
     }
 
+    /// Whether anything is wrong with a field, or with a part of it.
+    pub fn names(&self, field: &str) -> bool {
+        self.0.iter().any(|it| {
+            let rest = it.field.strip_prefix(field);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
+    /// The bad fields, in the order in which they were found.
+    pub fn fields(&self) -> &[FieldError] {
+        &self.0
+    }
+
     /// Whether nothing is wrong so far.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -79,6 +92,21 @@ impl Invalid {
     /// An error that names every bad field, if there is one.
     pub fn into_result(self) -> Result<(), Error> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+    }
+}
+
+impl IntoIterator for Invalid {
+    type Item = FieldError;
+    type IntoIter = std::vec::IntoIter<FieldError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl FromIterator<FieldError> for Invalid {
+    fn from_iter<T: IntoIterator<Item = FieldError>>(fields: T) -> Self {
+        Self(fields.into_iter().collect())
     }
 }
 
@@ -109,5 +137,18 @@ mod tests {
             ["amount", "name"]
         );
         assert!(Invalid::default().into_result().is_ok());
+    }
+
+    #[test]
+    fn a_field_is_named_by_what_is_wrong_with_it_or_with_a_part_of_it() {
+        let invalid = Invalid::default().field("lines[2].price", "required", "is required");
+        let invalid = invalid.field("", "too_many_cells", "has too many cells");
+        for named in ["lines", "lines[2]", "lines[2].price", ""] {
+            assert!(invalid.names(named), "{named}");
+        }
+        for other in ["line", "lines[2].p", "lines[1]", "price"] {
+            assert!(!invalid.names(other), "{other}");
+        }
+        assert!(!Invalid::default().names(""));
     }
 }

@@ -322,13 +322,16 @@ impl Desk {
         if row["status"] != "failed" {
             return self.found(row["opportunity_id"].as_i64().unwrap()).await.or(Ok(Value::Null));
         }
-        let codes = row["errors"].as_array().unwrap().iter();
-        let status = codes.map(|it| match it["code"].as_str().unwrap() {
+        // What is not allowed, or in the way, is told beside what is not good.
+        let status = |fault: &Value| match fault["code"].as_str().unwrap() {
             "not_yours" | "owner_not_self" | "owner_out_of_reach" => 403,
             "opportunity_deleted" | "external_id_taken" => 409,
             _ => 422,
-        });
-        Err(Refused { status: status.max().unwrap(), fields: fields(&row["errors"]) })
+        };
+        let faults = row["errors"].as_array().unwrap();
+        let bad: Vec<_> = faults.iter().filter(|it| status(it) == 422).cloned().collect();
+        let status = faults.iter().map(status).max().unwrap();
+        Err(Refused { status, fields: fields(&bad.into()) })
     }
 }
 

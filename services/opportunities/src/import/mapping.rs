@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rpc::Invalid;
+use rpc::{FieldError, Invalid};
 
 use super::model::Kind;
 use crate::custom_field::model::{CustomField, CustomFields, Type};
@@ -96,8 +96,8 @@ impl Mapping {
         self.0.iter().map(|it| it.as_ref().map_or(String::new(), Field::name)).collect()
     }
 
-    /// What a row says.
-    pub fn entry(&self, cells: &[String]) -> Result<Entry, Invalid> {
+    /// What a row says as far as it can be read, and what of it cannot.
+    pub fn entry(&self, cells: &[String]) -> (Entry, Invalid) {
         let (mut entry, mut invalid) = (Entry::default(), Invalid::default());
         if cells.iter().skip(self.0.len()).any(|cell| !cell.is_empty()) {
             invalid.add("", "too_many_cells", "the row has more cells than the header");
@@ -115,7 +115,26 @@ impl Mapping {
                 Field::Own(key, kind) => own::write(&mut entry, &mut invalid, key, *kind, text),
             }
         }
-        if invalid.is_empty() { Ok(entry) } else { Err(invalid) }
+        (entry, invalid)
+    }
+
+    /// What is wrong with a row in the order of its columns: first what is wrong with the row, last what no column says.
+    pub fn in_order(&self, faults: Invalid) -> Invalid {
+        let fields = self.fields();
+        let place = |fault: &FieldError| {
+            let whole = fault.field.split('[').next().unwrap_or_default();
+            // What is wrong with whom a column names is told by what is made of that.
+            let column = match whole {
+                "" => return 0,
+                "owner_id" if !fields.iter().any(|it| it == whole) => "owner_email",
+                "contact_id" => "contact_name",
+                other => other,
+            };
+            fields.iter().position(|it| it == column).map_or(usize::MAX, |place| place + 1)
+        };
+        let mut faults: Vec<_> = faults.into_iter().collect();
+        faults.sort_by_cached_key(place);
+        faults.into_iter().collect()
     }
 }
 
@@ -207,6 +226,12 @@ mod tests {
         fields.into_iter().map(|it| format!("{} {}", it.field, it.code)).collect()
     }
 
+    /// What of a row cannot be read.
+    fn unread(mapping: &Mapping, cells: &[&str]) -> Vec<String> {
+        let (_, unread) = mapping.entry(&texts(cells));
+        unread.fields().iter().map(|it| format!("{} {}", it.field, it.code)).collect()
+    }
+
     #[test]
     fn columns_are_what_was_asked_for_or_what_their_headers_say() {
         let headers = texts(&["商機名稱", "客戶", "Colour"]);
@@ -234,7 +259,7 @@ mod tests {
         let mapping = Mapping::of(&headers, &BTreeMap::new(), (Kind::Sales, &own())).unwrap();
         let expected = ["external_id", "custom_fields.seats", "", "custom_fields.renewal", "", ""];
         assert_eq!(mapping.fields(), expected);
-        let entry = mapping.entry(&texts(&["a", "1,234.5", "", "2026/1/5"])).unwrap();
+        let (entry, _) = mapping.entry(&texts(&["a", "1,234.5", "", "2026/1/5"]));
         let said = crate::custom_field::model::json(
             &entry
                 .wish
@@ -244,7 +269,7 @@ mod tests {
                 .collect(),
         );
         assert_eq!(said.as_deref(), Some(r#"{"renewal":"2026-01-05","seats":1234.5}"#));
-        assert!(mapping.entry(&texts(&["a", "many"])).is_err());
+        assert_eq!(unread(&mapping, &["a", "many"]), ["custom_fields.seats wrong_type"]);
         // What every file has is not the field of that name, and the field's own header comes first.
         let headers =
             texts(&["external_id", "status", "席次", "custom_fields.state", "custom_fields.seats"]);
@@ -259,7 +284,7 @@ mod tests {
         // One that was deleted since is the fault of each row that names it.
         let kept =
             Mapping::of_fields(&texts(&["external_id", "custom_fields.gone"]), Kind::Sales, &own());
-        assert!(kept.entry(&texts(&["a", "x"])).unwrap().wish.custom_fields.contains_key("gone"));
+        assert!(kept.entry(&texts(&["a", "x"])).0.wish.custom_fields.contains_key("gone"));
     }
 
     #[test]
@@ -282,13 +307,57 @@ mod tests {
     fn an_empty_cell_says_nothing_and_a_guarded_one_what_it_was() {
         let fields = texts(&["opportunity_name", "", "notes", "amount"]);
         let mapping = Mapping::of_fields(&fields, Kind::Sales, &own());
-        let entry = mapping.entry(&texts(&["'=1+1", "x", "", "12"])).unwrap();
+        let (entry, _) = mapping.entry(&texts(&["'=1+1", "x", "", "12"]));
         assert_eq!((&*entry.wish.opportunity_name, entry.wish.notes), ("=1+1", None));
-        assert!(mapping.entry(&texts(&["a", "", "", "", ""])).is_ok());
-        assert!(mapping.entry(&texts(&["a", "", "", "", "b"])).is_err());
-        assert!(mapping.entry(&texts(&["a", "", "", "twelve"])).is_err());
+        assert_eq!(unread(&mapping, &["a", "", "", "", ""]), [""; 0]);
+        assert_eq!(unread(&mapping, &["a", "", "", "", "b"]), [" too_many_cells"]);
         // A formula without a value is not passed over, nor taken for a text; a text is one.
-        assert!(mapping.entry(&texts(&["#N/A", "", "", "1"])).is_err());
-        assert!(mapping.entry(&texts(&["a", "#N/A", "'#N/A", "1"])).is_ok());
+        assert_eq!(unread(&mapping, &["#N/A", "", "", "1"]), ["opportunity_name formula_error"]);
+        assert_eq!(unread(&mapping, &["a", "#N/A", "'#N/A", "1"]), [""; 0]);
+    }
+
+    #[test]
+    fn of_a_row_that_cannot_be_read_the_rest_is() {
+        let fields = texts(&["opportunity_name", "amount", "notes", "waiting_until"]);
+        let mapping = Mapping::of_fields(&fields, Kind::Sales, &own());
+        let cells = ["a", "twelve", "b", "soon"];
+        let expected = ["amount wrong_type", "waiting_until invalid_date"];
+        assert_eq!(unread(&mapping, &cells), expected);
+        let (entry, _) = mapping.entry(&texts(&cells));
+        assert_eq!((&*entry.wish.opportunity_name, entry.wish.amount), ("a", None));
+        assert_eq!(entry.wish.notes.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn faults_are_told_in_the_order_of_the_columns_that_they_are_about() {
+        let fields = ["stage", "owner_email", "line_items", "custom_fields.seats", "contact_name"];
+        let mapping = Mapping::of_fields(&texts(&fields), Kind::Sales, &own());
+        let found = [
+            "customer_name",
+            "contact_id",
+            "line_items[1].name",
+            "custom_fields.seats",
+            "opportunity_name",
+            "line_items[0].name",
+            "owner_id",
+            "stage",
+            "",
+        ];
+        let faults: Invalid =
+            found.iter().map(|it| FieldError::new(*it, "code", "is not good")).collect();
+        let told = mapping.in_order(faults);
+        let told: Vec<_> = told.fields().iter().map(|it| &*it.field).collect();
+        let expected = [
+            "",
+            "stage",
+            "owner_id",
+            "line_items[1].name",
+            "line_items[0].name",
+            "custom_fields.seats",
+            "contact_id",
+            "customer_name",
+            "opportunity_name",
+        ];
+        assert_eq!(told, expected);
     }
 }

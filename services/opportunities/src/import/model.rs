@@ -1,7 +1,7 @@
 //! What an import is, and what became of its rows.
 
 use chrono::{DateTime, Utc};
-use rpc::Error;
+use rpc::{FieldError, Invalid};
 use serde::{Deserialize, Serialize};
 
 /// How far an import is.
@@ -240,45 +240,23 @@ pub struct Fault {
 }
 
 /// What is wrong with a row that was tried and tried.
-pub fn not_written() -> Error {
-    Error::conflict("NOT_WRITTEN", "it could not be written, however often it was tried")
+pub fn not_written() -> Invalid {
+    let message = "it could not be written, however often it was tried";
+    Invalid::default().field("", "not_written", message)
 }
 
-/// The opportunity of which an error tells.
-pub fn opportunity_of(error: &Error) -> Option<i64> {
-    match error {
-        Error::Conflict { details, .. } => details.get("opportunity_id")?.parse().ok(),
-        _ => None,
-    }
-}
-
-/// Every fault that an error tells of.
-pub fn faults(error: &Error) -> Vec<Fault> {
+/// Faults as they are kept.
+pub fn faults(invalid: &Invalid) -> Vec<Fault> {
     /// How many are kept of a row, and how much of the words of each: a row of half a megabyte is not kept again in them.
     const MOST: usize = 50;
     const LONGEST: usize = 300;
     let short = |text: &str| text.chars().take(LONGEST).collect();
-    match error {
-        Error::Invalid(fields) => fields
-            .iter()
-            .take(MOST)
-            .map(|it| Fault {
-                field: short(&it.field),
-                code: it.code.to_string(),
-                message: short(&it.message),
-            })
-            .collect(),
-        error => {
-            let code = error.reason().to_lowercase();
-            let field = match &*code {
-                "owner_not_self" | "owner_out_of_reach" => "owner_id",
-                "external_id_taken" | "opportunity_deleted" => "external_id",
-                "customer_deleted" => "customer_name",
-                _ => "",
-            };
-            vec![Fault { field: field.to_owned(), code, message: error.to_string() }]
-        }
-    }
+    let fault = |it: &FieldError| Fault {
+        field: short(&it.field),
+        code: it.code.to_string(),
+        message: short(&it.message),
+    };
+    invalid.fields().iter().take(MOST).map(fault).collect()
 }
 
 /// What became of a row, as it is told.

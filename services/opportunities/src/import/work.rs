@@ -15,8 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use super::model::{Counts, Import, Outcome, Phase, Row, RowStatus, Status};
-use super::model::{faults, opportunity_of};
+use super::model::{Counts, Import, Outcome, Phase, Row, RowStatus, Status, faults};
 use super::{store, undo};
 use crate::State;
 use crate::meta::Meta;
@@ -286,7 +285,7 @@ fn row(row: i32, became: &Became, external_id: Option<String>) -> Row {
             (RowStatus::Updated, (Some(*id), written(*done).1), Vec::new())
         }
         Became::Skipped(id) => (RowStatus::Skipped, (Some(*id), None), Vec::new()),
-        Became::Failed(error) => (RowStatus::Failed, (opportunity_of(error), None), faults(error)),
+        Became::Failed(it) => (RowStatus::Failed, (it.opportunity_id(), None), faults(it.told())),
     };
     // A row that came to nothing does not stand in the way of a later one.
     let external_id = external_id.filter(|_| status != RowStatus::Failed);

@@ -305,6 +305,10 @@ pub fn revise(
         None if pipeline.id != before.pipeline_id => Some((pipeline.id, pipeline.first()?)),
         None => None,
     });
+    if invalid.names("stage") || invalid.names("pipeline_id") {
+        // What is asked for where it is to stand is not known.
+        return Err(invalid);
+    }
     let is_other = |(id, stage): &(i64, &Stage)| {
         (*id, &*stage.key) != (before.pipeline_id, &*before.stage_key)
     };

@@ -3,20 +3,16 @@
 use auth::Role;
 use chrono::{DateTime, Utc};
 use opportunities::currency;
-use opportunities::import::model::{Kind, Status};
+use opportunities::import::model::Status;
 use opportunities::import::{self, Options};
 
-use crate::imports::{admin, all, bring, words, work_off};
+use crate::imports::{admin, all, bring, history, words, work_off};
 use crate::support::{ADMIN, World, caller, event, meta, now, person};
 
 const HEADER: &str = "opportunity_name,customer_name,external_id,amount,currency,stage,owner_id,actual_close_date,created_at,stage_history,lost_reason\r\n";
 
 /// When something occurred and was recorded, where it comes from and who did it.
 type Told = (DateTime<Utc>, DateTime<Utc>, String, Option<i64>);
-
-fn history() -> Options {
-    Options { kind: Kind::History, ..Options::default() }
-}
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()

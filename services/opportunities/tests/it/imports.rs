@@ -7,7 +7,7 @@ use auth::{Caller, Role};
 use idempotency::Outcome;
 use money::Money;
 use opportunities::export::Form;
-use opportunities::import::model::{Import, Row, RowStatus, Status};
+use opportunities::import::model::{Import, Kind, Row, RowStatus, Status};
 use opportunities::import::work::Worker;
 use opportunities::import::{self, Options, Receiving};
 use opportunities::opportunity::draft::Wish;
@@ -100,6 +100,11 @@ pub(crate) fn admin() -> Caller {
     caller(ADMIN, Role::Admin, None)
 }
 
+/// How rows with their past are brought in.
+pub(crate) fn history() -> Options {
+    Options { kind: Kind::History, ..Options::default() }
+}
+
 /// What there is in one place is in the other, but for ids and times, which are given anew.
 pub(crate) async fn came_as_they_were(from: &World, to: &World) {
     let (from, to) = (opportunities(from).await, opportunities(to).await);
@@ -128,7 +133,7 @@ async fn good_rows_are_written_by_the_rules_of_one_and_bad_ones_say_why() {
     assert_eq!(found.status, Status::Done);
     let expected = [
         "2 created",
-        "3 failed stage unknown_stage",
+        "3 failed amount out_of_range",
         "4 failed opportunity_name required",
         "5 failed owner_id owner_not_self",
         "6 failed  too_many_cells",

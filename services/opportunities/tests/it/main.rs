@@ -15,6 +15,7 @@ mod erasure;
 mod exports;
 mod files;
 mod forecast_categories;
+mod import_faults;
 mod import_history;
 mod import_undo;
 mod imports;

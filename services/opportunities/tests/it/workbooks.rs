@@ -77,6 +77,15 @@ fn texts(number: usize, cells: &[&str]) -> String {
     format!(r#"<row r="{number}">{}</row>"#, cells.collect::<String>())
 }
 
+/// A workbook of rows of texts, and of formulas without a value.
+pub(crate) fn table(rows: &[Vec<&str>]) -> Vec<u8> {
+    let (text, error) =
+        (r#"<c t="inlineStr"><is><t>#N/A</t></is></c>"#, r#"<c t="e"><v>#N/A</v></c>"#);
+    let rows = rows.iter().zip(1..).map(|(cells, number)| texts(number, cells));
+    let rows = rows.map(|row| row.replace(text, error));
+    book(sheet(&rows.collect::<String>()).as_bytes(), &[])
+}
+
 #[tokio::test]
 async fn a_workbook_says_what_a_person_sees_in_it() {
     let world = World::create("everyone").await;

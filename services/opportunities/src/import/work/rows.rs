@@ -120,7 +120,7 @@ pub(super) async fn decide(
     let next_byte = i64::try_from(last.ends_at).unwrap_or(i64::MAX);
     let meta = meta(import);
     let (plans, external_ids) = if import.attempts >= MOST_ATTEMPTS {
-        records.iter().map(|_| (Plan::Fail(not_written()), None)).unzip()
+        records.iter().map(|_| (Plan::Fail(not_written().into()), None)).unzip()
     } else {
         plan(state, &who, import, &records, earlier, &meta).await?
     };
@@ -142,15 +142,17 @@ async fn plan(
     meta: &Meta,
 ) -> Result<(Vec<Plan>, Vec<Option<String>>), Error> {
     let mapping = Mapping::of_fields(&import.fields, import.kind, &*state.custom_fields.get()?);
-    let entries: Vec<_> = records.iter().map(|it| mapping.entry(&it.cells).and_then(fit)).collect();
-    let external = |entry: &Result<Entry, Invalid>| {
-        entry.as_ref().ok().and_then(|entry| entry.wish.external_id.clone())
-    };
-    let external_ids: Vec<_> = entries.iter().map(external).collect();
+    let rows: Vec<_> = records.iter().map(|it| fit(mapping.entry(&it.cells))).collect();
+    let external_ids: Vec<_> = rows.iter().map(|(it, _)| it.wish.external_id.clone()).collect();
     let named: Vec<_> = external_ids.iter().flatten().cloned().collect();
     let seen = store::external_ids(&state.reads, import.id, &named).await?;
     let mut seen: HashSet<_> = seen.into_iter().chain(earlier).collect();
-    let plans = batch::plan(state, who, entries, &mut seen, meta).await?;
+    let plans = batch::plan(state, who, rows, &mut seen, meta).await?;
+    let plans = plans.into_iter().map(|plan| match plan {
+        Plan::Fail(faults) => Plan::Fail(faults.reordered(|it| mapping.in_order(it))),
+        good => good,
+    });
+    let plans = plans.collect();
     Ok((plans, external_ids))
 }
 
@@ -217,12 +219,11 @@ pub(super) async fn records(
     }
 }
 
-/// A row whose texts by which others are looked for can be looked for.
-fn fit(mut entry: Entry) -> Result<Entry, Invalid> {
-    let mut invalid = Invalid::default();
-    let it = &mut invalid;
+/// A row whose texts by which others are looked for can be looked for; those that cannot are none that can be read.
+fn fit((mut entry, mut unread): (Entry, Invalid)) -> (Entry, Invalid) {
+    let it = &mut unread;
     let external_id = entry.wish.external_id.take();
     entry.wish.external_id = text::external_id(it, "external_id", external_id.as_deref());
     entry.owner_email = text::name(it, "owner_email", entry.owner_email.take().as_deref(), 320);
-    if invalid.is_empty() { Ok(entry) } else { Err(invalid) }
+    (entry, unread)
 }

@@ -4,14 +4,13 @@ use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 use rpc::{Error, Invalid};
 
-use super::New;
+use super::{Faults, New, Plan, draft};
 use crate::State;
 use crate::currency::model::Exchange;
 use crate::directory::model::Person;
 use crate::lost_reason::model::LostReasons;
 use crate::meta::Meta;
 use crate::opportunity::blank;
-use crate::opportunity::draft::Draft;
 use crate::opportunity::model::{Moment, Step, day};
 use crate::opportunity::past::{Turn, live};
 use crate::pipeline::model::{Kind, Pipeline, Stage};
@@ -19,21 +18,38 @@ use crate::sheet::column::Entry;
 use crate::sheet::past::When;
 use crate::state::Rules;
 
+/// By what the way is told that an opportunity went.
+const WAY: [&str; 4] = ["pipeline_id", "stage", "created_at", "stage_history"];
+
 /// An opportunity that began in the past, and went on as its row says.
 pub(super) fn begin(
     state: &State,
     owner: &Person,
-    entry: &Entry,
+    mut entry: Entry,
     exchange: &Exchange,
+    mut faults: Faults,
     meta: &Meta,
-) -> Result<New, Error> {
+) -> Result<Plan, Error> {
     let (Rules { pipelines, custom_fields, .. }, settings) =
         (state.rules()?, state.settings.get()?);
-    let draft = Draft::parse(&entry.wish, &pipelines, &custom_fields, &settings.default_currency)?;
-    let pipeline = pipelines.get(Some(draft.pipeline_id));
-    let pipeline = pipeline.ok_or_else(|| Error::internal("a draft without a pipeline"))?;
-    let zone = settings.zone;
-    let way = way(pipeline, draft.stage, entry, zone, meta.recorded_at)?;
+    let currency = &settings.default_currency;
+    let draft = draft(&mut entry, &pipelines, &custom_fields, currency, &mut faults);
+    let (now, zone) = (meta.recorded_at, settings.zone);
+    let mut invalid = Invalid::default();
+    let begun =
+        entry.created_at.and_then(|when| instant(&mut invalid, "created_at", when, zone, now));
+    let pipeline = pipelines.get(entry.wish.pipeline_id);
+    let pipeline = pipeline.filter(|_| !faults.are_about(&["pipeline_id", "stage_history"]));
+    let told = pipeline.map(|it| told(&mut invalid, it, &entry, zone, now)).unwrap_or_default();
+    faults.add(invalid);
+    let known = draft.zip(pipeline).filter(|_| !faults.are_about(&WAY));
+    let Some((draft, pipeline)) = known else { return Ok(Plan::Fail(faults)) };
+    let mut invalid = Invalid::default();
+    let way = way(&mut invalid, pipeline, draft.stage, &entry, (told, begun), (zone, now));
+    faults.add(invalid);
+    if faults.are_about(&WAY) {
+        return Ok(Plan::Fail(faults));
+    }
     let mut stands: Vec<_> = way
         .into_iter()
         .map(|(stage, at)| Turn { stage, at, by: owner.user_id, step: Step::default() })
@@ -56,24 +72,24 @@ pub(super) fn begin(
     };
     let lived = live(beginning, pipeline, (first.stage, &first.step), stands, &[], &moment);
     // What was wrong with its last step is wrong with the row.
-    let (_, steps) = lived.map_err(|(_, invalid)| invalid)?;
-    New::of(draft, steps, owner)
+    let lived = faults.check(lived.map_err(|(_, invalid)| invalid))?;
+    match lived.filter(|_| faults.is_empty()) {
+        Some((_, steps)) => New::of(draft, steps, owner),
+        None => Ok(Plan::Fail(faults)),
+    }
 }
 
-/// The stages through which it went, each with when it came into it; the first is where it began.
-fn way<'a>(
+/// The stages of its history, each with when it came into it.
+fn told<'a>(
+    invalid: &mut Invalid,
     pipeline: &'a Pipeline,
-    stands_in: &'a Stage,
     entry: &Entry,
     zone: Tz,
     now: DateTime<Utc>,
-) -> Result<Vec<(&'a Stage, DateTime<Utc>)>, Error> {
-    let mut invalid = Invalid::default();
-    let begun =
-        entry.created_at.and_then(|when| instant(&mut invalid, "created_at", when, zone, now));
+) -> Vec<(&'a Stage, DateTime<Utc>)> {
     let mut way = Vec::with_capacity(entry.stage_history.len() + 1);
     for (called, when) in &entry.stage_history {
-        let at = instant(&mut invalid, "stage_history", *when, zone, now);
+        let at = instant(invalid, "stage_history", *when, zone, now);
         let stage = pipeline.find(called);
         if stage.is_none() {
             let message = format!("there is no stage {} in the pipeline", short(called));
@@ -89,7 +105,18 @@ fn way<'a>(
             way.push((stage, at));
         }
     }
-    invalid.clone().into_result()?;
+    way
+}
+
+/// The stages through which it went, each with when it came into it; the first is where it began.
+fn way<'a>(
+    invalid: &mut Invalid,
+    pipeline: &'a Pipeline,
+    stands_in: &'a Stage,
+    entry: &Entry,
+    (mut way, begun): (Vec<(&'a Stage, DateTime<Utc>)>, Option<DateTime<Utc>>),
+    (zone, now): (Tz, DateTime<Utc>),
+) -> Vec<(&'a Stage, DateTime<Utc>)> {
     match (way.first().map(|it| it.1), begun) {
         (Some(first), Some(begun)) if first < begun => {
             invalid.add("stage_history", "before_creation", "begins before created_at");
@@ -104,7 +131,7 @@ fn way<'a>(
         }
         (Some(_), _) => {}
         (None, Some(begun)) => {
-            way = without_history(&mut invalid, pipeline, stands_in, entry, (begun, now, zone));
+            way = without_history(invalid, pipeline, stands_in, entry, (begun, now, zone));
         }
         (None, None) => {
             invalid.add("created_at", "required", "created_at or stage_history is required");
@@ -113,8 +140,7 @@ fn way<'a>(
     if entry.wish.stage.is_some() && way.last().is_some_and(|(last, _)| last.key != stands_in.key) {
         invalid.add("stage", "differs_from_history", "is not the last of stage_history");
     }
-    invalid.into_result()?;
-    Ok(way)
+    way
 }
 
 fn short(name: &str) -> String {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rpc::Error;
 use sqlx::PgConnection;
 
-use super::{Became, Change, Done, New, Plan, Who, revised};
+use super::revision::revised;
+use super::{Became, Change, Done, New, Plan, Who};
 use crate::access::model::Sight;
 use crate::contact::model::ContactWish;
 use crate::currency::{self, model::Exchange};
@@ -152,7 +153,7 @@ pub(crate) async fn write(
                 }
             }
             Plan::Skip(id) => Became::Skipped(id),
-            Plan::Fail(error) => Became::Failed(error),
+            Plan::Fail(faults) => Became::Failed(faults),
         });
     }
     several::write(tx, written, changes).await?;
