@@ -49,6 +49,15 @@ async fn duplicates_are_found_merged_parted_again_and_people_forgotten() {
     let renamed = api.patch(&path, &json!({"name": "ABC 公司", "industry": null})).await;
     assert_eq!((renamed.status, &renamed.body["industry"]), (200, &Value::Null));
     assert_eq!(api.get(&opportunity).await.body["customer_name"], json!("ABC 公司"));
+    // Wherever opportunities are listed.
+    for list in [
+        "/forecast/opportunities",
+        "/reports/conversion-rate/opportunities?stage_key=lead&term=entered",
+        "/reports/pipeline-changes/opportunities?term=created",
+    ] {
+        let is_so = |it: &Value| it["items"][0]["customer_name"] == "ABC 公司";
+        api.eventually(list, is_so).await;
+    }
     let part = post(&format!("{path}/unmerge"), "d", &json!({"from_id": from})).await;
     assert_eq!(part.status, 200, "{}", part.text);
     assert_eq!(part.body["left"][0]["field"], json!("industry"));

@@ -45,6 +45,8 @@ pub struct Fact {
     pub opportunity_name: String,
     /// Its customer.
     pub customer_id: i64,
+    /// What that is called; unknown of what was told before that was kept.
+    pub customer_name: Option<String>,
     /// The pipeline it runs through.
     pub pipeline_id: i64,
     /// Key of its stage.

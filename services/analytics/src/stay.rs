@@ -91,6 +91,7 @@ mod tests {
             version: 1,
             opportunity_name: String::new(),
             customer_id: 1,
+            customer_name: None,
             pipeline_id: 1,
             stage_key: "lead".to_owned(),
             status: Kind::Open,

@@ -156,6 +156,7 @@ fn opportunity(it: Opened) -> pb::ReportOpportunity {
         id: it.opportunity_id,
         opportunity_name: it.opportunity_name,
         customer_id: it.customer_id,
+        customer_name: it.customer_name,
         pipeline_id: it.pipeline_id,
         stage: it.stage,
         stage_key: it.stage_key,

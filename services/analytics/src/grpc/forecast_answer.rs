@@ -127,6 +127,7 @@ fn opportunity(it: OpportunityForecast) -> pb::OpportunityForecast {
         version: of.version,
         opportunity_name: of.opportunity_name,
         customer_id: of.customer_id,
+        customer_name: of.customer_name,
         pipeline_id: of.pipeline_id,
         stage: of.stage,
         stage_key: of.stage_key,

@@ -103,6 +103,7 @@ fn behind(it: Behind) -> pb::PipelineChangeOpportunity {
         id,
         opportunity_name: present.opportunity_name,
         customer_id: present.customer_id,
+        customer_name: present.customer_name,
         value: Some(value.into()),
         pipeline_id: present.pipeline_id,
         stage_key: present.stage_key,

@@ -33,6 +33,7 @@ pub fn read(event: &Event) -> Result<(Fact, Option<Move>), ApplyError> {
         version: event.version,
         opportunity_name: it.opportunity_name.clone(),
         customer_id: it.customer_id,
+        customer_name: Some(it.customer_name.clone()),
         pipeline_id: it.pipeline_id,
         stage_key: it.stage_key.clone(),
         status: Kind::parse(&it.status).ok_or_else(|| poison("an unknown status"))?,

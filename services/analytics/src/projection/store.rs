@@ -112,7 +112,8 @@ pub(crate) async fn runs_any(tx: &mut PgConnection, pipeline_id: i64) -> sqlx::R
 }
 
 const FACT: &str = "opportunity_id, version, opportunity_name, customer_id, pipeline_id, stage_key, status, owner_id, team_id, currency, amount, \
-closed_amount, probability, expected_close_date, actual_close_date, lost_reason, source, created_at, stage_entered_at, is_deleted, forecast_category";
+closed_amount, probability, expected_close_date, actual_close_date, lost_reason, source, created_at, stage_entered_at, is_deleted, forecast_category, \
+customer_name";
 
 fn fact(row: &sqlx::postgres::PgRow) -> sqlx::Result<Fact> {
     Ok(Fact {
@@ -120,6 +121,7 @@ fn fact(row: &sqlx::postgres::PgRow) -> sqlx::Result<Fact> {
         version: row.try_get(1)?,
         opportunity_name: row.try_get(2)?,
         customer_id: row.try_get(3)?,
+        customer_name: row.try_get(21)?,
         pipeline_id: row.try_get(4)?,
         stage_key: row.try_get(5)?,
         status: Kind::parse(row.try_get(6)?).ok_or_else(|| broken("opportunity_facts.status"))?,
@@ -215,17 +217,19 @@ pub(crate) async fn upsert_facts(tx: &mut PgConnection, facts: &[&Fact]) -> sqlx
     }
     sqlx::query(
         "insert into opportunity_facts as f (opportunity_id, version, opportunity_name, customer_id, pipeline_id, stage_key, status, owner_id, team_id,
-           currency, amount, closed_amount, probability, expected_close_date, actual_close_date, lost_reason, source, created_at, stage_entered_at, is_deleted, forecast_category)
+           currency, amount, closed_amount, probability, expected_close_date, actual_close_date, lost_reason, source, created_at, stage_entered_at, is_deleted, forecast_category,
+           customer_name)
          select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[],
            $10::text[], $11::numeric[], $12::numeric[], $13::integer[], $14::date[], $15::date[], $16::text[], $17::text[], $18::timestamptz[],
-           $19::timestamptz[], $20::boolean[], $21::text[])
+           $19::timestamptz[], $20::boolean[], $21::text[], $22::text[])
          on conflict (opportunity_id) do update
          set version = excluded.version, opportunity_name = excluded.opportunity_name, customer_id = excluded.customer_id,
              pipeline_id = excluded.pipeline_id, stage_key = excluded.stage_key, status = excluded.status, owner_id = excluded.owner_id,
              team_id = excluded.team_id, currency = excluded.currency, amount = excluded.amount, closed_amount = excluded.closed_amount,
              probability = excluded.probability, expected_close_date = excluded.expected_close_date, actual_close_date = excluded.actual_close_date,
              lost_reason = excluded.lost_reason, source = excluded.source, created_at = excluded.created_at,
-             stage_entered_at = excluded.stage_entered_at, is_deleted = excluded.is_deleted, forecast_category = excluded.forecast_category
+             stage_entered_at = excluded.stage_entered_at, is_deleted = excluded.is_deleted, forecast_category = excluded.forecast_category,
+             customer_name = excluded.customer_name
          where f.version < excluded.version",
     )
     .bind(all(facts, |it| it.opportunity_id))
@@ -249,6 +253,7 @@ pub(crate) async fn upsert_facts(tx: &mut PgConnection, facts: &[&Fact]) -> sqlx
     .bind(all(facts, |it| it.stage_entered_at))
     .bind(all(facts, |it| it.is_deleted))
     .bind(all(facts, |it| it.forecast_category.map(Category::as_str)))
+    .bind(all(facts, |it| it.customer_name.as_deref()))
     .execute(tx)
     .await?;
     Ok(())

@@ -5,6 +5,7 @@ mod adjustments;
 mod advanced;
 mod attainments;
 mod changes;
+mod customers;
 mod dead_letters;
 mod everyday;
 mod forecasts;

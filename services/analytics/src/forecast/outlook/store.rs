@@ -28,6 +28,7 @@ struct Line {
     version: Option<i64>,
     opportunity_name: Option<String>,
     customer_id: Option<i64>,
+    customer_name: Option<String>,
     pipeline_id: Option<i64>,
     stage: Option<String>,
     stage_key: Option<String>,
@@ -51,6 +52,7 @@ impl Line {
             version: self.version?,
             opportunity_name: self.opportunity_name?,
             customer_id: self.customer_id?,
+            customer_name: self.customer_name,
             pipeline_id: self.pipeline_id?,
             stage: self.stage.unwrap_or_else(|| stage_key.clone()),
             stage_key,
@@ -107,7 +109,7 @@ pub(super) async fn open(
            )
            select (select recorded_at from progress where source = 'opportunities') as "as_of?",
                   it.opportunity_id as "opportunity_id?", it.version as "version?", it.opportunity_name as "opportunity_name?",
-                  it.customer_id as "customer_id?", it.pipeline_id as "pipeline_id?", s.name as "stage?", it.stage_key as "stage_key?",
+                  it.customer_id as "customer_id?", it.customer_name as "customer_name?", it.pipeline_id as "pipeline_id?", s.name as "stage?", it.stage_key as "stage_key?",
                   s.default_probability as "stage_probability?", it.owner_id as "owner_id?", p.username as "owner_name?", it.team_id as "team_id?",
                   it.amount as "amount?: Money", it.currency as "currency?", it.value as "value?: Money", it.probability as "probability?",
                   it.expected_close_date as "expected_close_date?", it.created_at as "created_at?"

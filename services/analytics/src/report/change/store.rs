@@ -231,7 +231,7 @@ pub(super) async fn rates(
 /// What these opportunities are at present.
 pub(super) async fn present(pool: &PgPool, ids: &[i64]) -> sqlx::Result<HashMap<i64, Present>> {
     let rows = sqlx::query!(
-        "select opportunity_id, opportunity_name, customer_id, pipeline_id, stage_key, status, owner_id, team_id, is_deleted
+        "select opportunity_id, opportunity_name, customer_id, customer_name, pipeline_id, stage_key, status, owner_id, team_id, is_deleted
          from opportunity_facts where opportunity_id = any($1)",
         ids
     )
@@ -241,6 +241,7 @@ pub(super) async fn present(pool: &PgPool, ids: &[i64]) -> sqlx::Result<HashMap<
         let present = Present {
             opportunity_name: row.opportunity_name,
             customer_id: row.customer_id,
+            customer_name: row.customer_name,
             pipeline_id: row.pipeline_id,
             stage_key: row.stage_key,
             status: row.status,

@@ -194,6 +194,8 @@ pub struct Opened {
     pub opportunity_name: String,
     /// Its customer.
     pub customer_id: i64,
+    /// What that is called, where it is known.
+    pub customer_name: Option<String>,
     /// Its pipeline.
     pub pipeline_id: i64,
     /// The name of its stage.
