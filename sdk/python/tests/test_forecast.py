@@ -189,6 +189,7 @@ def test_the_command_line_shows_all_that_is_told_of_a_forecast(shown: Shown) -> 
 def test_the_command_line_shows_the_strongest_reason_of_each_opportunity(shown: Shown) -> None:
     table = shown("opportunities")
     assert "38.5%" in row(table, "Data platform")
+    assert "瑞豐科技股份有限公司" in row(table, "Data platform")
     assert "open for less than 7 days: −8.3 points (249 closed" in table
     assert "source “官網”" not in table
     assert json.loads(shown("opportunities", "--limit", "1", "--json"))[0]["reasons"]

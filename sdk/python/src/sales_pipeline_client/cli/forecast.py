@@ -26,6 +26,7 @@ RANGE = ["pessimistic", "realistic", "optimistic"]
 OPPORTUNITIES = {
     "opportunity_id": "id",
     "opportunity_name": "opportunity",
+    "customer_name": "customer",
     "stage": "stage",
     "owner_name": "owner",
     "value": "value",

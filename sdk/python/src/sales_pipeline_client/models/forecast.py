@@ -166,6 +166,7 @@ class OpportunityForecast(Model):
     version: int
     opportunity_name: str
     customer_id: int
+    customer_name: Optional[str]
     pipeline_id: int
     stage: str
     stage_key: str

@@ -238,6 +238,7 @@ class PipelineChangeOpportunity(Model):
     id: int
     opportunity_name: str
     customer_id: int
+    customer_name: Optional[str]
     value: Decimal
     pipeline_id: int
     stage_key: str
@@ -253,6 +254,7 @@ class ReportOpportunity(Versioned):
     id: int
     opportunity_name: str
     customer_id: int
+    customer_name: Optional[str]
     pipeline_id: int
     stage: str
     stage_key: str
