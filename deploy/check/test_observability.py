@@ -35,6 +35,11 @@ def metrics(expression: str) -> set[str]:
     return {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"[a-z_]+", bare)} - WORDS
 
 
+def datasources() -> list[dict[str, Any]]:
+    path = FOLDER / "grafana/provisioning/datasources/datasources.yml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))["datasources"]
+
+
 def expressions() -> Iterator[tuple[str, str]]:
     rules = yaml.safe_load((FOLDER / "rules.yml").read_text(encoding="utf-8"))
     for group in rules["groups"]:
@@ -44,6 +49,9 @@ def expressions() -> Iterator[tuple[str, str]]:
         for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
             for target in panel.get("targets", []):
                 yield f"{path.name}: {panel['title']}", target["expr"]
+    for source in datasources():
+        for query in source.get("jsonData", {}).get("tracesToMetrics", {}).get("queries", []):
+            yield f"{source['name']}: {query['name']}", query["query"]
 
 
 @pytest.mark.parametrize(("where", "expression"), list(expressions()))
@@ -86,8 +94,7 @@ def panels(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("path", sorted((FOLDER / "grafana" / "dashboards").glob("*.json")), ids=lambda path: path.stem)
 def test_a_dashboard_asks_the_sources_that_are_provisioned(path: Path) -> None:
-    sources = yaml.safe_load((FOLDER / "grafana/provisioning/datasources/datasources.yml").read_text(encoding="utf-8"))["datasources"]
-    known = {source["uid"] for source in sources}
+    known = {source["uid"] for source in datasources()}
     assert panels(path)
     for panel in panels(path):
         if panel["type"] == "row":
@@ -95,3 +102,72 @@ def test_a_dashboard_asks_the_sources_that_are_provisioned(path: Path) -> None:
         assert panel["datasource"]["uid"] in known, panel["title"]
         assert panel["description"], panel["title"]
     assert len({panel["id"] for panel in panels(path)}) == len(panels(path))
+
+
+#: What the collector's version knows of what we use, by the names that are to stay: an older one is taken with a warning, until it is not.
+COMPONENTS = {"receivers": {"otlp"}, "processors": {"memory_limiter", "batch"}, "exporters": {"otlp_grpc"}}
+
+
+def collector_problems(settings: dict[str, Any], memory_mib: int) -> list[str]:
+    """What is wrong with the collector's settings, a line for each."""
+    found = []
+    for kind, known in COMPONENTS.items():
+        told = set(settings.get(kind, {}))
+        found += [f"{name} is none of the collector's {kind}" for name in sorted(told - known)]
+        for pipeline in settings["service"]["pipelines"].values():
+            found += [f"{name} is not among the {kind}" for name in pipeline[kind] if name not in told]
+    limiter = settings["processors"].get("memory_limiter", {})
+    if any(it["processors"][:1] != ["memory_limiter"] for it in settings["service"]["pipelines"].values()):
+        found.append("more is taken than there is memory for")
+    # The limit is of what Go holds; the container's is of all.
+    if not 0 < limiter.get("spike_limit_mib", 0) < limiter.get("limit_mib", 0) <= memory_mib * 0.8:
+        found.append("the limit of memory is not below that of the container")
+    return found
+
+
+def collector() -> dict[str, Any]:
+    return yaml.safe_load((FOLDER / "otel-collector.yml").read_text(encoding="utf-8"))
+
+
+def compose() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+
+
+def test_the_collector_is_told_what_it_knows() -> None:
+    limit = compose()["otel-collector"]["mem_limit"]
+    assert limit.endswith("m")
+    assert collector_problems(collector(), int(limit[:-1])) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("otlp_grpc", "otlp", "otlp is none of the collector's exporters"),
+        ("exporters: [otlp_grpc]", "exporters: [other]", "other is not among the exporters"),
+        ("[memory_limiter, batch]", "[batch, memory_limiter]", "more is taken than there is memory for"),
+        ("limit_mib: 160", "limit_mib: 250", "not below that of the container"),
+        ("limit_mib: 160", "limit: 160", "not below that of the container"),
+    ],
+)
+def test_a_collector_that_is_told_wrong_is_noticed(old: str, new: str, said: str) -> None:
+    text = (FOLDER / "otel-collector.yml").read_text(encoding="utf-8")
+    assert old in text
+    assert said in "\n".join(collector_problems(yaml.safe_load(text.replace(old, new)), 256))
+
+
+def test_traces_and_metrics_are_looked_for_where_they_are() -> None:
+    tempo = yaml.safe_load((FOLDER / "tempo.yml").read_text(encoding="utf-8"))
+    port = tempo["distributor"]["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"].rpartition(":")[2]
+    assert collector()["exporters"]["otlp_grpc"]["endpoint"] == f"tempo:{port}"
+    urls = {source["uid"]: source["url"] for source in datasources()}
+    assert urls == {"prometheus": "http://prometheus:9090", "tempo": f"http://tempo:{tempo['server']['http_listen_port']}"}
+    told = (ROOT / "docs" / "run-with-compose.md").read_text(encoding="utf-8")
+    taken = collector()["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"].rpartition(":")[2]
+    assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://otel-collector:{taken} " in told
+    for source in datasources():
+        link = source.get("jsonData", {}).get("tracesToMetrics")
+        assert link is None or link["datasourceUid"] in urls
+    # What it keeps is on its volume: the rest of its files cannot be written.
+    (volume,) = compose()["tempo"]["volumes"]
+    kept = [tempo["storage"]["trace"]["wal"]["path"], tempo["storage"]["trace"]["local"]["path"]]
+    assert all(path.startswith(volume.partition(":")[2] + "/") for path in kept)
