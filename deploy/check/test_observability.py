@@ -167,6 +167,8 @@ def test_traces_and_metrics_are_looked_for_where_they_are() -> None:
     for source in datasources():
         link = source.get("jsonData", {}).get("tracesToMetrics")
         assert link is None or link["datasourceUid"] in urls
+    # The next one refuses to start with these settings.
+    assert re.search(r"grafana/tempo:(\d+)\.", compose()["tempo"]["image"])[1] == ("2" if "compactor" in tempo else "3")
     # What it keeps is on its volume: the rest of its files cannot be written.
     (volume,) = compose()["tempo"]["volumes"]
     kept = [tempo["storage"]["trace"]["wal"]["path"], tempo["storage"]["trace"]["local"]["path"]]
