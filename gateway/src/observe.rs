@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::Method;
+use http::{Method, StatusCode};
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span, field, info_span};
 
@@ -55,10 +55,11 @@ pub async fn observe(State(running): State<Running>, request: Request, next: Nex
         None => Problem::unavailable().into_response(),
         Some(_place) => {
             let longest = if (method, route) == UPLOAD { LONGEST_UPLOAD } else { LONGEST };
-            let answered = timeout(longest, next.run(request)).instrument(span).await;
+            let answered = timeout(longest, next.run(request)).instrument(span.clone()).await;
             answered.unwrap_or_else(|_| Problem::unavailable().uncertain().into_response())
         }
     };
+    record(&span, response.status());
     let route = route.to_owned();
     let seconds = metrics::histogram!("http_request_duration_seconds", "method" => method, "route" => route.clone());
     seconds.record(begun.elapsed().as_secs_f64());
@@ -93,6 +94,8 @@ fn span(request: &Request, route: &str) -> Span {
         request_id = request.extensions().get::<RequestId>().map(RequestId::as_str),
         trace_id = field::Empty,
         user_id = field::Empty,
+        "http.response.status_code" = field::Empty,
+        "otel.status_code" = field::Empty,
     );
     if process::telemetry::exports_traces() {
         span.record("otel.name", format!("{method} {route}"));
@@ -102,6 +105,14 @@ fn span(request: &Request, route: &str) -> Span {
         span.record("trace_id", trace_id);
     }
     span
+}
+
+/// A trace says what was answered. Only what is the server's fault is an error of its span.
+fn record(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 #[cfg(test)]

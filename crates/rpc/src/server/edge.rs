@@ -20,7 +20,10 @@ use tonic::{Code, Status, body::Body};
 use tower::Service;
 use tracing::{Instrument as _, Span, field, info_span};
 
-use super::{connection::Client, methods::Methods};
+use super::{
+    connection::Client,
+    methods::{Methods, name_of},
+};
 use crate::{
     Error, RequestContext, TraceHeaders,
     context::REQUEST_ID,
@@ -111,7 +114,9 @@ where
             if let Some(id) = new_id {
                 response.headers_mut().insert(REQUEST_ID, id);
             }
-            methods.at(path.path()).answered(code_of(&response), arrived.elapsed());
+            let code = code_of(&response);
+            record(&Span::current(), code);
+            methods.at(path.path()).answered(code, arrived.elapsed());
             Ok(response)
         };
         Box::pin(answer.instrument(span))
@@ -167,6 +172,8 @@ fn span(request: &Request<Body>, context: &RequestContext) -> Span {
         request_id = context.request_id(),
         trace_id = field::Empty,
         user_id = field::Empty,
+        "rpc.response.status_code" = field::Empty,
+        "otel.status_code" = field::Empty,
     );
     if process::telemetry::exports_traces() {
         // Before the span is entered: afterwards it has a trace of its own.
@@ -183,4 +190,21 @@ fn code_of(response: &Response<Body>) -> Code {
         .headers()
         .get(Status::GRPC_STATUS)
         .map_or(Code::Ok, |it| Code::from_bytes(it.as_bytes()))
+}
+
+/// A trace says what was answered. Only what is the server's fault is an error of its span.
+fn record(span: &Span, code: Code) {
+    span.record("rpc.response.status_code", name_of(code));
+    let is_fault = matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    );
+    if is_fault {
+        span.record("otel.status_code", "ERROR");
+    }
 }

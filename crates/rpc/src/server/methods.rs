@@ -74,7 +74,7 @@ impl Method {
 }
 
 /// A code as gRPC's documentation writes it.
-fn name_of(code: Code) -> &'static str {
+pub(crate) fn name_of(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -92,6 +92,7 @@ async fn a_trace_goes_on_from_service_to_service() {
     let outer = ours.iter().find(|it| it.parent_span_id == bytes(browser)).unwrap();
     assert!(ours.iter().any(|it| it.parent_span_id == outer.span_id));
     assert_eq!(outer.name, "salespipeline.identity.v1.KeyService/ListKeys");
+    assert!(format!("{outer:?}").contains(r#"StringValue("OK")"#), "{outer:?}");
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
