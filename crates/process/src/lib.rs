@@ -3,6 +3,7 @@
 //!
 //! A service's `main` is [`run`] around a function that binds ([`Context::listen`]), connects and spawns.
 
+mod export;
 mod files;
 mod healthcheck;
 pub mod http;
@@ -15,6 +16,7 @@ pub mod readiness;
 mod run;
 pub mod secret;
 pub mod settings;
+mod statement;
 pub mod telemetry;
 pub mod usage;
 

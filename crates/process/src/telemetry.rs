@@ -24,7 +24,13 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::{TelemetrySettings, log::JsonLines, settings::LogFormat};
+use crate::{
+    TelemetrySettings,
+    export::Told,
+    log::JsonLines,
+    settings::LogFormat,
+    statement::{self, Statements},
+};
 
 /// How long the last traces may take to leave when the process ends.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -80,9 +86,12 @@ pub fn init(service: &'static str, settings: &TelemetrySettings) -> anyhow::Resu
             // The exporter's own requests are below this level, so that it does not report itself.
             .with_filter(LevelFilter::INFO)
     });
+    let tracer = traces.as_ref().map(|provider| provider.tracer(service));
+    let statements = Statements::new(tracer).with_filter(statement::filter(traces.is_some()));
     tracing_subscriber::registry()
         .with(log.with_filter(log_filter))
         .with(spans)
+        .with(statements)
         .try_init()
         .context("set up logging")?;
     EXPORTS_TRACES.store(traces.is_some(), Ordering::Relaxed);
@@ -162,7 +171,8 @@ fn exporter(service: &'static str, endpoint: &str) -> anyhow::Result<SdkTracerPr
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(about).build())
+    let provider = SdkTracerProvider::builder().with_batch_exporter(Told::new(exporter));
+    Ok(provider.with_resource(about).build())
 }
 
 fn recorder(service: &'static str) -> anyhow::Result<PrometheusHandle> {
