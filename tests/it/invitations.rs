@@ -118,6 +118,11 @@ async fn who_forgot_their_password_gets_a_mail_that_helps_once() {
     let environment = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let options = StackOptions { environment: environment.into(), ..StackOptions::default() };
     let world = World::start(options).await;
+    let url = format!("{}/metrics", world.stack.ops_urls("notifier")[0]);
+    let metrics = reqwest::get(url).await.unwrap().text().await.unwrap();
+    // An alert needs what was before the first.
+    let given_up = |line: &str| line.contains("state=\"exhausted\"") && line.ends_with(" 0");
+    assert!(metrics.lines().any(given_up), "{metrics}");
     let user = json!({"email": "amy@example.com", "username": "Amy", "language": "en"});
     let made = world.admin.post("/users", &user).await;
     let url = made.body["invitation_url"].as_str().unwrap();

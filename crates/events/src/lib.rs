@@ -36,6 +36,7 @@ pub use consumer::{ApplyError, Consumer};
 pub use log::ChangeLog;
 pub use relay::Relay;
 pub use source::ChangeSource;
+pub use trace::continue_trace;
 pub use wake::Wake;
 
 /// The messages themselves.

@@ -21,10 +21,15 @@ pub(crate) fn continue_traces(consumer: &str, events: &[Event]) -> Vec<Span> {
                 aggregate_id = event.aggregate_id,
                 position = event.position,
             );
-            process::telemetry::continue_trace(&span, &Traceparent(&event.traceparent));
+            continue_trace(&span, &event.traceparent);
             span
         })
         .collect()
+}
+
+/// Makes `span` part of the trace that an event brought, or that was kept of it. To be called before it is entered the first time.
+pub fn continue_trace(span: &Span, traceparent: &str) {
+    process::telemetry::continue_trace(span, &Traceparent(traceparent));
 }
 
 struct Traceparent<'a>(&'a str);

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
+use metrics::Counter;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{Instrument as _, Span, error, field, info, info_span, warn};
 
 use self::{
     mail::Mailer,
@@ -44,6 +45,10 @@ pub async fn run(
     mut applied: watch::Receiver<i64>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    // What is counted from its first time on rises from nothing then, which no query sees.
+    for state in ["delivered", "retry", "exhausted", "cancelled"] {
+        let _ = counter(state);
+    }
     while !shutdown.is_cancelled() {
         match step(&pool, &post, process::now()).await {
             Ok(0) => {}
@@ -70,7 +75,7 @@ pub async fn step(pool: &PgPool, post: &Post, now: DateTime<Utc>) -> sqlx::Resul
     if due.is_empty() {
         return Ok(0);
     }
-    let results = join_all(due.iter().map(|one| attempt(post, one, now))).await;
+    let results = join_all(due.iter().map(|one| traced(post, one, now))).await;
     let mut tx = pool.begin().await?;
     for (one, (address, result)) in due.iter().zip(results) {
         let outcome = one.settle(result, now);
@@ -79,6 +84,32 @@ pub async fn step(pool: &PgPool, post: &Post, now: DateTime<Utc>) -> sqlx::Resul
     }
     tx.commit().await?;
     Ok(due.len())
+}
+
+/// An attempt as a span of the trace of the request that caused the mail, if it has one.
+async fn traced(
+    post: &Post,
+    due: &Due,
+    now: DateTime<Utc>,
+) -> (Option<String>, Result<(), Failure>) {
+    let span = due.traceparent.as_deref().map_or_else(Span::none, |traceparent| {
+        let span = info_span!(
+            "mail",
+            "otel.name" = "notifier sends a mail",
+            "otel.kind" = "client",
+            delivery_id = due.id,
+            attempts = due.attempts,
+            "otel.status_code" = field::Empty,
+        );
+        events::continue_trace(&span, traceparent);
+        span
+    });
+    let (address, result) = attempt(post, due, now).instrument(span.clone()).await;
+    // Why stays in the logs: a mail server says it with addresses.
+    if let Err(Failure::Passing(_) | Failure::Permanent(_)) = result {
+        span.record("otel.status_code", "ERROR");
+    }
+    (address, result)
 }
 
 /// Where it went, if that is known, and how.
@@ -139,5 +170,9 @@ fn tell(due: &Due, outcome: &Outcome) {
             "cancelled"
         }
     };
-    metrics::counter!("deliveries_total", "channel" => "email", "state" => state).increment(1);
+    counter(state).increment(1);
+}
+
+fn counter(state: &'static str) -> Counter {
+    metrics::counter!("deliveries_total", "channel" => "email", "state" => state)
 }

@@ -18,6 +18,8 @@ pub struct Due {
     pub attempts: i32,
     /// The same at every attempt.
     pub message_id: String,
+    /// The trace of the request that caused it.
+    pub traceparent: Option<String>,
     /// When it was queued.
     pub created_at: DateTime<Utc>,
     /// From when on there is no use in it.
@@ -130,6 +132,7 @@ mod tests {
             id: 1,
             attempts,
             message_id: "<1@example.com>".to_owned(),
+            traceparent: None,
             created_at: DateTime::UNIX_EPOCH,
             expires_at: None,
             content: Content::PasswordLink(5),

@@ -5,19 +5,31 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::model::{Content, Due, Outcome, Recipient};
 
-/// Queues a mail of a notification: to that address, or else to where its recipient has mail by then.
+/// A mail that is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct New<'a> {
+    /// Where it goes; else to where its recipient has mail by then.
+    pub fixed_address: Option<&'a str>,
+    /// The same at every attempt.
+    pub message_id: &'a str,
+    /// The trace of the request that caused it; empty where there is none.
+    pub traceparent: &'a str,
+}
+
+/// Queues a mail of a notification.
 pub async fn queue(
     tx: &mut PgConnection,
     notification_id: i64,
-    (fixed_address, message_id): (Option<&str>, &str),
+    mail: New<'_>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into deliveries (notification_id, channel, state, attempts, next_attempt_at, fixed_address, message_id, created_at, updated_at)
-         values ($1, 'email', 'queued', 0, $4, $2, $3, $4, $4)",
+        "insert into deliveries (notification_id, channel, state, attempts, next_attempt_at, fixed_address, message_id, traceparent, created_at, updated_at)
+         values ($1, 'email', 'queued', 0, $5, $2, $3, nullif($4, ''), $5, $5)",
         notification_id,
-        fixed_address,
-        message_id,
+        mail.fixed_address,
+        mail.message_id,
+        mail.traceparent,
         now
     )
     .execute(tx)
@@ -29,16 +41,17 @@ pub async fn queue(
 pub async fn queue_link(
     tx: &mut PgConnection,
     password_link_id: i64,
-    message_id: &str,
+    (message_id, traceparent): (&str, &str),
     expires_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into deliveries (password_link_id, channel, state, attempts, next_attempt_at, message_id, expires_at, created_at, updated_at)
-         values ($1, 'email', 'queued', 0, $4, $2, $3, $4, $4)
+        "insert into deliveries (password_link_id, channel, state, attempts, next_attempt_at, message_id, traceparent, expires_at, created_at, updated_at)
+         values ($1, 'email', 'queued', 0, $5, $2, nullif($3, ''), $4, $5, $5)
          on conflict on constraint deliveries_password_link_key do nothing",
         password_link_id,
         message_id,
+        traceparent,
         expires_at,
         now
     )
@@ -61,9 +74,9 @@ pub async fn lease(
            ), leased as (
              update deliveries set state = 'sending', attempts = attempts + 1, next_attempt_at = $2, updated_at = $1
              from due where deliveries.id = due.id
-             returning deliveries.id, notification_id, password_link_id, fixed_address, attempts, message_id, created_at, expires_at
+             returning deliveries.id, notification_id, password_link_id, fixed_address, attempts, message_id, traceparent, created_at, expires_at
            )
-           select leased.id, leased.attempts, leased.message_id, leased.created_at, leased.expires_at, password_link_id, title as "title?",
+           select leased.id, leased.attempts, leased.message_id, leased.traceparent, leased.created_at, leased.expires_at, password_link_id, title as "title?",
                   body as "body?", username as "username?", coalesce(leased.fixed_address, email) as "email?", is_active as "is_active?"
            from leased
            left join notifications on notifications.id = leased.notification_id
@@ -79,6 +92,7 @@ pub async fn lease(
         id: row.id,
         attempts: row.attempts,
         message_id: row.message_id,
+        traceparent: row.traceparent,
         created_at: row.created_at,
         expires_at: row.expires_at,
         content: match row.password_link_id {

@@ -28,6 +28,8 @@ pub struct Mention {
     pub occurred_at: DateTime<Utc>,
     /// When it was written down.
     pub recorded_at: DateTime<Utc>,
+    /// The trace of the request that caused it; empty where there is none.
+    pub traceparent: String,
     /// Whom to tell: who was mentioned first by this change, and may see the opportunity, as its owner says.
     pub told: Vec<i64>,
     /// Who is mentioned in the texts.
@@ -69,7 +71,12 @@ pub async fn announce(
             && mention.recorded_at > now - NEWS
         {
             let message_id = format!("<{}.{}@{domain}>", mention.event_id, person.user_id);
-            delivery::store::queue(tx, id, (None, &message_id), now).await?;
+            let mail = delivery::store::New {
+                fixed_address: None,
+                message_id: &message_id,
+                traceparent: &mention.traceparent,
+            };
+            delivery::store::queue(tx, id, mail, now).await?;
         }
     }
     Ok(())
@@ -137,6 +144,7 @@ mod tests {
             event_id: Uuid::nil(),
             occurred_at: DateTime::UNIX_EPOCH,
             recorded_at: DateTime::UNIX_EPOCH,
+            traceparent: String::new(),
             told: vec![2, 3],
             mentions: vec![2, 3, 4],
             by: Some(1),

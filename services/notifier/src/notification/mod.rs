@@ -70,7 +70,12 @@ pub async fn announce(
             && closing.recorded_at > now - NEWS
         {
             let message_id = format!("<{}.{user_id}@{domain}>", closing.event_id);
-            delivery::store::queue(tx, id, (None, &message_id), now).await?;
+            let mail = delivery::store::New {
+                fixed_address: None,
+                message_id: &message_id,
+                traceparent: &closing.traceparent,
+            };
+            delivery::store::queue(tx, id, mail, now).await?;
         }
     }
     Ok(())

@@ -61,6 +61,8 @@ pub struct Closing {
     pub occurred_at: DateTime<Utc>,
     /// When it was written down.
     pub recorded_at: DateTime<Utc>,
+    /// The trace of the request that caused it; empty where there is none.
+    pub traceparent: String,
     /// How it ended.
     pub outcome: Outcome,
     /// The opportunity.
@@ -165,6 +167,7 @@ mod tests {
             event_id: Uuid::nil(),
             occurred_at: DateTime::UNIX_EPOCH,
             recorded_at: DateTime::UNIX_EPOCH,
+            traceparent: String::new(),
             outcome: Outcome::Won,
             opportunity_id: 9,
             opportunity_name: "軟體授權採購".to_owned(),

@@ -130,6 +130,8 @@ pub struct Notice {
     pub occurred_at: DateTime<Utc>,
     /// When it was written down.
     pub recorded_at: DateTime<Utc>,
+    /// The trace of the request that caused it; empty where there is none.
+    pub traceparent: String,
     /// Whose account.
     pub user_id: i64,
     /// What.
@@ -164,9 +166,15 @@ pub async fn announce(
     let Some(id) = store::insert(tx, &new, now).await? else { return Ok(()) };
     if let Some(domain) = mail_domain {
         let name = format!("{}.{}", notice.event_id, notice.user_id);
-        delivery::store::queue(tx, id, (None, &format!("<{name}@{domain}>")), now).await?;
+        let mail = delivery::store::New {
+            fixed_address: None,
+            message_id: &format!("<{name}@{domain}>"),
+            traceparent: &notice.traceparent,
+        };
+        delivery::store::queue(tx, id, mail, now).await?;
         if let Some(old) = &notice.old_email {
-            let mail = (Some(&**old), &*format!("<{name}.old@{domain}>"));
+            let message_id = &*format!("<{name}.old@{domain}>");
+            let mail = delivery::store::New { fixed_address: Some(old), message_id, ..mail };
             delivery::store::queue(tx, id, mail, now).await?;
         }
     }

@@ -19,5 +19,6 @@ pub async fn announce(
         return Ok(());
     }
     let message_id = format!("<{}.{}@{mail_domain}>", news.event_id, news.user_id);
-    delivery::store::queue_link(tx, news.link_id, &message_id, news.expires_at, now).await
+    let mail = (&*message_id, &*news.traceparent);
+    delivery::store::queue_link(tx, news.link_id, mail, news.expires_at, now).await
 }

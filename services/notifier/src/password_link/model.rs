@@ -14,6 +14,8 @@ use crate::{
 pub struct News {
     /// The event that told so.
     pub event_id: Uuid,
+    /// The trace of the request that caused it; empty where there is none.
+    pub traceparent: String,
     /// The link.
     pub link_id: i64,
     /// Whose password.
