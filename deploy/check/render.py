@@ -24,7 +24,7 @@ spec:
 #: Files in the order in which kubectl reads them, and what is in each.
 FILES = {
     "00-namespace.yaml": lambda kind, name: kind == "Namespace",
-    "05-limits.yaml": lambda kind, name: name in ("limits", "default"),
+    "05-limits.yaml": lambda kind, name: name == "limits",
     "10-network.yaml": lambda kind, name: kind == "NetworkPolicy",
     "20-settings.yaml": lambda kind, name: kind == "ConfigMap",
     "30-database.yaml": lambda kind, name: name in ("database", "database-rw"),
