@@ -158,12 +158,15 @@ def every_container_that_stays_is_probed(documents: list[Document]) -> Iterator[
         if container.owner["kind"] == "Job" or container.spec in container.pod.get("initContainers", []):
             continue
         ports = {port["name"] for port in container.spec.get("ports", [])}
+        env = {variable["name"] for variable in container.spec.get("env", [])}
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             found = container.spec.get(probe)
             if not found:
                 yield f"{container} has no {probe}"
             elif "httpGet" in found and found["httpGet"]["port"] not in ports:
                 yield f"{container}: its {probe} asks a port that it does not have"
+            elif "pg_isready" in found.get("exec", {}).get("command", []) and not env >= {"PGUSER", "PGDATABASE"}:
+                yield f"{container}: its {probe} asks as nobody, of which the server complains each time"
         if container.program:
             asked = {probe: container.spec.get(probe, {}).get("httpGet", {}).get("path") for probe in ("livenessProbe", "readinessProbe")}
             if asked != {"livenessProbe": "/healthz", "readinessProbe": "/readyz"}:
@@ -274,7 +277,7 @@ def brokers_go_one_after_the_other(documents: list[Document]) -> Iterator[str]:
 #: What the programs of others are told, beside what their files of settings ask for.
 OTHERS = {
     "nats": set(),
-    "postgres": {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "POSTGRES_INITDB_ARGS", "PGDATA"},
+    "postgres": {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "POSTGRES_INITDB_ARGS", "PGDATA", "PGUSER", "PGDATABASE"},
     "psql": {"PGHOST", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"},
 }
 

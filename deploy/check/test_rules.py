@@ -164,6 +164,11 @@ BROKEN: list[tuple[Rule, Callable[[list[Document]], object], str]] = [
         lambda of: container(of, "Deployment", "notifier")["livenessProbe"]["httpGet"].update(path="/readyz"),
         "is asked at",
     ),
+    (
+        rules.every_container_that_stays_is_probed,
+        lambda of: [it.update(name="USER") for it in container(of, "StatefulSet", "database")["env"] if it["name"] == "PGUSER"],
+        "asks as nobody",
+    ),
     (rules.every_pod_that_stays_is_budgeted, lambda of: of.remove(named(of, "PodDisruptionBudget", "nats")), "has 0"),
     (rules.every_pod_that_stays_is_budgeted, lambda of: spec(of, "PodDisruptionBudget", "nats").update(maxUnavailable=0), "or none"),
     (rules.every_deployment_scales, lambda of: of.remove(named(of, "HorizontalPodAutoscaler", "gateway")), "does not scale"),
