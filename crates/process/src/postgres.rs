@@ -140,7 +140,12 @@ pub async fn wait_until_usable(pool: &PgPool, migrator: &Migrator) -> anyhow::Re
     loop {
         every_second.tick().await;
         let waiting_for = match is_migrated(pool, migrator).await {
-            Ok(true) => return check(pool).await,
+            Ok(true) => match check(pool).await {
+                Err(error) if is_for_the_moment(&error) => {
+                    format!("PostgreSQL cannot be asked: {error:#}")
+                }
+                answer => return answer,
+            },
             Ok(false) => "the schema is older than this version: run `migrate`".to_owned(),
             Err(error) if is_refusal(&error) => {
                 bail!(anyhow::Error::from(error).context("read the schema's version"))
@@ -158,6 +163,11 @@ pub async fn wait_until_usable(pool: &PgPool, migrator: &Migrator) -> anyhow::Re
 fn is_refusal(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| ["28", "3D", "42"].iter().any(|class| code.starts_with(class)))
+}
+
+/// Whether a check failed because the server did not answer it.
+fn is_for_the_moment(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|error| !is_refusal(error))
 }
 
 fn pool_options(size: u32) -> PgPoolOptions {

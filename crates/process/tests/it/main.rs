@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first thing it did not expect")]
 #![expect(clippy::disallowed_methods, reason = "the environment says where the servers are")]
 
+use std::time::Duration;
+
 use process::{Secret, postgres};
 use sqlx::{
     Executor as _, PgPool,
     migrate::{Migration, MigrationType, Migrator},
+    postgres::PgPoolOptions,
 };
 
 fn url() -> Secret {
@@ -102,4 +105,18 @@ async fn a_role_that_is_refused_does_not_wait_for_better_times() {
     let migrator = Migrator::with_migrations(vec![]);
     let error = postgres::wait_until_usable(&pool, &migrator).await.unwrap_err();
     assert!(format!("{error:#}").contains("nobody_at_all"), "{error:#}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_waited_for() {
+    // Takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://nobody@{}/none", silent.local_addr().unwrap());
+    let pool =
+        PgPoolOptions::new().acquire_timeout(Duration::from_millis(50)).connect_lazy(&url).unwrap();
+    // With a schema that has no migrations the first thing asked is whether the server is fit.
+    let migrator = Migrator::with_migrations(vec![]);
+    let usable = postgres::wait_until_usable(&pool, &migrator);
+    let answer = tokio::time::timeout(Duration::from_millis(500), usable).await;
+    assert!(answer.is_err(), "{answer:?}");
 }
