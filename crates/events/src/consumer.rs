@@ -19,8 +19,8 @@ pub use aside::replay;
 
 use crate::{ChangeSource, Event, lock, stream};
 
-/// How often a replica that stands by tries to take over.
-const STAND_BY: Duration = Duration::from_secs(1);
+/// How long it is waited before another attempt.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a consumer needs.
 #[derive(Clone, Debug)]
@@ -75,8 +75,8 @@ where
 {
     let (name, source) = (&*consumer.name, &*consumer.source);
     loop {
-        match lock::try_hold(consumer.database_url.expose(), lock_key(name, source)).await {
-            Ok(Some(connection)) => {
+        match lock::hold(consumer.database_url.expose(), lock_key(name, source)).await {
+            Ok(connection) => {
                 info!(name, source, "applying");
                 let Err(error) = feed::follow(connection, consumer, apply).await;
                 warn!(name, source, error = format!("{error:#}"), "no longer applying");
@@ -84,9 +84,8 @@ where
                 let labels = [("consumer", name.to_owned()), ("source", source.to_owned())];
                 metrics::gauge!("dead_letters", &labels).set(0.0);
             }
-            Ok(None) => {}
             Err(error) => warn!(name, source, %error, "consumer has no database"),
         }
-        sleep(STAND_BY).await;
+        sleep(PAUSE).await;
     }
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-/// How long connecting may take.
+/// How long connecting and asking may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often whoever stands by asks for the lock.
+const STAND_BY: Duration = Duration::from_secs(1);
 
 /// The key of a lock, the same in every build: FNV-1a of the two names.
 pub fn key(kind: &str, name: &str) -> i64 {
@@ -21,19 +23,35 @@ pub fn key(kind: &str, name: &str) -> i64 {
 /// A connection that holds the lock, or nothing while another has it. The lock ends with the connection, so whoever lost the connection has
 /// lost the lock and finds out at its next statement.
 pub async fn try_hold(database_url: &str, key: i64) -> sqlx::Result<Option<PgConnection>> {
+    let mut connection = connect(database_url).await?;
+    if try_lock(&mut connection, key).await? {
+        return Ok(Some(connection));
+    }
+    connection.close().await?;
+    Ok(None)
+}
+
+/// A connection that holds the lock, once no other has it. Whoever stands by keeps its connection: to make one each time, with its
+/// handshake and its password, would cost more than many a leader's work.
+pub async fn hold(database_url: &str, key: i64) -> sqlx::Result<PgConnection> {
+    let mut connection = connect(database_url).await?;
+    loop {
+        let asking = timeout(PATIENCE, try_lock(&mut connection, key));
+        if asking.await.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?? {
+            return Ok(connection);
+        }
+        sleep(STAND_BY).await;
+    }
+}
+
+async fn connect(database_url: &str) -> sqlx::Result<PgConnection> {
     // A holder whose machine is gone without a word must not hold the lock for hours.
     let keepalive = [("idle", "10"), ("interval", "5"), ("count", "3")];
     let options = database_url
         .parse::<PgConnectOptions>()?
         .options(keepalive.map(|(name, value)| (format!("tcp_keepalives_{name}"), value)));
     let connecting = timeout(PATIENCE, PgConnection::connect_with(&options));
-    let mut connection = connecting.await.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
-    let held = try_lock(&mut connection, key).await?;
-    if held {
-        return Ok(Some(connection));
-    }
-    connection.close().await?;
-    Ok(None)
+    connecting.await.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?
 }
 
 /// Takes the lock on a connection that is there already; false while another has it.

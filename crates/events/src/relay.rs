@@ -22,8 +22,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// The least time from one message to the next, so that under load a message, a transaction of each consumer and two syncs of the broker serve many
 /// changes. A change that comes alone does not wait.
 const PACE: Duration = Duration::from_millis(15);
-/// How often a replica that stands by tries to take over.
-const STAND_BY: Duration = Duration::from_secs(1);
+/// How long it is waited before another attempt to lead.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How long a step may take before the connection counts as lost.
 const STEP: Duration = Duration::from_secs(30);
 /// Between attempts to publish: the first, and the most it doubles to.
@@ -61,18 +61,17 @@ async fn take_turns(relay: &Relay) {
     let leader = metrics::gauge!("relay_leader", "source" => relay.source.clone());
     let key = lock::key("relay", &relay.source);
     loop {
-        match lock::try_hold(relay.database_url.expose(), key).await {
-            Ok(Some(mut connection)) => {
+        match lock::hold(relay.database_url.expose(), key).await {
+            Ok(mut connection) => {
                 info!(source = relay.source, "relaying");
                 leader.set(1.0);
                 let Err(error) = lead(&mut connection, relay).await;
                 leader.set(0.0);
                 warn!(source = relay.source, error = format!("{error:#}"), "no longer relaying");
             }
-            Ok(None) => {}
             Err(error) => warn!(source = relay.source, %error, "relay has no database"),
         }
-        sleep(STAND_BY).await;
+        sleep(PAUSE).await;
     }
 }
 

@@ -1,7 +1,9 @@
 //! Positions and publication.
 
+use std::time::Duration;
+
 use events::relay::{self, Step};
-use events::{Event, outbox, stream, wire};
+use events::{Event, lock, outbox, stream, wire};
 use futures::StreamExt as _;
 use tokio::task::JoinSet;
 
@@ -201,5 +203,34 @@ async fn a_relay_that_is_far_behind_reads_what_it_publishes_and_not_all_that_wai
     // Nor is any of it compiled, which takes longer than all the rest.
     let jit: String = sqlx::query_scalar("show jit").fetch_one(&mut connection).await.unwrap();
     assert_eq!(jit, "off");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn whoever_stands_by_keeps_its_connection_and_takes_over() {
+    let world = World::new().await;
+    let key = lock::key("test", &world.url);
+    let first = lock::try_hold(&world.url, key).await.unwrap().unwrap();
+    let url = world.url.clone();
+    let standing_by = tokio::spawn(async move { lock::hold(&url, key).await.unwrap() });
+    let asked = "select count(*) from pg_stat_activity
+        where datname = current_database() and query = 'select pg_try_advisory_lock($1)'";
+    world.wait_for(asked, 2).await;
+    let who = "select array_agg(pid order by pid) from pg_stat_activity
+        where datname = current_database() and query = 'select pg_try_advisory_lock($1)'";
+    let connected: Vec<i32> = sqlx::query_scalar(who).fetch_one(&world.pool).await.unwrap();
+    // It asks twice more.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let later: Vec<i32> = sqlx::query_scalar(who).fetch_one(&world.pool).await.unwrap();
+    assert_eq!(later, connected);
+    assert!(!standing_by.is_finished());
+
+    drop(first);
+    let mut second = standing_by.await.unwrap();
+    assert!(lock::try_hold(&world.url, key).await.unwrap().is_none());
+    let pid: i32 =
+        sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut second).await.unwrap();
+    assert!(connected.contains(&pid));
+    drop(second);
     world.end().await;
 }
