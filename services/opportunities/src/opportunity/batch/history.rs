@@ -79,6 +79,9 @@ pub(super) fn begin(
     }
 }
 
+/// Stages, each with when it was come into.
+type Way<'a> = Vec<(&'a Stage, DateTime<Utc>)>;
+
 /// The stages of its history, each with when it came into it.
 fn told<'a>(
     invalid: &mut Invalid,
@@ -86,7 +89,7 @@ fn told<'a>(
     entry: &Entry,
     zone: Tz,
     now: DateTime<Utc>,
-) -> Vec<(&'a Stage, DateTime<Utc>)> {
+) -> Way<'a> {
     let mut way = Vec::with_capacity(entry.stage_history.len() + 1);
     for (called, when) in &entry.stage_history {
         let at = instant(invalid, "stage_history", *when, zone, now);
@@ -114,9 +117,9 @@ fn way<'a>(
     pipeline: &'a Pipeline,
     stands_in: &'a Stage,
     entry: &Entry,
-    (mut way, begun): (Vec<(&'a Stage, DateTime<Utc>)>, Option<DateTime<Utc>>),
+    (mut way, begun): (Way<'a>, Option<DateTime<Utc>>),
     (zone, now): (Tz, DateTime<Utc>),
-) -> Vec<(&'a Stage, DateTime<Utc>)> {
+) -> Way<'a> {
     match (way.first().map(|it| it.1), begun) {
         (Some(first), Some(begun)) if first < begun => {
             invalid.add("stage_history", "before_creation", "begins before created_at");
@@ -154,7 +157,7 @@ fn without_history<'a>(
     stands_in: &'a Stage,
     entry: &Entry,
     (begun, now, zone): (DateTime<Utc>, DateTime<Utc>, Tz),
-) -> Vec<(&'a Stage, DateTime<Utc>)> {
+) -> Way<'a> {
     let whole = vec![(stands_in, begun)];
     if stands_in.kind == Kind::Open {
         return whole;
