@@ -20,6 +20,8 @@ NO_REASONS = {
     *("FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "DATA_LOSS", "UNAUTHENTICATED"),
     *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "DENY"),
     *("POSIX", "SIGINT", "SIGTERM", "OKP", "JWT", "S256", "MIT", "DIR", "OUT", "TWD", "CARGO_PKG_VERSION", "OUT_DIR"),
+    # Of spans.
+    "ERROR",
     # What a status means that names no reason: none of ours lacks one.
     *("CONFLICT", "EXHAUSTED", "PRECONDITION"),
 }
