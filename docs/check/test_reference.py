@@ -138,8 +138,8 @@ def test_every_code_is_told_with_the_status_that_it_comes_with() -> None:
         cells = [cell.strip() for cell in row.split("|")[1:-1]]
         for code in re.findall(r"`([a-z_]+)`", cells[0]) if row.startswith("| `") else ():
             rows.setdefault(code, []).append(cells)
-    # These are of the token endpoint, which has statuses of its own; the last two are told in words.
-    of_tokens = errors_of(page.partition("## Signing in")[2]) | {"second_factor_required", "not_written"}
+    # These are of the token endpoint, which has statuses of its own; the last is told in words.
+    of_tokens = errors_of(page.partition("## Signing in")[2]) | {"second_factor_required"}
     found = set()
     for _, text in sources():
         found |= set(re.findall(r'Error::(\w+)\(\s*"([A-Z_]+)"', text))
