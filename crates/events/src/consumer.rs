@@ -4,12 +4,13 @@ mod apply;
 mod aside;
 mod feed;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
 use process::Secret;
 use sqlx::PgConnection;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -44,6 +45,8 @@ pub struct Consumer {
     pub durable: bool,
     /// Told the position after each transaction.
     pub position: Option<watch::Sender<i64>>,
+    /// Told each time this process begins to apply.
+    pub began: Option<Arc<Notify>>,
 }
 
 /// The key of the advisory lock that the one active applier of a consumer holds on its source.
@@ -78,6 +81,7 @@ where
         match lock::hold(consumer.database_url.expose(), lock_key(name, source)).await {
             Ok(connection) => {
                 info!(name, source, "applying");
+                consumer.began.iter().for_each(|began| began.notify_one());
                 let Err(error) = feed::follow(connection, consumer, apply).await;
                 warn!(name, source, error = format!("{error:#}"), "no longer applying");
                 // Whoever applies now tells how many there are.

@@ -1,11 +1,12 @@
 //! Which events this service applies: identity's people, teams and settings, and all of opportunities.
 
 use events::consumer::Applying;
-use events::{ApplyError, Event, inbox};
+use events::{ApplyError, Event};
 use futures::FutureExt as _;
 use sqlx::PgConnection;
 
-use crate::{directory, projection, snapshot};
+use crate::form::FORM;
+use crate::{directory, form, projection, snapshot};
 
 /// The name by which this service's consumers are known.
 pub const NAME: &str = "analytics";
@@ -39,11 +40,11 @@ pub fn apply_identity<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Appl
             && (before.zone != after.zone || before.default_currency != after.default_currency)
         {
             // Nothing is applied beside it: the other consumer waits for this row.
-            inbox::hold(tx, NAME, OPPORTUNITIES).await?;
+            form::hold(tx).await?;
             projection::remake_rollups(tx, &after).await?;
             snapshot::store::clear(tx).await?;
         }
-        Ok(())
+        Ok(projection::store::note_form(tx, FORM).await?)
     }
     .boxed()
 }

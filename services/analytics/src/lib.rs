@@ -1,7 +1,7 @@
 //! The analytics service: reports and forecasts, derived from what the other services' events tell.
 //!
 //! Writing, in reading order: [`deal`] (what is known of an opportunity), [`version`] (what was known of it when), [`activity`] (what is done about it), [`valuation`] (what it is worth), [`rollup`] (what it adds to which sums), [`stay`] (for how long it is in stages), [`projection`] (from events
-//! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`snapshot`] (the open pipeline of every day), [`training`] (what the forecast learns, and what it says of what is open), [`rebuild`], [`verify`] and [`reconcile`] (against the owners, by [`digest`] first).
+//! to tables), [`directory`] (people, teams, settings), [`consumer`] (which events are applied), [`snapshot`] (the open pipeline of every day), [`training`] (what the forecast learns, and what it says of what is open), [`rebuild`], [`form`] (when a version before wrote them), [`verify`] and [`reconcile`] (against the owners, by [`digest`] first).
 //! Reading: [`ask`] (what every report is asked), [`period`] (the calendar), [`range`] (days and when they begin), [`visibility`] (who sees what), [`report`], [`forecast`], [`attainment`], [`grpc`] (the wire).
 //! Owned, and never derived: [`target`] and [`adjustment`], by [`plan`] (for whom and when, who sees and sets it).
 
@@ -17,6 +17,7 @@ mod digest;
 pub mod directory;
 pub mod folder;
 pub mod forecast;
+pub mod form;
 pub mod grpc;
 pub mod identity;
 pub mod owners;

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use events::{inbox, lock};
+use events::lock;
 use futures::TryStreamExt as _;
 use process::Secret;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::consumer::{NAME, OPPORTUNITIES};
+use crate::consumer::OPPORTUNITIES;
 use crate::digest::Kind;
 use crate::owners::Owner;
 use crate::projection::store;
-use crate::{activity, digest, directory, projection};
+use crate::{activity, digest, directory, form, projection};
 
 /// How often.
 const EVERY: Duration = Duration::from_hours(1);
@@ -118,7 +118,7 @@ async fn retell_rates(pool: &PgPool, owner: &Owner) -> Result<()> {
     }
     let mut tx = pool.begin().await?;
     store::take_time(&mut tx).await?;
-    inbox::hold(&mut tx, NAME, OPPORTUNITIES).await?;
+    form::hold(&mut tx).await?;
     let settings = directory::store::settings(&mut tx).await?;
     let settings = settings.context("the organisation's settings are not known yet")?;
     projection::rates::tell_again(&mut tx, &settings, theirs.into_values().collect()).await?;
@@ -134,7 +134,7 @@ async fn retell(pool: &PgPool, owner: &Owner, kind: Kind, from_id: i64) -> Resul
     let told: Vec<_> = records.try_collect().await?;
     let mut tx = pool.begin().await?;
     store::take_time(&mut tx).await?;
-    inbox::hold(&mut tx, NAME, OPPORTUNITIES).await?;
+    form::hold(&mut tx).await?;
     let settings = directory::store::settings(&mut tx).await?;
     let settings = settings.context("the organisation's settings are not known yet")?;
     for events in &told {

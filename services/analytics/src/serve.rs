@@ -19,7 +19,7 @@ use proto::dead_letter::v1::dead_letter_service_server::DeadLetterServiceServer;
 use rpc::client::Channel;
 use rpc::{Tls, client};
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -31,7 +31,7 @@ use crate::grpc::{
 use crate::identity::Identity;
 use crate::owners::Owner;
 use crate::state::Known;
-use crate::{MIGRATOR, State, reconcile, snapshot, training};
+use crate::{MIGRATOR, State, form, reconcile, snapshot, training};
 
 /// How often a consumer asks the owner when no message comes.
 const POLL: Duration = Duration::from_secs(5);
@@ -73,9 +73,14 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             poll_every: POLL,
             durable: false,
             position: None,
+            began: None,
         };
-        let (people, deals) =
-            (consumer(IDENTITY, identity.clone()), consumer(OPPORTUNITIES, opportunities.clone()));
+        let began = Arc::<Notify>::default();
+        let people = consumer(IDENTITY, identity.clone());
+        let deals = Consumer {
+            began: Some(Arc::clone(&began)),
+            ..consumer(OPPORTUNITIES, opportunities.clone())
+        };
 
         let shutdown = process.shutdown();
         let (loaded, is_loaded) = watch::channel(false);
@@ -97,7 +102,10 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
                 shutdown.clone(),
             ),
         );
-        let owner = Owner::new(opportunities, token);
+        let owner = Owner::new(opportunities, Arc::clone(&token));
+        let owners = (Owner::new(identity.clone(), token), owner.clone());
+        let url = config.database.url.clone();
+        process.spawn("form", form::run(url, owners.0, owners.1, began, shutdown.clone()));
         let (url, pool) = (config.database.url.clone(), state.writes.clone());
         process.spawn("reconcile", reconcile::run(url, pool, owner, shutdown.clone()));
         let (url, pool) = (config.database.url.clone(), state.writes.clone());

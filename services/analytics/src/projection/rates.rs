@@ -1,15 +1,14 @@
 //! What rates do to the rollups: open opportunities are kept at what they are worth on a day, and valued anew when that becomes something else.
 
 use chrono::NaiveDate;
-use events::{ApplyError, Event, Record, inbox};
+use events::{ApplyError, Event, Record};
 use sqlx::{PgConnection, PgPool};
 
 use super::record::{self, ExchangeRate};
 use super::{CHUNK, Frame, store};
-use crate::consumer::{NAME, OPPORTUNITIES};
 use crate::directory::model::Settings;
 use crate::rollup::Rollups;
-use crate::{directory, snapshot};
+use crate::{directory, form, snapshot};
 
 /// Applies those of the events that tell of rates. The currencies whose amounts are worth something else by them.
 pub(super) async fn apply(
@@ -77,7 +76,7 @@ pub(super) async fn revalue(
 pub(crate) async fn value_on(pool: &PgPool, day: NaiveDate) -> sqlx::Result<NaiveDate> {
     let mut tx = pool.begin().await?;
     // Nothing is applied beside it: who applies waits for this row.
-    inbox::hold(&mut tx, NAME, OPPORTUNITIES).await?;
+    form::hold(&mut tx).await?;
     let valued_on = store::lock_valued_on(&mut tx).await?;
     let Some(settings) = directory::store::settings(&mut tx).await? else { return Ok(valued_on) };
     if valued_on >= day {

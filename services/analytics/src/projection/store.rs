@@ -431,17 +431,37 @@ pub(crate) async fn note_progress(
     source: &str,
     position: i64,
     recorded_at: DateTime<Utc>,
+    form: i32,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into progress as p (source, position, recorded_at) values ($1, $2, $3)
-         on conflict (source) do update set position = excluded.position, recorded_at = greatest(p.recorded_at, excluded.recorded_at)",
+        "insert into progress as p (source, position, recorded_at, form) values ($1, $2, $3, $4)
+         on conflict (source) do update set position = excluded.position, recorded_at = greatest(p.recorded_at, excluded.recorded_at),
+           form = least(p.form, excluded.form)",
         source,
         position,
-        recorded_at
+        recorded_at,
+        form
     )
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Notes that something was written in that form.
+pub(crate) async fn note_form(tx: &mut PgConnection, form: i32) -> sqlx::Result<()> {
+    sqlx::query!("update progress set form = $1 where form > $1", form).execute(tx).await?;
+    Ok(())
+}
+
+/// The form of everything, now that all of it was made anew.
+pub(crate) async fn set_form(tx: &mut PgConnection, form: i32) -> sqlx::Result<()> {
+    sqlx::query!("update progress set form = $1", form).execute(tx).await?;
+    Ok(())
+}
+
+/// The lowest form of what is there, if anything is.
+pub(crate) async fn form(connection: &mut PgConnection) -> sqlx::Result<Option<i32>> {
+    sqlx::query_scalar!("select min(form) from progress").fetch_one(connection).await
 }
 
 /// Removes all pipelines.

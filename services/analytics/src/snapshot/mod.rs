@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, NaiveDate, Utc};
-use events::{inbox, lock};
+use events::lock;
 use process::Secret;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::consumer::{NAME, OPPORTUNITIES};
-use crate::directory;
+use crate::consumer::OPPORTUNITIES;
 use crate::projection::store as facts;
 use crate::rollup::{Rollups, day};
+use crate::{directory, form};
 
 /// How often it is looked whether a day is over, or has to be made anew.
 const EVERY: Duration = Duration::from_mins(1);
@@ -46,7 +46,7 @@ pub async fn take_missing(pool: &PgPool, now: DateTime<Utc>) -> Result<usize> {
     let yesterday = day(now, settings.zone).pred_opt().context("there is no day before")?;
     let mut tx = pool.begin().await?;
     // Whatever is being applied is waited for, and what is applied after this says whether it comes late.
-    inbox::hold(&mut tx, NAME, OPPORTUNITIES).await?;
+    form::hold(&mut tx).await?;
     store::forget_late(&mut tx).await?;
     store::take_until(&mut tx, yesterday).await?;
     tx.commit().await?;

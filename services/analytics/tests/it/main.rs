@@ -9,6 +9,7 @@ mod customers;
 mod dead_letters;
 mod everyday;
 mod forecasts;
+mod forms;
 mod histories;
 mod money;
 mod owner;
