@@ -5,6 +5,10 @@ use std::borrow::Cow;
 /// By which Excel knows that a file is UTF-8; without it Chinese is unreadable there.
 pub const BYTE_ORDER_MARK: &str = "\u{feff}";
 
+/// What formulas begin with, or what comes before them and is skipped; full-width, too, which some programs take for the same where Chinese or Japanese is written.
+const BEGINNINGS: [char; 12] =
+    ['=', '+', '-', '@', '\t', '\r', '\n', '\0', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
 /// What a spreadsheet shows for a formula that has no value.
 const ERRORS: [&str; 11] = [
     "#DIV/0!",
@@ -28,7 +32,7 @@ pub fn is_error(text: &str) -> bool {
 /// A text that a program which opens the file would compute with, or one that would be read back as such a text, or as that of a formula without a value.
 fn looks_like_a_formula(text: &str) -> bool {
     let text = text.trim_start_matches('\'');
-    text.starts_with(['=', '+', '-', '@', '\t', '\r']) || is_error(text)
+    text.starts_with(BEGINNINGS) || is_error(text)
 }
 
 /// A text as it stands in a file: one that looks like a formula after an apostrophe.
@@ -76,6 +80,11 @@ mod tests {
             ("@x", "'@x"),
             ("\tx", "'\tx"),
             ("\rx", "'\rx"),
+            ("\n=x", "'\n=x"),
+            ("＝1+1", "'＝1+1"),
+            ("＋886", "'＋886"),
+            ("－", "'－"),
+            ("＠x", "'＠x"),
             ("'=1", "''=1"),
             ("'quoted'", "'quoted'"),
             ("a=1", "a=1"),

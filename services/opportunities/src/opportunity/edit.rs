@@ -8,6 +8,7 @@ use rpc::{Invalid, mask::Wish};
 
 use super::draft::{self, CustomerWish};
 use super::line_item::{self, LineItem, LineWish};
+use super::missing;
 use super::model::{self, Moment, Moved, Opportunity, Step};
 use crate::contact::model::ContactWish;
 use crate::custom_field::model::{CustomFields, ValueWishes};
@@ -325,7 +326,7 @@ pub fn revise(
         let from_name = present.map_or("", |stage| &stage.name);
         match model::transfer(&mut next, from_name, to, step, history_id, moment) {
             Ok(it) => moved = Some(it),
-            Err(wrong) => invalid.extend(wrong),
+            Err(wrong) => missing::extend(&mut invalid, wrong),
         }
     } else if let Some(stage) = present {
         stay(&mut invalid, before, &mut next, edit, (stage, &step), moment);
@@ -440,12 +441,11 @@ fn stay(
         Some(day) => next.actual_close_date = day,
         None => {}
     }
-    for field in &stage.required_fields {
-        if before.has(field) && !next.has(field) {
-            let message = format!("is needed in stage {}", stage.name);
-            invalid.add(field, "required_for_stage", message);
-        }
+    let mut lost = Invalid::default();
+    for field in stage.required_fields.iter().filter(|it| before.has(it) && !next.has(it)) {
+        lost.add(field, "required_for_stage", format!("is needed in stage {}", stage.name));
     }
+    missing::extend(invalid, lost);
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub(crate) mod event;
 pub(crate) mod follow;
 pub mod line_item;
 pub mod list;
+mod missing;
 pub mod model;
 pub mod past;
 pub(crate) mod relocate;
@@ -182,8 +183,10 @@ async fn attempt(
     opportunity.contact_id = draft.contact.as_ref().map(|_| 0);
     let begun =
         model::begin(&mut opportunity, draft.stage, &draft.step(), found.history_id, &moment);
-    let begun = invalid.check(begun.map_err(Error::from))?;
-    let Some(moved) = begun.filter(|_| invalid.is_empty()) else { return Err(invalid.into()) };
+    let begun = begun.map_err(|wrong| missing::extend(&mut invalid, wrong));
+    let Some(moved) = begun.ok().filter(|_| invalid.is_empty()) else {
+        return Err(invalid.into());
+    };
 
     let customer_name = match draft.customer {
         CustomerWish::Name(name) => Some(name),

@@ -3,9 +3,7 @@
 use rpc::{Error, FieldError, Invalid};
 
 use super::Plan;
-
-/// Codes of what is only missing, which it is too where it is there and not good.
-const MISSING: [&str; 2] = ["required", "required_for_stage"];
+use crate::opportunity::missing;
 
 /// What was found to be wrong with a row so far.
 #[derive(Debug, Default)]
@@ -93,21 +91,12 @@ impl Faults {
 
     /// Whether a fault is told already, or only follows from what is.
     fn explain(&self, fault: &FieldError) -> bool {
-        let (field, code) = (&*fault.field, &*fault.code);
-        if self.told.fields().contains(fault) || self.unread.names(field) {
-            return true;
-        }
-        let is_missing = MISSING.contains(&code);
-        let causes: &[&str] = match field {
-            // A change of one that is there need not name them.
-            "opportunity_name" | "customer_name" if is_missing => &["external_id"],
-            // Lines come to an amount, and are products.
-            "amount" if is_missing => &["line_items"],
-            "products" if is_missing || code == "too_many" => &["line_items"],
-            "contact_id" | "contact_name" if is_missing => &["contact_name", "contact_email"],
-            _ => &[],
-        };
-        is_missing && self.told.names(field) || self.are_about(causes)
+        // A change of one that is there need not name them.
+        let is_name = matches!(&*fault.field, "opportunity_name" | "customer_name");
+        self.told.fields().contains(fault)
+            || self.unread.names(&fault.field)
+            || is_name && missing::is_missing(fault) && self.are_about(&["external_id"])
+            || missing::follows(fault, &self.told)
     }
 }
 
