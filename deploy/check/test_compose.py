@@ -77,6 +77,8 @@ def problems(services: Services) -> list[str]:
         for port in service.get("ports", []):
             if port.get("host_ip") != "127.0.0.1":
                 found.append(f"{name} is open to the network")
+        if name == "grafana" and service["environment"].get("GF_PLUGINS_PREINSTALL_DISABLED") != "true":
+            found.append(f"{name} replaces its data sources, which it cannot write")
         known = OTHERS.get(name)
         for variable in service.get("environment", {}) if known is not None else ():
             is_known = variable in known if isinstance(known, set) else known.fullmatch(variable)
@@ -139,6 +141,7 @@ BROKEN: list[tuple[Callable[[Services], object], str]] = [
     (lambda it: it["migrate-identity"]["environment"].update(SECRET_KEY="x"), "migrate-identity does not know SECRET_KEY"),
     (lambda it: it["postgres"]["environment"].update(PASSWORD="x"), "postgres does not know PASSWORD"),
     (lambda it: it["grafana"]["environment"].update(ADMIN="x"), "grafana does not know ADMIN"),
+    (lambda it: it["grafana"]["environment"].pop("GF_PLUGINS_PREINSTALL_DISABLED"), "grafana replaces its data sources"),
     (lambda it: it["analytics"]["environment"].pop("SERVICE_SECRET"), "analytics is not told SERVICE_SECRET"),
     (lambda it: it["analytics"]["environment"].update(IDENTITY_URL="http://identity:7001"), "IDENTITY_URL leads to identity:7001"),
 ]

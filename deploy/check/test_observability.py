@@ -104,6 +104,20 @@ def test_a_dashboard_asks_the_sources_that_are_provisioned(path: Path) -> None:
     assert len({panel["id"] for panel in panels(path)}) == len(panels(path))
 
 
+def test_grafana_is_given_what_there_is() -> None:
+    told = dict(mount.removesuffix(":ro").split(":") for mount in compose()["grafana"]["volumes"] if mount.startswith("./"))
+    there = [*(FOLDER / "grafana" / "provisioning").iterdir(), FOLDER / "grafana" / "dashboards"]
+    assert {(ROOT / path).resolve() for path in told} == set(there)
+    for path in told.values():
+        assert path.startswith("/etc/grafana/provisioning/") or path in read_from()
+
+
+def read_from() -> set[str]:
+    """Where dashboards are looked for."""
+    text = (FOLDER / "grafana/provisioning/dashboards/dashboards.yml").read_text(encoding="utf-8")
+    return {provider["options"]["path"] for provider in yaml.safe_load(text)["providers"]}
+
+
 #: What the collector's version knows of what we use, by the names that are to stay: an older one is taken with a warning, until it is not.
 COMPONENTS = {"receivers": {"otlp"}, "processors": {"memory_limiter", "batch"}, "exporters": {"otlp_grpc"}}
 
