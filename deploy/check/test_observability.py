@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import yaml
 from manifests import PROGRAMS, ROOT
 
 FOLDER = ROOT / "deploy" / "observability"
+DASHBOARDS = sorted((FOLDER / "grafana" / "dashboards").glob("*.json"))
 
 #: What is no metric of ours in an expression: functions, keywords, labels, and what Prometheus adds itself.
 WORDS = {
     *("absent", "and", "avg", "by", "count", "histogram_quantile", "ignoring", "increase", "le", "max", "max_over_time"),
-    *("min", "min_over_time", "on", "or", "rate", "sum", "topk", "unless", "up", "without"),
+    *("label_replace", "min", "min_over_time", "on", "or", "rate", "sum", "topk", "unless", "up", "vector", "without"),
 }
 
 
@@ -40,13 +41,22 @@ def datasources() -> list[dict[str, Any]]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))["datasources"]
 
 
+def dashboard(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def panels(path: Path) -> list[dict[str, Any]]:
+    """The panels of a dashboard and those that are folded away in its rows; the rows, too."""
+    return [panel for it in dashboard(path)["panels"] for panel in (it, *it.get("panels", []))]
+
+
 def expressions() -> Iterator[tuple[str, str]]:
     rules = yaml.safe_load((FOLDER / "rules.yml").read_text(encoding="utf-8"))
     for group in rules["groups"]:
         for rule in group["rules"]:
             yield rule["alert"], rule["expr"]
-    for path in sorted((FOLDER / "grafana" / "dashboards").glob("*.json")):
-        for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
+    for path in DASHBOARDS:
+        for panel in panels(path):
             for target in panel.get("targets", []):
                 yield f"{path.name}: {panel['title']}", target["expr"]
     for source in datasources():
@@ -88,20 +98,94 @@ def test_every_service_is_scraped_where_it_tells_of_itself() -> None:
     assert names["port"] == 9000
 
 
-def panels(path: Path) -> list[dict[str, Any]]:
-    return json.loads(path.read_text(encoding="utf-8"))["panels"]
+def dashboard_problems(board: dict[str, Any], sources: set[str]) -> list[str]:
+    """What is wrong with a dashboard, a line for each."""
+    found = []
+    taken: dict[tuple[int, int], str] = {}
+    everything = [(panel, it) for it in board["panels"] for panel in (it, *it.get("panels", []))]
+    for panel, row in everything:
+        title = panel.get("title") or f"panel {panel['id']}"
+        place = panel["gridPos"]
+        if place["x"] + place["w"] > 24:
+            found.append(f"{title} is wider than the page")
+        if panel is not row and not row["collapsed"]:
+            found.append(f"{title} is in a row that is not folded")
+        # What is folded away takes the place of what is below it once it is unfolded: it is compared with its row alone.
+        spots = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        if panel is row:
+            found += [f"{title} covers {other}" for other in sorted({taken[spot] for spot in spots & set(taken)})]
+            taken |= dict.fromkeys(spots, title)
+        elif place["y"] <= row["gridPos"]["y"]:
+            found.append(f"{title} is not below its row")
+        if panel["type"] != "row":
+            found += [f"{title}: {it}" for it in panel_problems(panel, sources)]
+    for what in ("id", "title"):
+        told = [panel.get(what) for panel, _ in everything if panel["type"] != "row" or what == "id"]
+        found += [f"the {what} {it} is there twice" for it in sorted({it for it in told if told.count(it) > 1}, key=str)]
+    return found
 
 
-@pytest.mark.parametrize("path", sorted((FOLDER / "grafana" / "dashboards").glob("*.json")), ids=lambda path: path.stem)
-def test_a_dashboard_asks_the_sources_that_are_provisioned(path: Path) -> None:
-    known = {source["uid"] for source in datasources()}
-    assert panels(path)
-    for panel in panels(path):
-        if panel["type"] == "row":
-            continue
-        assert panel["datasource"]["uid"] in known, panel["title"]
-        assert panel["description"], panel["title"]
-    assert len({panel["id"] for panel in panels(path)}) == len(panels(path))
+def panel_problems(panel: dict[str, Any], sources: set[str]) -> Iterator[str]:
+    for what in ("title", "description"):
+        if not panel.get(what):
+            yield f"no {what}"
+    if not panel["fieldConfig"]["defaults"].get("unit"):
+        yield "no unit"
+    for it in (panel, *panel["targets"]):
+        if it["datasource"]["uid"] not in sources:
+            yield f"{it['datasource']['uid']} is not provisioned"
+    references = [target["refId"] for target in panel["targets"]]
+    if len(set(references)) < len(references):
+        yield "two expressions have one name"
+    for target in panel["targets"]:
+        # The last value of an hour is shown for a process that has gone, too.
+        if panel["type"] == "stat" and not target.get("instant"):
+            yield "shows what was, and not what is"
+        # It is another number at another zoom.
+        if "increase(" in target["expr"] and "$__rate_interval" in target["expr"]:
+            yield "counts over a time that nobody sees"
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_can_be_read(path: Path) -> None:
+    board = dashboard(path)
+    assert dashboard_problems(board, {source["uid"] for source in datasources()}) == []
+    assert board["panels"]
+    assert board["uid"] == f"sales-pipeline-{path.stem}"
+    # By its tag a dashboard is among the links of the others.
+    assert [link["tags"] for link in board["links"]] == [board["tags"]] == [["sales-pipeline"]]
+
+
+SPOILT: list[tuple[Callable[[list[dict[str, Any]]], object], str]] = [
+    (lambda it: it[1]["gridPos"].update(x=20), "Alerts is wider than the page"),
+    (lambda it: it[2]["gridPos"].update(x=0), "Requests now covers Alerts"),
+    (lambda it: it[1].pop("description"), "Alerts: no description"),
+    (lambda it: it[1].pop("title"), "panel 2: no title"),
+    (lambda it: it[1]["fieldConfig"]["defaults"].pop("unit"), "Alerts: no unit"),
+    (lambda it: it[1].update(datasource={"uid": "loki"}), "Alerts: loki is not provisioned"),
+    (lambda it: it[1]["targets"].append(it[2]["targets"][0]), "Alerts: two expressions have one name"),
+    (lambda it: it[1]["targets"][0].pop("instant"), "Alerts: shows what was"),
+    (lambda it: it[6]["targets"][0].update(expr="increase(a[$__rate_interval])"), "Requests: counts over a time"),
+    (lambda it: it[2].update(id=it[1]["id"]), "the id 2 is there twice"),
+    (lambda it: it[2].update(title="Alerts"), "the title Alerts is there twice"),
+    (lambda it: it[-1].update(collapsed=False), "is in a row that is not folded"),
+    (lambda it: it[-1]["panels"][0]["gridPos"].update(y=0), "is not below its row"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), SPOILT, ids=[said for _, said in SPOILT])
+def test_a_dashboard_that_cannot_be_read_is_noticed(change: Callable[[list[dict[str, Any]]], object], said: str) -> None:
+    board = dashboard(FOLDER / "grafana" / "dashboards" / "requests.json")
+    change(board["panels"])
+    assert said in "\n".join(dashboard_problems(board, {"prometheus"}))
+
+
+def test_every_alert_is_shown() -> None:
+    rules = [FOLDER / "rules.yml", ROOT / "k8s" / "components" / "monitoring" / "servers.yaml"]
+    groups = [group for path in rules for group in re.findall(r"- alert: (\w+)", path.read_text(encoding="utf-8"))]
+    (alerts,) = (panel for panel in panels(FOLDER / "grafana" / "dashboards" / "requests.json") if panel["title"] == "Alerts")
+    for names in re.findall(r'alertname=~"([^"]*)"', alerts["targets"][0]["expr"]):
+        assert names.split("|") == groups
 
 
 def test_grafana_is_given_what_there_is() -> None:
