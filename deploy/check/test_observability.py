@@ -69,6 +69,26 @@ def test_what_is_asked_for_is_a_metric_of_the_product(where: str, expression: st
     assert metrics(expression) <= documented(), where
 
 
+def from_elsewhere(expression: str) -> set[str]:
+    """The metrics that an expression takes from whatever is scraped: others have some of the same names."""
+    asked = re.findall(r"([a-z_]+)(\{[^}]*\})?", re.sub(r"\b(by|without|on|ignoring)\s*\([^)]*\)", " ", expression))
+    named = {name for name, of in asked if 'job="sales-pipeline"' not in of}
+    return {name for name in named if re.sub(r"_(bucket|count|sum)$", "", name) in documented() | {"up"}}
+
+
+@pytest.mark.parametrize(("where", "expression"), list(expressions()))
+def test_only_the_product_is_asked(where: str, expression: str) -> None:
+    assert from_elsewhere(expression) == set(), where
+
+
+def test_what_is_asked_of_everybody_is_noticed() -> None:
+    ours = 'sum by (service) (rate(rpc_requests_total{code!="OK", job="sales-pipeline"}[5m]))'
+    assert from_elsewhere(ours) == set()
+    assert from_elsewhere(f"{ours} / process_open_fds") == {"process_open_fds"}
+    assert from_elsewhere('up == 0 or dead_letters{job="other"}') == {"up", "dead_letters"}
+    assert from_elsewhere('http_request_duration_seconds_bucket{le="1"}') == {"http_request_duration_seconds_bucket"}
+
+
 def test_a_metric_that_is_not_there_is_noticed() -> None:
     assert metrics('sum by (code) (rate(rpc_request_total{code="OK"}[5m])) / on (source) up > 0') == {"rpc_request_total"}
     assert not {"rpc_request_total"} <= documented()
