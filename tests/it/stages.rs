@@ -53,6 +53,10 @@ async fn an_administrator_shapes_the_funnel_and_the_numbers_follow() {
         [("amount", "required_for_stage")]
     );
     let mut sale = sale;
+    // What is there and not good is not missing, too.
+    sale["amount"] = json!(-1);
+    let refused = rep.post("/opportunities", &sale).await;
+    assert_eq!(refused.bad_fields(), [("amount", "out_of_range")], "{}", refused.text);
     sale["amount"] = json!(100);
     let id = rep.create(&sale).await["id"].as_i64().unwrap();
 

@@ -4,13 +4,12 @@ mod apply;
 mod aside;
 mod feed;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
 use process::Secret;
 use sqlx::PgConnection;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -45,8 +44,8 @@ pub struct Consumer {
     pub durable: bool,
     /// Told the position after each transaction.
     pub position: Option<watch::Sender<i64>>,
-    /// Told each time this process begins to apply.
-    pub began: Option<Arc<Notify>>,
+    /// Told whether this process is the one that applies.
+    pub applies: Option<watch::Sender<bool>>,
 }
 
 /// The key of the advisory lock that the one active applier of a consumer holds on its source.
@@ -77,12 +76,18 @@ where
     A: for<'a> Fn(&'a mut PgConnection, &'a [Event]) -> Applying<'a> + Send + Sync,
 {
     let (name, source) = (&*consumer.name, &*consumer.source);
+    let tell = |applies| {
+        if let Some(told) = &consumer.applies {
+            told.send_replace(applies);
+        }
+    };
     loop {
         match lock::hold(consumer.database_url.expose(), lock_key(name, source)).await {
             Ok(connection) => {
                 info!(name, source, "applying");
-                consumer.began.iter().for_each(|began| began.notify_one());
+                tell(true);
                 let Err(error) = feed::follow(connection, consumer, apply).await;
+                tell(false);
                 warn!(name, source, error = format!("{error:#}"), "no longer applying");
                 // Whoever applies now tells how many there are.
                 let labels = [("consumer", name.to_owned()), ("source", source.to_owned())];

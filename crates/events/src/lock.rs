@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use process::postgres::KEEPALIVE;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::{sleep, timeout};
@@ -45,11 +46,7 @@ pub async fn hold(database_url: &str, key: i64) -> sqlx::Result<PgConnection> {
 }
 
 async fn connect(database_url: &str) -> sqlx::Result<PgConnection> {
-    // A holder whose machine is gone without a word must not hold the lock for hours.
-    let keepalive = [("idle", "10"), ("interval", "5"), ("count", "3")];
-    let options = database_url
-        .parse::<PgConnectOptions>()?
-        .options(keepalive.map(|(name, value)| (format!("tcp_keepalives_{name}"), value)));
+    let options = database_url.parse::<PgConnectOptions>()?.options(KEEPALIVE);
     let connecting = timeout(PATIENCE, PgConnection::connect_with(&options));
     connecting.await.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?
 }

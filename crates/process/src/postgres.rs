@@ -54,7 +54,7 @@ pub fn write_pool(url: &Secret, size: u32, service: &'static str) -> anyhow::Res
 /// A connection of one's own, for work that holds session locks. It has no statement timeout.
 pub async fn connect(url: &Secret, service: &'static str) -> anyhow::Result<PgConnection> {
     let options = parse(url)?.application_name(service).options([("lock_timeout", "5s")]);
-    PgConnection::connect_with(&options).await.context("connect to PostgreSQL")
+    PgConnection::connect_with(&options.options(KEEPALIVE)).await.context("connect to PostgreSQL")
 }
 
 /// Fails unless the server is one that the product is right on: `PostgreSQL` 15 or newer, and a database whose locale knows letters
@@ -169,6 +169,13 @@ fn is_refusal(error: &sqlx::Error) -> bool {
 fn is_for_the_moment(error: &anyhow::Error) -> bool {
     error.downcast_ref().is_some_and(|error| !is_refusal(error))
 }
+
+/// For connections that hold something for as long as it takes: with a machine that is gone without a word it must not be held for hours.
+pub const KEEPALIVE: [(&str, &str); 3] = [
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
 
 fn pool_options(size: u32) -> PgPoolOptions {
     PgPoolOptions::new()

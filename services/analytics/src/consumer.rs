@@ -5,7 +5,6 @@ use events::{ApplyError, Event};
 use futures::FutureExt as _;
 use sqlx::PgConnection;
 
-use crate::form::FORM;
 use crate::{directory, form, projection, snapshot};
 
 /// The name by which this service's consumers are known.
@@ -44,7 +43,7 @@ pub fn apply_identity<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> Appl
             projection::remake_rollups(tx, &after).await?;
             snapshot::store::clear(tx).await?;
         }
-        Ok(projection::store::note_form(tx, FORM).await?)
+        Ok(())
     }
     .boxed()
 }

@@ -1,25 +1,29 @@
 //! The form of the derived tables: a version that keeps more of what was told than the version before makes all of it anew by itself.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use events::inbox;
+use events::{inbox, lock};
 use process::{Secret, postgres};
 use sqlx::PgConnection;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info};
 
 use crate::consumer::{NAME, OPPORTUNITIES};
 use crate::owners::Owner;
 use crate::projection::store;
 use crate::rebuild::rebuild;
+use crate::training;
 
 /// The form that this version keeps. Whoever adds a column or a sum that is derived of events raises it: a version before, which may serve and apply beside this one, does not fill it.
 pub const FORM: i32 = 1;
-/// How long until it is tried again.
-const RETRY: Duration = Duration::from_mins(1);
+/// Whether tables wait to be made anew, in the process that applies.
+const OUTDATED: &str = "derived_tables_outdated";
+/// How often it is looked.
+const EVERY: Duration = Duration::from_mins(1);
+/// How long until the next look at most, while a version before goes on writing or making anew does not help. It doubles until then: to make all anew costs a lot.
+const MOST: Duration = Duration::from_hours(1);
 
 /// Nothing is applied beside this transaction, and what it writes is of this form.
 pub(crate) async fn hold(tx: &mut PgConnection) -> sqlx::Result<()> {
@@ -27,44 +31,68 @@ pub(crate) async fn hold(tx: &mut PgConnection) -> sqlx::Result<()> {
     store::note_form(tx, FORM).await
 }
 
-/// Each time this process begins to apply, makes anew what a version before wrote, or left out.
+/// What is needed to make derived tables anew.
+#[derive(Clone)]
+pub struct Renewal {
+    /// Of this service, as the role that may change rows.
+    pub database_url: Secret,
+    /// The owner of people, teams and settings.
+    pub identity: Owner,
+    /// The owner of opportunities.
+    pub opportunities: Owner,
+}
+
+/// While this process applies, makes anew what a version before wrote or left out: when it begins to, and again for as long as another process writes so.
 pub async fn run(
-    database_url: Secret,
-    identity: Owner,
-    opportunities: Owner,
-    began: Arc<Notify>,
+    renewal: Renewal,
+    mut applies: watch::Receiver<bool>,
     shutdown: CancellationToken,
 ) -> Result<()> {
-    while shutdown.run_until_cancelled(began.notified()).await.is_some() {
-        loop {
-            let renewed = async {
-                let mut connection = postgres::connect(&database_url, "analytics-renew").await?;
-                renew(&mut connection, &identity, &opportunities).await
-            };
-            match shutdown.run_until_cancelled(renewed).await {
-                Some(Ok(_)) | None => break,
-                Some(Err(error)) => {
-                    warn!(error = format!("{error:#}"), "derived tables were not made anew");
-                }
-            }
-            if shutdown.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
-                break;
-            }
+    let mut pause = EVERY;
+    loop {
+        if !*applies.borrow() {
+            metrics::gauge!(OUTDATED).set(0.0);
+        }
+        let waited = shutdown.run_until_cancelled(applies.wait_for(|it| *it)).await;
+        // Whoever tells that it applies ends at shutdown, as this does.
+        if waited.is_none_or(|it| it.is_err()) {
+            break;
+        }
+        let Some(renewed) = shutdown.run_until_cancelled(renewal.renew()).await else { break };
+        pause = match &renewed {
+            Ok(false) => EVERY,
+            Ok(true) | Err(_) => (pause * 2).min(MOST),
+        };
+        if let Err(error) = renewed {
+            let again_in = pause.as_secs();
+            error!(error = format!("{error:#}"), again_in, "derived tables were not made anew");
+        }
+        if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            break;
         }
     }
     Ok(())
 }
 
-/// Makes the derived tables anew if they are of a form before this one; whether they were.
-pub async fn renew(
-    connection: &mut PgConnection,
-    identity: &Owner,
-    opportunities: &Owner,
-) -> Result<bool> {
-    let form = store::form(connection).await?;
-    let Some(form) = form.filter(|form| *form < FORM) else { return Ok(false) };
-    info!(form, now = FORM, "derived tables are of a version before: making them anew");
-    let deals = rebuild(connection, identity, opportunities, process::now()).await?;
-    info!(deals, "derived tables were made anew");
-    Ok(true)
+impl Renewal {
+    /// Makes the derived tables anew if they are of a form before this one; whether they were.
+    pub async fn renew(&self) -> Result<bool> {
+        let outdated = metrics::gauge!(OUTDATED);
+        let mut connection = postgres::connect(&self.database_url, "analytics-renew").await?;
+        let form = store::form(&mut connection).await?;
+        let Some(form) = form.filter(|form| *form < FORM) else {
+            outdated.set(0.0);
+            return Ok(false);
+        };
+        outdated.set(1.0);
+        info!(form, now = FORM, "derived tables are of a version before: making them anew");
+        // Not beside learning, which takes as much memory.
+        let url = self.database_url.expose();
+        let _held = lock::hold(url, training::lock_key()).await?;
+        let (identity, opportunities) = (&self.identity, &self.opportunities);
+        let deals = rebuild(&mut connection, identity, opportunities, process::now()).await?;
+        outdated.set(0.0);
+        info!(deals, "derived tables were made anew");
+        Ok(true)
+    }
 }

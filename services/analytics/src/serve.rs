@@ -19,12 +19,13 @@ use proto::dead_letter::v1::dead_letter_service_server::DeadLetterServiceServer;
 use rpc::client::Channel;
 use rpc::{Tls, client};
 use sqlx::PgPool;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::Config;
 use crate::consumer::{self, CONSUMERS, IDENTITY, NAME, OPPORTUNITIES};
+use crate::form::Renewal;
 use crate::grpc::{
     Adjustments, AdvancedReports, AttainmentAnswers, Changes, Forecasts, Reports, Targets,
 };
@@ -73,14 +74,12 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             poll_every: POLL,
             durable: false,
             position: None,
-            began: None,
+            applies: None,
         };
-        let began = Arc::<Notify>::default();
+        let (applies, hears_applies) = watch::channel(false);
         let people = consumer(IDENTITY, identity.clone());
-        let deals = Consumer {
-            began: Some(Arc::clone(&began)),
-            ..consumer(OPPORTUNITIES, opportunities.clone())
-        };
+        let deals =
+            Consumer { applies: Some(applies), ..consumer(OPPORTUNITIES, opportunities.clone()) };
 
         let shutdown = process.shutdown();
         let (loaded, is_loaded) = watch::channel(false);
@@ -103,9 +102,12 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
             ),
         );
         let owner = Owner::new(opportunities, Arc::clone(&token));
-        let owners = (Owner::new(identity.clone(), token), owner.clone());
-        let url = config.database.url.clone();
-        process.spawn("form", form::run(url, owners.0, owners.1, began, shutdown.clone()));
+        let renewal = Renewal {
+            database_url: config.database.url.clone(),
+            identity: Owner::new(identity.clone(), token),
+            opportunities: owner.clone(),
+        };
+        process.spawn("form", form::run(renewal, hears_applies, shutdown.clone()));
         let (url, pool) = (config.database.url.clone(), state.writes.clone());
         process.spawn("reconcile", reconcile::run(url, pool, owner, shutdown.clone()));
         let (url, pool) = (config.database.url.clone(), state.writes.clone());

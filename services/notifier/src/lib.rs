@@ -79,7 +79,7 @@ pub fn serve(config: Config, process: &process::Context) -> process::Work<'_> {
             // Mail that went out must not be forgotten.
             durable: true,
             position: None,
-            began: None,
+            applies: None,
         };
         let aside = {
             let owner = ChangeSource::of_service(identity.clone(), Arc::clone(&token));

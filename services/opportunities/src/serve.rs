@@ -94,7 +94,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
                 // What follows a person to another team is ours.
                 durable: true,
                 position: Some(applied),
-                began: None,
+                applies: None,
             };
             events::consumer::run(
                 consumer,

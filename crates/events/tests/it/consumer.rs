@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use anyhow::anyhow;
 use bytes::BytesMut;
 use events::{ApplyError, ChangeSource, Event, stream, wire};
-use futures::FutureExt as _;
 use prost::Message as _;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::world::{SOURCE, World, apply, change, reaches};
 
@@ -186,20 +185,20 @@ async fn of_two_consumers_of_one_name_one_applies_and_the_other_takes_over() {
     world.append_new(1, 1).await;
     reaches(&mut first, 1).await;
     let (mut consumer, mut second) = world.consumer(world.owner());
-    let began = Arc::<Notify>::default();
-    consumer.began = Some(Arc::clone(&began));
+    let (applies, hears_applies) = watch::channel(false);
+    consumer.applies = Some(applies);
     world.spawn_consumer(consumer);
     world.spawn_relay();
     world.append_new(2, 10).await;
     reaches(&mut first, 11).await;
     assert_eq!(*second.borrow(), 0);
-    assert_eq!(began.notified().now_or_never(), None);
+    assert!(!*hears_applies.borrow());
 
     running.cancel();
     relay.cancel();
     world.append_new(12, 10).await;
     reaches(&mut second, 21).await;
-    assert_eq!(began.notified().now_or_never(), Some(()));
+    assert!(*hears_applies.borrow());
     assert_eq!(world.applied().await, (1..=21).collect::<Vec<_>>());
     assert_eq!(*first.borrow(), 11);
     world.end().await;

@@ -140,7 +140,7 @@ impl World {
             poll_every: Duration::from_secs(5),
             durable: false,
             position: Some(told),
-            began: None,
+            applies: None,
         };
         (consumer, position)
     }

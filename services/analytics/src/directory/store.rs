@@ -3,6 +3,8 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::model::{Person, Settings, Visibility};
+use crate::form::FORM;
+use crate::projection::store::note_form;
 
 /// Keeps a person as of a version, unless a later one is known.
 pub(crate) async fn upsert_person(
@@ -25,9 +27,9 @@ pub(crate) async fn upsert_person(
         person.is_active,
         version
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    note_form(tx, FORM).await
 }
 
 /// A team as an event tells of it.
@@ -56,9 +58,9 @@ pub(crate) async fn upsert_team(tx: &mut PgConnection, team: &Team<'_>) -> sqlx:
         team.is_deleted,
         team.version
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    note_form(tx, FORM).await
 }
 
 /// The teams that a person leads and those below them.
@@ -124,9 +126,9 @@ pub(crate) async fn upsert_settings(
         settings.fiscal_year_start,
         settings.version
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    note_form(tx, FORM).await
 }
 
 /// Removes all people, teams and settings, to be told of them anew.

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, NaiveDate, Utc};
-use events::lock;
+use events::{inbox, lock};
 use process::Secret;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::consumer::OPPORTUNITIES;
+use crate::consumer::{NAME, OPPORTUNITIES};
+use crate::directory;
+use crate::form::FORM;
 use crate::projection::store as facts;
 use crate::rollup::{Rollups, day};
-use crate::{directory, form};
 
 /// How often it is looked whether a day is over, or has to be made anew.
 const EVERY: Duration = Duration::from_mins(1);
@@ -46,7 +47,7 @@ pub async fn take_missing(pool: &PgPool, now: DateTime<Utc>) -> Result<usize> {
     let yesterday = day(now, settings.zone).pred_opt().context("there is no day before")?;
     let mut tx = pool.begin().await?;
     // Whatever is being applied is waited for, and what is applied after this says whether it comes late.
-    form::hold(&mut tx).await?;
+    inbox::hold(&mut tx, NAME, OPPORTUNITIES).await?;
     store::forget_late(&mut tx).await?;
     store::take_until(&mut tx, yesterday).await?;
     tx.commit().await?;
@@ -79,6 +80,7 @@ async fn take(pool: &PgPool, day: NaiveDate) -> Result<()> {
     let mut rollups = Rollups::default();
     store::open_before(&mut tx, over, |version| rollups.add_open(version, &valuation)).await?;
     store::keep(&mut tx, day, &rollups.standing).await?;
+    facts::note_form(&mut tx, FORM).await?;
     tx.commit().await?;
     Ok(())
 }

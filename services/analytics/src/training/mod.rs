@@ -54,9 +54,14 @@ const WAITING: usize = 2;
 /// How far the thread stands back.
 const NICE: i32 = 10;
 
+/// The key of the lock that whoever learns holds.
+pub(crate) fn lock_key() -> i64 {
+    lock::key("training", OPPORTUNITIES)
+}
+
 /// Trains and runs when that is due, for ever, one replica at a time.
 pub async fn run(database_url: Secret, pool: PgPool, shutdown: CancellationToken) -> Result<()> {
-    let key = lock::key("training", OPPORTUNITIES);
+    let key = lock_key();
     let mut took = Duration::ZERO;
     loop {
         let began = Instant::now();
