@@ -18,8 +18,6 @@ use crate::training;
 
 /// The form that this version keeps. Whoever adds a column or a sum that is derived of events raises it: a version before, which may serve and apply beside this one, does not fill it.
 pub const FORM: i32 = 1;
-/// Whether tables wait to be made anew, in the process that applies.
-const OUTDATED: &str = "derived_tables_outdated";
 /// How often it is looked.
 const EVERY: Duration = Duration::from_mins(1);
 /// How long until the next look at most, while a version before goes on writing or making anew does not help. It doubles until then: to make all anew costs a lot.
@@ -51,7 +49,7 @@ pub async fn run(
     let mut pause = EVERY;
     loop {
         if !*applies.borrow() {
-            metrics::gauge!(OUTDATED).set(0.0);
+            outdated().set(0.0);
         }
         let waited = shutdown.run_until_cancelled(applies.wait_for(|it| *it)).await;
         // Whoever tells that it applies ends at shutdown, as this does.
@@ -74,10 +72,15 @@ pub async fn run(
     Ok(())
 }
 
+/// Whether tables wait to be made anew, in the process that applies.
+fn outdated() -> metrics::Gauge {
+    metrics::gauge!("derived_tables_outdated")
+}
+
 impl Renewal {
     /// Makes the derived tables anew if they are of a form before this one; whether they were.
     pub async fn renew(&self) -> Result<bool> {
-        let outdated = metrics::gauge!(OUTDATED);
+        let outdated = outdated();
         let mut connection = postgres::connect(&self.database_url, "analytics-renew").await?;
         let form = store::form(&mut connection).await?;
         let Some(form) = form.filter(|form| *form < FORM) else {
