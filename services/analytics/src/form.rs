@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use events::{inbox, lock};
 use process::{Secret, postgres};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -26,12 +26,14 @@ const MOST: Duration = Duration::from_hours(1);
 /// Nothing is applied beside this transaction, and what it writes is of this form.
 pub(crate) async fn hold(tx: &mut PgConnection) -> sqlx::Result<()> {
     inbox::hold(tx, NAME, OPPORTUNITIES).await?;
-    store::note_form(tx, FORM).await
+    store::note_form(tx).await
 }
 
 /// What is needed to make derived tables anew.
 #[derive(Clone)]
 pub struct Renewal {
+    /// Of this service, for a look.
+    pub pool: PgPool,
     /// Of this service, as the role that may change rows.
     pub database_url: Secret,
     /// The owner of people, teams and settings.
@@ -81,8 +83,7 @@ impl Renewal {
     /// Makes the derived tables anew if they are of a form before this one; whether they were.
     pub async fn renew(&self) -> Result<bool> {
         let outdated = outdated();
-        let mut connection = postgres::connect(&self.database_url, "analytics-renew").await?;
-        let form = store::form(&mut connection).await?;
+        let form = store::form(&self.pool).await?;
         let Some(form) = form.filter(|form| *form < FORM) else {
             outdated.set(0.0);
             return Ok(false);
@@ -92,6 +93,7 @@ impl Renewal {
         // Not beside learning, which takes as much memory.
         let url = self.database_url.expose();
         let _held = lock::hold(url, training::lock_key()).await?;
+        let mut connection = postgres::connect(&self.database_url, "analytics-renew").await?;
         let (identity, opportunities) = (&self.identity, &self.opportunities);
         let deals = rebuild(&mut connection, identity, opportunities, process::now()).await?;
         outdated.set(0.0);

@@ -16,7 +16,6 @@ use tracing::info;
 use crate::config::Config;
 use crate::consumer::{IDENTITY, NAME, OPPORTUNITIES};
 use crate::directory::model::Settings;
-use crate::form::FORM;
 use crate::owners::Owner;
 use crate::projection::fold::{Fold, Life};
 use crate::projection::{record, store};
@@ -96,8 +95,8 @@ pub async fn rebuild(
     rebuild_activities(&mut tx, opportunities).await?;
     // What came between the streams is told again and changes nothing.
     inbox::set(&mut tx, NAME, OPPORTUNITIES, position, now).await?;
-    store::note_progress(&mut tx, OPPORTUNITIES, position, fold.recorded_at, FORM).await?;
-    store::set_form(&mut tx, FORM).await?;
+    store::note_progress(&mut tx, OPPORTUNITIES, position, fold.recorded_at).await?;
+    store::set_form(&mut tx).await?;
     tx.commit().await?;
     Ok(count)
 }

@@ -103,6 +103,7 @@ pub fn serve(process: &Context, config: Config) -> Work<'_> {
         );
         let owner = Owner::new(opportunities, Arc::clone(&token));
         let renewal = Renewal {
+            pool: state.writes.clone(),
             database_url: config.database.url.clone(),
             identity: Owner::new(identity.clone(), token),
             opportunities: owner.clone(),

@@ -158,6 +158,7 @@ pub fn migrate(settings: &MigrateSettings, now: DateTime<Utc>) -> Work<'_> {
         postgres::migrate(&settings.url, &MIGRATOR).await?;
         let pool = postgres::write_pool(&settings.url, 1, "opportunities")?;
         pipeline::ensure_default(&pool, now).await?;
+        pool.close().await;
         Ok(())
     })
 }

@@ -3,7 +3,6 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::model::{Person, Settings, Visibility};
-use crate::form::FORM;
 use crate::projection::store::note_form;
 
 /// Keeps a person as of a version, unless a later one is known.
@@ -29,7 +28,7 @@ pub(crate) async fn upsert_person(
     )
     .execute(&mut *tx)
     .await?;
-    note_form(tx, FORM).await
+    note_form(tx).await
 }
 
 /// A team as an event tells of it.
@@ -60,7 +59,7 @@ pub(crate) async fn upsert_team(tx: &mut PgConnection, team: &Team<'_>) -> sqlx:
     )
     .execute(&mut *tx)
     .await?;
-    note_form(tx, FORM).await
+    note_form(tx).await
 }
 
 /// The teams that a person leads and those below them.
@@ -128,7 +127,7 @@ pub(crate) async fn upsert_settings(
     )
     .execute(&mut *tx)
     .await?;
-    note_form(tx, FORM).await
+    note_form(tx).await
 }
 
 /// Removes all people, teams and settings, to be told of them anew.

@@ -15,7 +15,6 @@ use sqlx::PgConnection;
 
 use crate::deal::{Deal, Move};
 use crate::directory::model::Settings;
-use crate::form::FORM;
 use crate::rollup::{Frame, Rollups, day};
 use crate::version::{self, Version};
 use crate::{activity, snapshot};
@@ -74,7 +73,7 @@ pub async fn apply(
     activity::apply(tx, activities).await?;
     if let Some(last) = events.last() {
         let recorded_at = last.recorded_at.map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
-        store::note_progress(tx, "opportunities", last.position, recorded_at, FORM).await?;
+        store::note_progress(tx, "opportunities", last.position, recorded_at).await?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use super::record::ExchangeRate;
 use crate::category::Category;
 use crate::deal::{Deal, Fact, Kind, Ladders, Move};
 use crate::directory::model::Settings;
+use crate::form::FORM;
 use crate::pipeline;
 use crate::rollup::Rollups;
 use crate::valuation::Valuation;
@@ -431,7 +432,6 @@ pub(crate) async fn note_progress(
     source: &str,
     position: i64,
     recorded_at: DateTime<Utc>,
-    form: i32,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into progress as p (source, position, recorded_at, form) values ($1, $2, $3, $4)
@@ -440,28 +440,28 @@ pub(crate) async fn note_progress(
         source,
         position,
         recorded_at,
-        form
+        FORM
     )
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Notes that something was written in that form.
-pub(crate) async fn note_form(tx: &mut PgConnection, form: i32) -> sqlx::Result<()> {
-    sqlx::query!("update progress set form = $1 where form > $1", form).execute(tx).await?;
+/// Notes that something was written in the form that this version keeps.
+pub(crate) async fn note_form(tx: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("update progress set form = $1 where form > $1", FORM).execute(tx).await?;
     Ok(())
 }
 
-/// The form of everything, now that all of it was made anew.
-pub(crate) async fn set_form(tx: &mut PgConnection, form: i32) -> sqlx::Result<()> {
-    sqlx::query!("update progress set form = $1", form).execute(tx).await?;
+/// Notes that everything was made anew in the form that this version keeps.
+pub(crate) async fn set_form(tx: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("update progress set form = $1", FORM).execute(tx).await?;
     Ok(())
 }
 
 /// The lowest form of what is there, if anything is.
-pub(crate) async fn form(connection: &mut PgConnection) -> sqlx::Result<Option<i32>> {
-    sqlx::query_scalar!("select min(form) from progress").fetch_one(connection).await
+pub(crate) async fn form(pool: &PgPool) -> sqlx::Result<Option<i32>> {
+    sqlx::query_scalar!("select min(form) from progress").fetch_one(pool).await
 }
 
 /// Removes all pipelines.

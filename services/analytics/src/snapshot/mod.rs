@@ -14,7 +14,6 @@ use tracing::{info, warn};
 
 use crate::consumer::{NAME, OPPORTUNITIES};
 use crate::directory;
-use crate::form::FORM;
 use crate::projection::store as facts;
 use crate::rollup::{Rollups, day};
 
@@ -80,7 +79,7 @@ async fn take(pool: &PgPool, day: NaiveDate) -> Result<()> {
     let mut rollups = Rollups::default();
     store::open_before(&mut tx, over, |version| rollups.add_open(version, &valuation)).await?;
     store::keep(&mut tx, day, &rollups.standing).await?;
-    facts::note_form(&mut tx, FORM).await?;
+    facts::note_form(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

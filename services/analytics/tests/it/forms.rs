@@ -28,6 +28,7 @@ async fn set(world: &World, form: i32) {
 
 async fn renewal(world: &World) -> Renewal {
     Renewal {
+        pool: world.state.writes.clone(),
         database_url: Secret::from(world.database.url.clone()),
         identity: owner::having(world.log.clone()).await,
         opportunities: owner::having(world.log.clone()).await,
