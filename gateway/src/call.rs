@@ -50,7 +50,7 @@ use tonic::{Request, Response, Status};
 use crate::admit::Admitted;
 use crate::api_key;
 use crate::app::App;
-use crate::http::{Answer, FieldError, Problem, RequestId};
+use crate::http::{Answer, Faults, FieldError, Problem, RequestId};
 
 /// The largest page: 200 opportunities whose every text is as long as it may be.
 const PAGE_BYTES: usize = 112 * 1024 * 1024;
@@ -65,6 +65,7 @@ const BEGINS_WITHIN: Duration = Duration::from_secs(10);
 pub struct Call {
     guest: Guest,
     caller: Caller,
+    faults: Faults,
 }
 
 /// A request of anybody.
@@ -99,7 +100,9 @@ impl FromRequestParts<App> for Call {
         let (caller, authorization) = admitted(parts)?.caller.clone()?;
         let mut guest = Guest::from_request_parts(parts, app).await?;
         guest.context = guest.context.with_authorization(authorization);
-        Ok(Self { guest, caller })
+        let faults = Faults::default();
+        parts.extensions.insert(faults.clone());
+        Ok(Self { guest, caller, faults })
     }
 }
 
@@ -357,8 +360,8 @@ impl Call {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let answer = self.guest.read(client, message, call);
-        answer.await.map_err(|error| self.told(error).into())
+        let answer = self.guest.read(client, message, call).await;
+        self.faults.settle(answer.map_err(|error| self.told(error)))
     }
 
     /// A call that changes nothing and is answered with a stream, which has no deadline as a whole; how it begins has. Made once more where the service could not be reached.
@@ -374,7 +377,7 @@ impl Call {
         let context = &self.guest.context;
         let answer = client::read(|| call(client.clone(), context.stream(message.clone())));
         let answer = timeout(BEGINS_WITHIN, answer).await.map_err(|_| Problem::unavailable())?;
-        answer.map_err(|error| self.told(error).into())
+        self.faults.settle(answer.map_err(|error| self.told(error)))
     }
 
     /// A call that changes something, which is made once.
@@ -382,8 +385,9 @@ impl Call {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let answer = client::write(call(self.guest.context.request(message)));
-        answer.await.map_err(|error| self.told(error).into())
+        self.faults.before_write()?;
+        let answer = client::write(call(self.guest.context.request(message))).await;
+        self.faults.settle(answer.map_err(|error| self.told(error)))
     }
 
     /// A call that changes something and takes a stream, which has no deadline as a whole; made once.
@@ -391,8 +395,9 @@ impl Call {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let answer = client::write(call(self.guest.context.stream(parts)));
-        answer.await.map_err(|error| self.told(error).into())
+        self.faults.before_write()?;
+        let answer = client::write(call(self.guest.context.stream(parts))).await;
+        self.faults.settle(answer.map_err(|error| self.told(error)))
     }
 
     /// In terms of what the caller showed: a service may hear before the gateway that an API key was revoked, but knows no more than its token.

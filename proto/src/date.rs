@@ -13,6 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::Code;
 use crate::error::fault;
 use crate::field::Text;
+use crate::json;
 
 /// `salespipeline.type.v1.Date`: a day; in JSON `YYYY-MM-DD`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message)]
@@ -73,9 +74,13 @@ impl Serialize for Date {
 impl<'de> Deserialize<'de> for Date {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Text(text) = Text::deserialize(deserializer)?;
-        text.parse().map_err(|_| {
-            D::Error::custom(fault(Code::InvalidDate, "must be a day that exists, as YYYY-MM-DD"))
-        })
+        match text.parse() {
+            Err(NoSuchDay) if json::anyway() => Ok(Self { year: 0, month: 0, day: 0 }),
+            day => day.map_err(|_| {
+                let text = "must be a day that exists, as YYYY-MM-DD";
+                D::Error::custom(fault(Code::InvalidDate, text))
+            }),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::Code;
 use crate::error::fault;
+use crate::json;
 
 /// A number of so many decimals as one integer of its smallest parts; in JSON a number in its shortest form. On the wire its units, and its parts beside them.
 ///
@@ -162,7 +163,7 @@ impl<'de, const DECIMALS: u32> Deserialize<'de> for Fixed<DECIMALS> {
             Some(b'{') => "an object",
             Some(b'[') => "a list",
             Some(b'-' | b'0'..=b'9') => {
-                return raw.get().parse().map_err(|error| match error {
+                let read = raw.get().parse().map_err(|error| match error {
                     ParseError::TooManyDecimals => {
                         let many = if DECIMALS == 2 { "two" } else { "nine" };
                         let message = format!("has more than {many} decimals");
@@ -172,6 +173,7 @@ impl<'de, const DECIMALS: u32> Deserialize<'de> for Fixed<DECIMALS> {
                         D::Error::custom(fault(Code::OutOfRange, "is too large a number"))
                     }
                 });
+                return if json::anyway() { Ok(read.unwrap_or(Self(Self::LARGEST))) } else { read };
             }
             _ => raw.get(),
         };

@@ -86,6 +86,22 @@ pub enum Refusal {
     Invalid(Vec<FieldError>),
 }
 
+impl Refusal {
+    /// The bad fields, where each is a value of the right type that its type cannot hold or does not know: whoever has the rules can tell what else is bad.
+    pub fn values(&self) -> Option<&[FieldError]> {
+        let is_value = |it: &FieldError| {
+            matches!(
+                it.code,
+                Code::InvalidDate | Code::TooManyDecimals | Code::OutOfRange | Code::UnknownValue
+            )
+        };
+        match self {
+            Self::Invalid(errors) if errors.iter().all(is_value) => Some(errors),
+            _ => None,
+        }
+    }
+}
+
 /// The text by which a type says what is wrong with a value, to be found again in serde's error.
 pub(crate) fn fault(code: Code, message: &str) -> String {
     format!("{code}: {message}")

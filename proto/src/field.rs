@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Code;
 use crate::error::fault;
+use crate::json;
 
 /// A text that can be kept: PostgreSQL has no NUL in its texts.
 pub(crate) struct Text(pub(crate) String);
@@ -196,13 +197,15 @@ fn known<T: TryFrom<i32>>(number: i32) -> Option<T> {
     Some(number).filter(|number| *number != 0).and_then(|number| T::try_from(number).ok())
 }
 
-/// One name of an enum. Read as a text first: serde_json takes a value of another type for broken JSON there.
-struct Name<T>(T);
+/// The number of one name of an enum. Read as a text first: serde_json takes a value of another type for broken JSON there.
+struct Name<T>(i32, PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Name<T> {
+impl<'de, T: Deserialize<'de> + Into<i32>> Deserialize<'de> for Name<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        T::deserialize(name.as_str().into_deserializer()).map(Self)
+        let number = T::deserialize(name.as_str().into_deserializer()).map(Into::into);
+        let number = if json::anyway() { number.unwrap_or(i32::MAX) } else { number? };
+        Ok(Self(number, PhantomData))
     }
 }
 
@@ -216,7 +219,7 @@ impl Held for i32 {
         T: Deserialize<'de> + Into<i32>,
         D: Deserializer<'de>,
     {
-        Name::<T>::deserialize(from).map(|Name(value)| value.into())
+        Name::<T>::deserialize(from).map(|Name(number, _)| number)
     }
 }
 
@@ -230,7 +233,7 @@ impl Held for Option<i32> {
         T: Deserialize<'de> + Into<i32>,
         D: Deserializer<'de>,
     {
-        Ok(Option::<Name<T>>::deserialize(from)?.map(|Name(value)| value.into()))
+        Ok(Option::<Name<T>>::deserialize(from)?.map(|Name(number, _)| number))
     }
 }
 
@@ -247,7 +250,7 @@ impl Held for Vec<i32> {
         D: Deserializer<'de>,
     {
         let names = Vec::<Name<T>>::deserialize(from)?;
-        Ok(names.into_iter().map(|Name(value)| value.into()).collect())
+        Ok(names.into_iter().map(|Name(number, _)| number).collect())
     }
 }
 
@@ -264,6 +267,6 @@ impl Held for BTreeMap<String, i32> {
         D: Deserializer<'de>,
     {
         let names = BTreeMap::<String, Name<T>>::deserialize(from)?;
-        Ok(names.into_iter().map(|(key, Name(value))| (key, value.into())).collect())
+        Ok(names.into_iter().map(|(key, Name(number, _))| (key, number)).collect())
     }
 }

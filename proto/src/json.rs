@@ -1,5 +1,6 @@
 //! Requests in JSON, read with every bad field named.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -26,6 +27,30 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
         let error = FieldError::new("", Code::WrongType, "the body must be an object");
         Err(Refusal::Invalid(vec![error]))
     }
+}
+
+thread_local! {
+    static ANYWAY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a value that its type cannot hold is read as one that nobody takes.
+pub(crate) fn anyway() -> bool {
+    ANYWAY.get()
+}
+
+/// Reads a request of which [`decode`] said that values are bad, so that the service can tell what else is: each bad amount becomes one larger than any, each bad
+/// day one that is in no calendar, each unknown name one that nobody defines. Nothing where more than values is bad.
+pub fn decode_anyway<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            ANYWAY.set(false);
+        }
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    ANYWAY.set(true);
+    let _reset = Reset;
+    one(text).ok()
 }
 
 fn well_formed(text: &str) -> Result<(), Refusal> {
@@ -163,6 +188,26 @@ mod tests {
             ]
             .map(|(field, code)| (field.to_owned(), code))
         );
+    }
+
+    #[test]
+    fn bad_values_are_read_as_what_nobody_takes_and_nothing_else_is_read_anyway() {
+        let body = r#"{"opportunity_name":"","amount":0.001,"expected_close_date":"2026-02-30","forecast_category":"x"}"#;
+        let request: CreateOpportunityRequest = decode_anyway(body.as_bytes()).unwrap();
+        assert!(request.amount.unwrap().hundredths() > 10_i128.pow(20));
+        assert_eq!(request.expected_close_date, Some(Date { year: 0, month: 0, day: 0 }));
+        assert_eq!(request.forecast_category, Some(i32::MAX));
+        for body in [
+            r#"{"amount":"1"}"#,
+            r#"{"colour":1}"#,
+            r#"{"source":"a","source":"b"}"#,
+            r#"{"probability":4000000000}"#,
+            r#"{"notes":"\u0000"}"#,
+            "{",
+        ] {
+            assert!(decode_anyway::<CreateOpportunityRequest>(body.as_bytes()).is_none(), "{body}");
+        }
+        assert!(decode::<CreateOpportunityRequest>(body.as_bytes()).is_err(), "as before");
     }
 
     #[test]

@@ -13,7 +13,15 @@ pub trait Masked {
 
 /// Reads a JSON merge patch (RFC 7396): the fields that the body has are the named ones, `null` clears.
 pub fn decode<T: DeserializeOwned + Masked>(body: &[u8]) -> Result<T, Refusal> {
-    let mut request: T = json::decode(body)?;
+    named(json::decode(body)?, body)
+}
+
+/// The same of a patch of which [`decode`] said that values are bad, as [`json::decode_anyway`] does it.
+pub fn decode_anyway<T: DeserializeOwned + Masked>(body: &[u8]) -> Option<T> {
+    named(json::decode_anyway(body)?, body).ok()
+}
+
+fn named<T: Masked>(mut request: T, body: &[u8]) -> Result<T, Refusal> {
     // An object without duplicates: it was read once.
     let named: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|_| Refusal::Malformed("the body is no JSON object".to_owned()))?;

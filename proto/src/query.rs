@@ -39,6 +39,26 @@ pub enum Form {
 
 /// Reads a request from a query string, without its `?`. Where that fails, every bad parameter is named.
 pub fn decode<T: Query>(query: &str) -> Result<T, Refusal> {
+    let (body, mut errors) = body::<T>(query)?;
+    match json::decode(body.as_bytes()) {
+        Ok(request) if errors.is_empty() => Ok(request),
+        Ok(_) => Err(Refusal::Invalid(errors)),
+        Err(Refusal::Invalid(others)) => {
+            errors.extend(others);
+            Err(Refusal::Invalid(errors))
+        }
+        Err(malformed) => Err(malformed),
+    }
+}
+
+/// The same of a query string of which [`decode`] said that values are bad, as [`json::decode_anyway`] does it.
+pub fn decode_anyway<T: Query>(query: &str) -> Option<T> {
+    let (body, errors) = body::<T>(query).ok()?;
+    if errors.is_empty() { json::decode_anyway(body.as_bytes()) } else { None }
+}
+
+/// What a query string says as a JSON object, and which parameters there are none of, or named twice.
+fn body<T: Query>(query: &str) -> Result<(String, Vec<FieldError>), Refusal> {
     let mut errors = Vec::new();
     let mut given = BTreeMap::<&str, (Parameter, Vec<String>)>::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -71,15 +91,7 @@ pub fn decode<T: Query>(query: &str) -> Result<T, Refusal> {
         }
     });
     let body = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
-    match json::decode(body.as_bytes()) {
-        Ok(request) if errors.is_empty() => Ok(request),
-        Ok(_) => Err(Refusal::Invalid(errors)),
-        Err(Refusal::Invalid(others)) => {
-            errors.extend(others);
-            Err(Refusal::Invalid(errors))
-        }
-        Err(malformed) => Err(malformed),
-    }
+    Ok((body, errors))
 }
 
 /// The names that a query string gives, each once; at most as many as errors are named.

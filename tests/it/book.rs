@@ -56,6 +56,20 @@ async fn what_is_changed_deleted_and_restored_is_so_in_the_numbers_too() {
     assert_eq!(again.text, first.text, "the first answer");
     let page = api.get("/opportunities?tag=a").await;
     assert_eq!(page.body["items"][0]["version"], json!(5));
+
+    // Sent again it is what it was, though it could not be made any more.
+    api.post("/pipeline/stages", &json!({"name": "Passing"})).await;
+    let said = json!({"customer_name": "A", "opportunity_name": "B", "stage": "passing"});
+    let make = async |key: &str| {
+        let keyed = [("idempotency-key", key)];
+        api.send(Method::POST, "/opportunities", &keyed, &said.to_string()).await
+    };
+    let first = make("once").await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    assert_eq!(api.delete("/pipeline/stages/passing?move_to=lead").await.status, 204);
+    let again = make("once").await;
+    assert_eq!((again.status, &again.text), (201, &first.text));
+    assert_eq!(make("twice").await.bad_fields(), [("stage", "unknown_stage")]);
 }
 
 #[tokio::test]
@@ -72,6 +86,14 @@ async fn many_are_changed_with_one_request_and_one_is_kept_in_step_with_another_
     assert_eq!((changed.status, &changed.body["version"]), (200, &json!(2)), "{}", changed.text);
     assert_eq!(changed.body["id"], made.body["id"]);
     assert_eq!(put(&json!({"external_id": "x"})).await.status, 422);
+    let (put_if, absent) = (Method::PUT, "/opportunities/by-external-id/ERP-8");
+    for (place, tag, status) in
+        [(path, "\"v1\"", 412), (path, "\"v2\"", 200), (path, "*", 200), (absent, "*", 412)]
+    {
+        let guarded = [("if-match", tag)];
+        let answer = api.send(put_if.clone(), place, &guarded, r#"{"notes":null}"#).await;
+        assert_eq!(answer.status, status, "{place} {tag} {}", answer.text);
+    }
 
     let ids = [made.body["id"].clone(), json!(world.some_opportunity().await)];
     let updates = json!({"updates": [

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ResponsesBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::Problem;
+use super::{Faults, Problem};
 
 /// The longest JSON body that is read: 1 MiB.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
@@ -34,14 +34,17 @@ const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S: Sync, T: DeserializeOwned + 'static> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         check_media_type(&parts.headers, &["application/json"])?;
         let body = read(body, BODY_LIMIT_BYTES).await?;
-        Ok(Self(proto::json::decode(&body)?))
+        let request = proto::json::decode(&body).or_else(|refusal| {
+            Faults::keep(&parts.extensions, refusal, || proto::json::decode_anyway(&body))
+        });
+        request.map(Self)
     }
 }
 
@@ -56,7 +59,12 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for BulkJson<T> {
         let (parts, body) = request.into_parts();
         check_media_type(&parts.headers, &["application/json"])?;
         let body = read(body, BULK_LIMIT_BYTES).await?;
-        Ok(Self(proto::json::decode(&body)?))
+        let request = proto::json::decode(&body).or_else(|refusal| {
+            // A value that is none is one record's fault, and told with that record by the service.
+            let values = refusal.values().map(|_| proto::json::decode_anyway(&body));
+            values.flatten().ok_or(refusal)
+        });
+        Ok(Self(request?))
     }
 }
 
@@ -64,14 +72,17 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for BulkJson<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patch<T>(pub T);
 
-impl<S: Sync, T: DeserializeOwned + Masked> FromRequest<S> for Patch<T> {
+impl<S: Sync, T: DeserializeOwned + Masked + 'static> FromRequest<S> for Patch<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         check_media_type(&parts.headers, &["application/json", "application/merge-patch+json"])?;
         let body = read(body, BODY_LIMIT_BYTES).await?;
-        Ok(Self(proto::mask::decode(&body)?))
+        let request = proto::mask::decode(&body).or_else(|refusal| {
+            Faults::keep(&parts.extensions, refusal, || proto::mask::decode_anyway(&body))
+        });
+        request.map(Self)
     }
 }
 

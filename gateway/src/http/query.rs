@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::{FieldError, Problem};
+use super::{Faults, FieldError, Problem};
 
 /// A message as the query string: 400 where it is not UTF-8, 422 with every bad or unknown parameter.
 ///
@@ -15,11 +15,15 @@ pub struct Query<T>(pub T);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoQuery;
 
-impl<S: Sync, T: proto::query::Query> FromRequestParts<S> for Query<T> {
+impl<S: Sync, T: proto::query::Query + 'static> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(proto::query::decode(parts.uri.query().unwrap_or_default())?))
+        let query = parts.uri.query().unwrap_or_default();
+        let request = proto::query::decode(query).or_else(|refusal| {
+            Faults::keep(&parts.extensions, refusal, || proto::query::decode_anyway(query))
+        });
+        request.map(Self)
     }
 }
 

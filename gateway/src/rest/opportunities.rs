@@ -11,7 +11,7 @@ use proto::opportunities::v1::{
 
 use crate::call::{Call, IdempotencyKey};
 use crate::http::{
-    Answer, BulkJson, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Put, Query,
+    Answer, BulkJson, Created, IfMatch, IfThere, Json, NoContent, NoQuery, Patch, Path, Put, Query,
     Resource, present,
 };
 use crate::router::BASE;
@@ -111,16 +111,20 @@ pub async fn update_opportunity(
     put,
     path = "/opportunities/by-external-id/{external_id}",
     tag = "opportunities",
-    params(("external_id" = String, Path, description = "Its id there, percent-encoded, up to 255 characters.")),
+    params(
+        ("external_id" = String, Path, description = "Its id there, percent-encoded, up to 255 characters."),
+        ("If-Match" = Option<String>, Header, description = "Only if this is its `ETag`; 412 otherwise, and where there is none yet.")
+    ),
     request_body(content((UpsertOpportunityRequest = "application/json"), (UpsertOpportunityRequest = "application/merge-patch+json"))),
 )]
 pub async fn upsert_opportunity(
     call: Call,
     Path(external_id): Path<String>,
     _query: NoQuery,
+    IfThere(expected_version): IfThere,
     Patch(request): Patch<UpsertOpportunityRequest>,
 ) -> Answer<Put<Opportunity>> {
-    let request = UpsertOpportunityRequest { external_id, ..request };
+    let request = UpsertOpportunityRequest { external_id, expected_version, ..request };
     let mut service = call.opportunities();
     let answer =
         call.write(request, |request| async move { service.upsert_opportunity(request).await });

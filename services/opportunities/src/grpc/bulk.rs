@@ -39,8 +39,7 @@ impl BulkService for Bulk {
         };
         let written = answered.clone();
         let once = Once::of(&request, move |done: &Vec<Done>| written(done).encode_to_vec())?;
-        let updates = request.into_inner().updates.into_iter();
-        let updates = updates.enumerate().map(request::update).collect::<Result<_, _>>()?;
+        let updates = request.into_inner().updates.into_iter().map(request::update).collect();
         let made = bulk::update(&self.0, &caller, updates, once, meta).await?;
         Ok(Response::new(made.into_message(|done| answered(&done))?))
     }

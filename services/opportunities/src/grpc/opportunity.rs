@@ -14,7 +14,7 @@ use super::answer::{self, View};
 use super::{caller_and_meta, request};
 use crate::cursor::wrong_cursor;
 use crate::opportunity::list::{self, Ask};
-use crate::opportunity::{self, Detail, MoveWish, past};
+use crate::opportunity::{self, Detail, past};
 use crate::page;
 use crate::{State, access};
 
@@ -46,9 +46,7 @@ impl OpportunityService for Opportunities {
         let written = created.clone();
         let once =
             Once::of(&request, move |detail: &Detail| written(detail.clone()).encode_to_vec())?;
-        let mut invalid = Invalid::default();
-        let wish = request::wish(&mut invalid, request.into_inner());
-        invalid.into_result()?;
+        let wish = request::wish(request.into_inner());
         let made = opportunity::create(&self.0, &caller, wish, once, meta).await?;
         Ok(Response::new(made.into_message(created)?))
     }
@@ -111,8 +109,11 @@ impl OpportunityService for Opportunities {
         request: Request<pb::UpsertOpportunityRequest>,
     ) -> Result<Response<pb::UpsertOpportunityResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
-        let wishes = request::upsert(request.into_inner())?;
-        let (detail, is_new) = opportunity::upsert(&self.0, &caller, wishes, meta).await?;
+        let request = request.into_inner();
+        let expected_version = request.expected_version;
+        let wishes = request::upsert(request)?;
+        let upserted = opportunity::upsert(&self.0, &caller, wishes, expected_version, meta);
+        let (detail, is_new) = upserted.await?;
         let opportunity = Some(self.shown(detail)?);
         Ok(Response::new(pb::UpsertOpportunityResponse { opportunity, is_new }))
     }
@@ -153,9 +154,9 @@ impl OpportunityService for Opportunities {
     ) -> Result<Response<pb::ChangeOpportunityStageResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
         let it = request.into_inner();
-        let step = request::step(it.probability, it.notes, it.lost_reason, it.actual_close_date)?;
-        let wish = MoveWish { stage: it.stage, step, expected_version: it.expected_version };
-        let detail = opportunity::change_stage(&self.0, &caller, it.id, wish, meta).await?;
+        let id = it.id;
+        let wish = request::movement(it);
+        let detail = opportunity::change_stage(&self.0, &caller, id, wish, meta).await?;
         let opportunity = Some(self.shown(detail)?);
         Ok(Response::new(pb::ChangeOpportunityStageResponse { opportunity }))
     }

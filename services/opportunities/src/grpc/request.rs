@@ -10,6 +10,7 @@ use rpc::{Error, Invalid, Span, mask::Mask, span};
 use super::answer::View;
 use super::pipeline::category_of;
 use crate::custom_field::model::{Value, ValueWishes};
+use crate::opportunity::MoveWish;
 use crate::opportunity::bulk::Update;
 use crate::opportunity::draft::Wish;
 use crate::opportunity::edit::EditWish;
@@ -34,8 +35,10 @@ pub(super) fn day(
     })
 }
 
-pub(super) fn wish(invalid: &mut Invalid, it: pb::CreateOpportunityRequest) -> Wish {
-    Wish {
+pub(super) fn wish(it: pb::CreateOpportunityRequest) -> Wish {
+    let mut faults = Invalid::default();
+    let invalid = &mut faults;
+    let wish = Wish {
         expected_close_date: day(invalid, "expected_close_date", it.expected_close_date),
         waiting_until: day(invalid, "waiting_until", it.waiting_until),
         forecast_category: it
@@ -61,7 +64,9 @@ pub(super) fn wish(invalid: &mut Invalid, it: pb::CreateOpportunityRequest) -> W
         custom_fields: it.custom_fields.map(said).unwrap_or_default(),
         lost_reason: None,
         actual_close_date: None,
-    }
+        faults: Invalid::default(),
+    };
+    Wish { faults, ..wish }
 }
 
 fn line(it: pb::LineItem) -> LineWish {
@@ -147,10 +152,10 @@ pub(super) fn edit(it: pb::UpdateOpportunityRequest) -> Result<EditWish, Error> 
         custom_fields: mask.wish("custom_fields", it.custom_fields.map(said)),
         line_items: mask.wish("line_items", Some(lines).filter(|lines| !lines.is_empty())),
         move_notes: None,
+        faults: Invalid::default(),
     };
     invalid.extend(categories);
-    invalid.into_result()?;
-    Ok(wish)
+    Ok(EditWish { faults: invalid, ..wish })
 }
 
 /// An opportunity of another system, as one that is to be made and as one that is to be changed.
@@ -180,6 +185,7 @@ pub(super) fn upsert(it: pb::UpsertOpportunityRequest) -> Result<(Wish, EditWish
         forecast_category,
         line_items,
         custom_fields,
+        expected_version: _,
     } = it;
     let update = pb::UpdateOpportunityRequest {
         id: 0,
@@ -233,12 +239,10 @@ pub(super) fn upsert(it: pb::UpsertOpportunityRequest) -> Result<(Wish, EditWish
         custom_fields: update.custom_fields.clone(),
     };
     let lost_reason = update.lost_reason.clone();
-    let mut invalid = Invalid::default();
-    let wish = wish(&mut invalid, new);
-    invalid.into_result()?;
     let edit = edit(update)?;
-    let actual_close_date = edit.actual_close_date.flatten();
-    Ok((Wish { lost_reason, actual_close_date, ..wish }, edit))
+    // Of both: what is made may close at once.
+    let (actual_close_date, faults) = (edit.actual_close_date.flatten(), edit.faults.clone());
+    Ok((Wish { lost_reason, actual_close_date, faults, ..wish(new) }, edit))
 }
 
 /// What is of a forecast category, as the stages say now.
@@ -251,14 +255,12 @@ fn categorized(invalid: &mut Invalid, asked: i32, pipelines: &Pipelines) -> Opti
 }
 
 /// One of many changes.
-pub(super) fn update((index, it): (usize, pb::OpportunityUpdate)) -> Result<Update, Error> {
-    let mut invalid = Invalid::default();
-    let field = format!("updates[{index}].expected_close_date");
-    let expected_close_date = day(&mut invalid, &field, it.expected_close_date);
-    invalid.into_result()?;
+pub(super) fn update(it: pb::OpportunityUpdate) -> Update {
+    let mut faults = Invalid::default();
+    let expected_close_date = day(&mut faults, "expected_close_date", it.expected_close_date);
     let is_move = it.stage.is_some();
     let notes = Some(it.notes).filter(Option::is_some);
-    Ok(Update {
+    Update {
         id: it.id,
         expected_version: it.version,
         wish: EditWish {
@@ -269,21 +271,19 @@ pub(super) fn update((index, it): (usize, pb::OpportunityUpdate)) -> Result<Upda
             lost_reason: it.lost_reason.map(Some),
             owner_id: it.owner_id.map(Some),
             expected_close_date: expected_close_date.map(Some),
+            faults,
             ..EditWish::default()
         },
-    })
+    }
 }
 
-pub(super) fn step(
-    probability: Option<i32>,
-    notes: Option<String>,
-    lost_reason: Option<String>,
-    closed_on: Option<proto::Date>,
-) -> Result<Step, Error> {
-    let mut invalid = Invalid::default();
-    let actual_close_date = day(&mut invalid, "actual_close_date", closed_on);
-    invalid.into_result()?;
-    Ok(Step { probability, notes, lost_reason, actual_close_date })
+/// A move.
+pub(super) fn movement(it: pb::ChangeOpportunityStageRequest) -> MoveWish {
+    let mut faults = Invalid::default();
+    let actual_close_date = day(&mut faults, "actual_close_date", it.actual_close_date);
+    let (probability, notes, lost_reason) = (it.probability, it.notes, it.lost_reason);
+    let step = Step { probability, notes, lost_reason, actual_close_date };
+    MoveWish { stage: it.stage, step, expected_version: it.expected_version, faults }
 }
 
 /// The filters of a list. Whatever is wrong is noted.
@@ -389,7 +389,8 @@ pub(super) fn pasts(asked: Vec<pb::HistoricalOpportunity>) -> Result<Vec<Past>, 
     let pasts = asked.into_iter().enumerate().map(|(index, it)| {
         let mut wrong = Invalid::default();
         let created_at = instant(&mut wrong, "created_at", it.created_at);
-        let wish = wish(&mut wrong, it.opportunity.unwrap_or_default());
+        let mut wish = wish(it.opportunity.unwrap_or_default());
+        wrong.extend(std::mem::take(&mut wish.faults));
         let moves = it.moves.into_iter().enumerate().map(|(index, it)| {
             let at = instant(&mut wrong, &format!("moves[{index}].changed_at"), it.changed_at);
             let field = format!("moves[{index}].actual_close_date");

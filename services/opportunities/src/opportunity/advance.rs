@@ -19,6 +19,8 @@ pub struct MoveWish {
     pub step: Step,
     /// Only if this is the version.
     pub expected_version: Option<i64>,
+    /// What is no value of its kind: nothing is moved by a wish that has any.
+    pub faults: Invalid,
 }
 
 /// Moves an opportunity to a stage.
@@ -29,7 +31,7 @@ pub async fn change_stage(
     mut wish: MoveWish,
     meta: Meta,
 ) -> Result<Detail, Error> {
-    let mut faults = Invalid::default();
+    let mut faults = std::mem::take(&mut wish.faults);
     wish.step = tidy(wish.step, &wish.stage, &mut faults);
     let attempt = || attempt(state, caller, id, (wish.clone(), faults.clone()), meta.clone());
     pipeline::by_present_stages(state, attempt).await

@@ -62,6 +62,8 @@ pub struct Wish {
     pub lost_reason: Option<String>,
     /// The day it closed, where it begins so.
     pub actual_close_date: Option<NaiveDate>,
+    /// What is no value of its kind: nothing is made of a wish that has any.
+    pub faults: Invalid,
 }
 
 /// Whose purchase it is.
@@ -147,7 +149,7 @@ impl<'a> Draft<'a> {
         custom_fields: &CustomFields,
         default_currency: &str,
     ) -> Result<(Self, Invalid), Invalid> {
-        let mut invalid = Invalid::default();
+        let mut invalid = wish.faults.clone();
         let it = &mut invalid;
         let opportunity_name =
             text::name(it, "opportunity_name", Some(&wish.opportunity_name), 255);

@@ -19,6 +19,8 @@ use crate::{currency::code, text};
 /// What somebody wants to be other, as it came: of each field nothing, that it be cleared, or a value.
 #[derive(Clone, Debug, Default)]
 pub struct EditWish {
+    /// What is no value of its kind: nothing is changed by a wish that has any.
+    pub faults: Invalid,
     /// The customer by name.
     pub customer_name: Wish<String>,
     /// The customer by id.
@@ -158,7 +160,7 @@ impl Edit {
 
     /// Reads what is wished as far as it is good, and what is wrong with it.
     pub(super) fn read(wish: EditWish, default_currency: &str) -> Self {
-        let mut invalid = Invalid::default();
+        let mut invalid = wish.faults;
         let it = &mut invalid;
         let opportunity_name = needed_name(it, "opportunity_name", wish.opportunity_name);
         let customer = customer(it, wish.customer_id, wish.customer_name);

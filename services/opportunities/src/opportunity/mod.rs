@@ -126,7 +126,16 @@ pub async fn create(
     caller.require_role(&[auth::Role::Admin, auth::Role::Manager, auth::Role::Rep])?;
     let once = Arc::new(once);
     let attempt = || attempt(state, caller, &wish, Arc::clone(&once), meta.clone());
-    pipeline::by_present_stages(state, attempt).await
+    let refused = match pipeline::by_present_stages(state, attempt).await {
+        Err(Error::Invalid(fields)) => Error::Invalid(fields),
+        made => return made,
+    };
+    // What was good when it was made, and is sent again, may not be good any more: its stage is gone, or its owner.
+    let (by, at) = (caller.user_id, meta.recorded_at);
+    match idempotency::kept(&state.reads, by, CREATE, Option::as_ref(&once), at).await {
+        Ok(Some(response)) => Ok(Outcome::Replay(response)),
+        _ => Err(refused),
+    }
 }
 
 async fn attempt(

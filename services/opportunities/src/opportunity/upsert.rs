@@ -12,11 +12,13 @@ use crate::{State, access};
 /// How often it is looked for again where somebody else made it meanwhile.
 const ATTEMPTS: usize = 3;
 
-/// Makes the opportunity of the wish's `external_id`, or changes it as the edit says; whether it is new.
+/// Makes the opportunity of the wish's `external_id`, or changes it as the edit says; whether it is new. With an expected version it makes none, and changes that version alone; 0
+/// is whichever there is.
 pub async fn upsert(
     state: &State,
     caller: &auth::Caller,
     (wish, edit): (Wish, EditWish),
+    expected_version: Option<i64>,
     meta: Meta,
 ) -> Result<(Detail, bool), Error> {
     caller.require_write()?;
@@ -28,6 +30,7 @@ pub async fn upsert(
     let sight = access::sight(&state.reads, caller, visibility).await?;
     for attempt in 1.. {
         match store::find_external(&state.reads, &external_id).await? {
+            None if expected_version.is_some() => return Err(Error::Stale { current: None }),
             None => match create(state, caller, wish.clone(), None, meta.clone()).await {
                 Ok(Outcome::New(detail)) => return Ok((detail, true)),
                 Ok(Outcome::Replay(_)) => break,
@@ -45,7 +48,8 @@ pub async fn upsert(
                     let deleted = Error::conflict("OPPORTUNITY_DELETED", message);
                     return Err(deleted.about("opportunity_id", id));
                 }
-                let detail = update(state, caller, id, None, edit, meta).await?;
+                let expected = expected_version.filter(|version| *version != 0);
+                let detail = update(state, caller, id, expected, edit, meta).await?;
                 return Ok((detail, false));
             }
         }

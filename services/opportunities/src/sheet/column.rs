@@ -380,6 +380,7 @@ impl Entry {
         let name = Some(wish.opportunity_name.clone()).filter(|name| !name.is_empty());
         let (lines, own) = (&wish.line_items, &wish.custom_fields);
         EditWish {
+            faults: wish.faults.clone(),
             customer_name: some(wish.customer_name.as_ref()),
             customer_id: some(wish.customer_id.as_ref()),
             contact_name: some(wish.contact_name.as_ref()),

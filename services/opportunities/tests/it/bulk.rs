@@ -164,13 +164,23 @@ async fn upsert(
     external_id: &str,
     notes: Option<&str>,
 ) -> Result<(Detail, bool), Error> {
+    upsert_version(world, caller, external_id, (notes, None)).await
+}
+
+async fn upsert_version(
+    world: &World,
+    caller: &Caller,
+    external_id: &str,
+    (notes, expected_version): (Option<&str>, Option<i64>),
+) -> Result<(Detail, bool), Error> {
     let wish = Wish {
         external_id: Some(external_id.to_owned()),
         notes: notes.map(str::to_owned),
         ..wish()
     };
     let edit = EditWish { notes: notes.map(|it| Some(it.to_owned())), ..EditWish::default() };
-    opportunity::upsert(&world.state, caller, (wish, edit), meta(caller.user_id)).await
+    let meta = meta(caller.user_id);
+    opportunity::upsert(&world.state, caller, (wish, edit), expected_version, meta).await
 }
 
 #[tokio::test]
@@ -195,4 +205,25 @@ async fn of_many_at_once_with_an_id_of_another_system_one_is_made_and_changed_fr
     assert_eq!(refused.reason(), "OPPORTUNITY_DELETED");
     let refused = upsert(&world, &amy(), "  ", None).await.unwrap_err();
     assert!(matches!(refused, Error::Invalid(_)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn with_a_version_nothing_is_made_and_that_one_alone_is_changed() {
+    let world = world("everyone").await;
+    let amy = amy();
+    let put = async |notes: &str, version| {
+        upsert_version(&world, &amy, "ERP-1", (Some(notes), version)).await
+    };
+    for version in [0, 1] {
+        let refused = put("a", Some(version)).await.unwrap_err();
+        assert!(matches!(refused, Error::Stale { current: None }), "{refused:?}");
+    }
+    assert!(put("a", None).await.unwrap().1);
+    let refused = put("b", Some(2)).await.unwrap_err();
+    assert!(matches!(refused, Error::Stale { current: Some(1) }), "{refused:?}");
+    for (version, becomes) in [(1, 2), (0, 3)] {
+        let notes = becomes.to_string();
+        let (detail, is_new) = put(&notes, Some(version)).await.unwrap();
+        assert_eq!((detail.opportunity.version, is_new), (becomes, false));
+    }
 }

@@ -222,7 +222,12 @@ async fn what_is_wrong_by_itself_and_what_a_stage_says_of_it_are_told_at_once_on
         actual_close_date: Some(tomorrow),
         notes: Some("\0".to_owned()),
     };
-    let wish = MoveWish { stage: "won".to_owned(), step, expected_version: None };
+    let wish = MoveWish {
+        stage: "won".to_owned(),
+        step,
+        expected_version: None,
+        faults: rpc::Invalid::default(),
+    };
     let moved = opportunity::change_stage(&world.state, &amy(), id, wish, meta(AMY)).await;
     let told = [
         "actual_close_date in_the_future",
@@ -259,7 +264,7 @@ async fn what_is_made_by_its_external_id_closes_on_the_day_that_is_named_or_says
             ..wish()
         };
         let asked = (wish, EditWish::default());
-        opportunity::upsert(&world.state, &amy(), asked, meta(AMY)).await
+        opportunity::upsert(&world.state, &amy(), asked, None, meta(AMY)).await
     };
     let (won, is_new) = put("A", "won", today).await.unwrap();
     assert_eq!((won.opportunity.actual_close_date, is_new), (Some(today), true));

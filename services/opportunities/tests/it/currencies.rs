@@ -218,7 +218,12 @@ async fn what_is_closed_keeps_its_worth_whatever_becomes_of_rates_until_it_is_co
         )
         .await;
     let step = Step { actual_close_date: Some(ago(5)), ..Step::default() };
-    let wish = MoveWish { stage: "won".to_owned(), step, expected_version: None };
+    let wish = MoveWish {
+        stage: "won".to_owned(),
+        step,
+        expected_version: None,
+        faults: rpc::Invalid::default(),
+    };
     opportunity::change_stage(&world.state, &admin(), id, wish, meta(ADMIN)).await.unwrap();
     assert_eq!(frozen(&world.find(id).await), None);
 

@@ -59,7 +59,12 @@ async fn lose(state: &State, world: &World, reason: &str) -> [Lost; 4] {
     };
     let moved = {
         let step = Step { lost_reason: Some(reason.clone()), ..Step::default() };
-        let wish = MoveWish { stage: "lost".to_owned(), step, expected_version: None };
+        let wish = MoveWish {
+            stage: "lost".to_owned(),
+            step,
+            expected_version: None,
+            faults: rpc::Invalid::default(),
+        };
         opportunity::change_stage(state, &by, made().await, wish, meta(AMY)).await
     };
     let changed = opportunity::update(state, &by, made().await, None, asked(), meta(AMY)).await;
@@ -75,7 +80,7 @@ async fn lose(state: &State, world: &World, reason: &str) -> [Lost; 4] {
         external_id: Some(format!("{reason} {}", made().await)),
         ..wish()
     };
-    let upserted = Box::pin(opportunity::upsert(state, &by, (new, asked()), meta(AMY))).await;
+    let upserted = Box::pin(opportunity::upsert(state, &by, (new, asked()), None, meta(AMY))).await;
     let upserted = upserted.map(|(detail, _)| detail);
     [moved, changed, bulk, upserted].map(|it| it.map(|detail| detail.opportunity))
 }

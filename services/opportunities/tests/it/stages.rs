@@ -255,6 +255,7 @@ async fn a_memory_of_the_past_lets_nothing_into_a_stage_that_is_gone_or_past_wha
             stage: stage.to_owned(),
             step: opportunity::model::Step::default(),
             expected_version: None,
+            faults: rpc::Invalid::default(),
         };
         opportunity::change_stage(state, &amy(), id, wish, meta(AMY)).await
     };
@@ -344,6 +345,7 @@ async fn a_deletion_that_stopped_half_way_is_carried_on_by_another_and_lets_noth
             stage: "proposal".to_owned(),
             step: opportunity::model::Step::default(),
             expected_version: None,
+            faults: rpc::Invalid::default(),
         };
         let moved = opportunity::change_stage(state, &amy(), other, wish, meta(AMY)).await;
         assert_eq!(reason(moved), "stage stage_closing");
@@ -386,6 +388,7 @@ async fn whoever_moves_while_a_stage_is_deleted_nobody_stands_in_it_in_the_end()
                     stage: "proposal".to_owned(),
                     step: opportunity::model::Step::default(),
                     expected_version: None,
+                    faults: rpc::Invalid::default(),
                 };
                 let id = made.opportunity.id;
                 if let Err(error) =

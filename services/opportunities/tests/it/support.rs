@@ -108,8 +108,12 @@ impl World {
         id: i64,
         stage: &str,
     ) -> Result<Detail, Error> {
-        let wish =
-            MoveWish { stage: stage.to_owned(), step: Step::default(), expected_version: None };
+        let wish = MoveWish {
+            stage: stage.to_owned(),
+            step: Step::default(),
+            expected_version: None,
+            faults: rpc::Invalid::default(),
+        };
         opportunity::change_stage(&self.state, caller, id, wish, meta(caller.user_id)).await
     }
 
