@@ -236,6 +236,20 @@ def test_an_api_key_is_sent_as_it_is(mode: Mode, monkeypatch: pytest.MonkeyPatch
     assert server.requests[1].headers["x-api-key"] == "from the environment"
 
 
+def test_who_has_no_key_is_told_so_before_anything_is_sent(
+    mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPM_API_KEY", raising=False)
+    server = Server([answer(status=204)])
+    client = mode.client(server, api_key=None)
+    with pytest.raises(AuthenticationError, match=r"give api_key=, .*set SPM_API_KEY") as failure:
+        mode.run(client.teams.get(1))
+    assert failure.value.code == "token_missing"
+    # Who has lost a password needs no key.
+    mode.run(client.auth.request_password_reset("a@example.com"))
+    assert server.asked == ["POST /api/v1/auth/password-reset"]
+
+
 def test_nothing_secret_is_printed() -> None:
     client = SalesPipelineClient("http://api", api_key="secret")
     for shown in (client, Tokens("secret", "secret", 60), client.api_keys):

@@ -112,17 +112,17 @@ def test_an_import_that_is_sent_again_is_the_same_to_the_byte(mode: Mode, tmp_pa
         mode.run(client.imports.create(path, colour=1))
 
 
-def test_an_import_is_waited_for_and_tells_how_far_it_is(mode: Mode) -> None:
+def test_an_import_is_waited_for_and_tells_how_far_it_is_whenever_that_is_other(mode: Mode) -> None:
     def states(*statuses: str) -> list[httpx.Response]:
         bodies = [{**IMPORT, "rows": [], "next_cursor": None, "status": it} for it in statuses]
         return [answer({"id": 4, "status": "queued"}, 202), *map(answer, bodies)]
 
     clock, told = StandingClock(), []
-    client = mode.client(Server(states("queued", "running", "done")), clock=clock)
+    client = mode.client(Server(states("queued", "queued", "running", "done")), clock=clock)
     running = client.imports.run(b"a", progress=lambda it: told.append(it.status))
     assert mode.run(running).created == 1
     assert told == ["queued", "running", "done"]
-    assert clock.slept == pytest.approx([0.1, 0.15])
+    assert clock.slept == pytest.approx([0.1, 0.15, 0.225])
     client = mode.client(Server(states(*["running"] * 9)))
     with pytest.raises(TimedOutError, match="import 4 is running after 1 s"):
         mode.run(client.imports.run(io.BytesIO(b"a"), within=1))

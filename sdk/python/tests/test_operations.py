@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -50,6 +51,30 @@ def test_what_is_called_wrongly_is_not_sent(mode: Mode) -> None:
         with pytest.raises(TypeError, match="argument"):
             wrong()
     assert server.requests == []
+
+
+def test_what_is_called_wrongly_is_told_what_there_is(mode: Mode, tmp_path: Path) -> None:
+    client = mode.client(Server([]))
+    mistakes: dict[str, Callable[[], Any]] = {
+        "opportunities.list() has no argument 'external_id'; it has stage, status, owner_id, ": (
+            lambda: client.opportunities.list(external_id="A")
+        ),
+        "lost_reasons.list() has no argument 'colour'; it has ": (
+            lambda: client.lost_reasons.list(colour="red")
+        ),
+        "users.me() has no argument 'id'; it has none": lambda: client.users.me(id=1),
+        "imports.watch() has no argument 'colour'; it has import_id": (
+            lambda: client.imports.watch(1, colour="red")
+        ),
+        "imports.run() has no argument 'colour'; it has file, progress, within, ": (
+            lambda: client.imports.run(tmp_path / "none.csv", colour="red")
+        ),
+        "teams.get(): missing a required argument: 'team_id'": lambda: client.teams.get(),
+    }
+    for said, wrong in mistakes.items():
+        with pytest.raises(TypeError) as failure:
+            wrong()
+        assert str(failure.value).startswith(said)
 
 
 def test_help_names_every_argument(mode: Mode) -> None:

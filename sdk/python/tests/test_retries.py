@@ -136,6 +136,22 @@ def test_a_condition_that_fails_after_a_lost_answer_may_be_its_own_doing(mode: M
         assert failure.value.maybe_done is maybe_done
 
 
+def test_who_is_not_answered_is_told_by_which_address(mode: Mode) -> None:
+    cases: list[tuple[httpx.RequestError, str]] = [
+        (httpx.ConnectError("[Errno 111] Connection refused"), ": connection refused"),
+        (httpx.ConnectError("[Errno -2] Name or service not known"), ": name or service not known"),
+        (httpx.ConnectError("[SSL: WRONG] wrong version"), ": [SSL: WRONG] wrong version"),
+        (httpx.ConnectError("TLS fails"), ": TLS fails"),
+        (httpx.ReadError(""), ": ReadError"),
+        (httpx.ReadTimeout(""), " in time (ReadTimeout)"),
+    ]
+    for error, said in cases:
+        client = mode.client(Server([error]), max_retries=0)
+        with pytest.raises(NotAnsweredError) as failure:
+            mode.run(client.teams.get(1))
+        assert str(failure.value) == f"no answer from http://api{said}"
+
+
 def test_what_was_never_sent_is_always_sent_again(mode: Mode) -> None:
     server = Server([REFUSED, httpx.ConnectTimeout(""), answer(team())])
     mode.run(mode.client(server).teams.update(1, name="B"))

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict, Unpack
 from .call import Call, form_call
 from .credentials import ApiKey, ClientCredentials, Credentials, Nobody, Session, Tokens
 from .exchange import BASE_PATH, Exchange
-from .operations import Engine
+from .operations import Engine, Resource
 from .resources.activities import Activities
 from .resources.customers import Contacts, Customers
 from .resources.imports import Imports, Notifications
@@ -79,6 +79,9 @@ class Client(Generic[M]):
         self.dead_letters: DeadLetters[M] = DeadLetters(engine)
         self.sync: SyncResource[M] = SyncResource(engine)
         self.auth: Auth[M] = Auth(engine)
+        for name, resource in vars(self).items():
+            if isinstance(resource, Resource):
+                resource._name = name
 
     @property
     def base_url(self) -> str:
@@ -117,8 +120,8 @@ class SalesPipelineClient(Client[Sync]):
 
     As a program with `api_key`, as a person with `username` (the e-mail address) and `password`, with `tokens` of an earlier
     session, or as a program with `client_id` and `client_secret`. Without any of these the environment is asked for
-    `SPM_API_KEY`, without `base_url` for `SPM_BASE_URL`. It may be used by many threads at once, and is closed by `close` or
-    at the end of a `with`.
+    `SPM_API_KEY`, without `base_url` for `SPM_BASE_URL`; where there is no key, `client.auth` alone can be called. It may be
+    used by many threads at once, and is closed by `close` or at the end of a `with`.
     """
 
     def __init__(

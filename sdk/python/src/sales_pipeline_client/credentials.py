@@ -11,11 +11,16 @@ import httpx
 
 from . import exact
 from .call import Call, form_call
-from .errors import TokenError
+from .errors import AuthenticationError, TokenError
 from .steps import Alone, Clock, Flow
 
 # A token is renewed so long before its end, lest it ends on the way.
 LEEWAY = 30.0
+
+NOBODY = (
+    "no key: give api_key=, or username= and password=, or set SPM_API_KEY"
+    " (spm login keeps its key for spm alone)"
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,9 @@ class Nobody:
     """Nobody is signed in."""
 
     def headers(self, renewing: Renewing) -> Flow[Mapping[str, str]]:
-        """None."""
+        """None: what needs somebody is not sent."""
         yield from ()
-        return {}
+        raise AuthenticationError(401, "token_missing", NOBODY)
 
     def refused(self, headers: Mapping[str, str]) -> bool:
         """There are no others."""

@@ -62,7 +62,7 @@ def _into(
         try:
             written: int = yield Save(response, file, progress)
         except httpx.RequestError as error:
-            failure = not_answered(error)
+            failure = not_answered(error, exchange.base_url)
             pause = exchange.policy.pause(retry, exchange.clock.random(), None)
             if begin is None or pause is None or not Nature(call.method).may_repeat(failure):
                 raise failure from error

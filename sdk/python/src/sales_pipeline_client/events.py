@@ -148,7 +148,7 @@ class Listening(Generic[T]):
         try:
             chunk: bytes | None = yield NextChunk(self._stream)
         except httpx.RequestError as error:
-            yield from self._again(not_answered(error))
+            yield from self._again(not_answered(error, self._exchange.base_url))
             return
         if chunk is None:
             yield from self._again(NotAnsweredError("the stream ended", maybe_done=False))

@@ -117,7 +117,7 @@ class Exchange:
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
             raise ValueError(f"this cannot be sent: {error}") from error
         except httpx.RequestError as error:
-            raise not_answered(error) from error
+            raise not_answered(error, self.base_url) from error
         took = (self.clock.now() - sent) * 1000
         request_id = response.headers.get("x-request-id")
         log.debug(

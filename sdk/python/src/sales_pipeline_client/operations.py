@@ -86,6 +86,8 @@ class Resource(Generic[M]):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._name = type(self).__name__
+        """What the client calls it, which sets it."""
 
 
 class Documented:
@@ -103,6 +105,20 @@ class Documented:
     @property
     def __signature__(self) -> inspect.Signature:
         return self.signature
+
+    def suit(self, resource: Resource[Any], args: Iterable[Any], kwargs: Mapping[str, Any]) -> None:
+        """`TypeError` where these arguments do not suit, with the call's name and those that there are."""
+        name = f"{resource._name}.{self._declaration.__name__}()"
+        known = self.signature.parameters
+        unknown = ", ".join(repr(it) for it in kwargs if it not in known)
+        if unknown:
+            raise TypeError(
+                f"{name} has no argument {unknown}; it has {', '.join(known) or 'none'}"
+            )
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}") from None
 
     def __call__(self, resource: Any, *args: Any, **kwargs: Any) -> Any:
         """As a function of a class is called: with the resource before its arguments."""
@@ -210,6 +226,7 @@ class Operation(Declared, Generic[P, T]):
         engine: Engine = resource._engine
 
         def bound(*args: Any, **kwargs: Any) -> Any:
+            self.suit(resource, args, kwargs)
             return engine.run(engine.exchange.perform(self.call(*args, **kwargs)))
 
         return _dressed(bound, self._declaration, self.signature)
@@ -234,6 +251,7 @@ class Listing(Declared, Generic[P, T]):
         kind = Pager if isinstance(engine.driver, SyncDriver) else AsyncPager
 
         def bound(*args: Any, **kwargs: Any) -> Any:
+            self.suit(resource, args, kwargs)
             return kind(engine.exchange.perform, engine.run, self.call(*args, **kwargs))
 
         return _dressed(bound, self._declaration, self.signature)
@@ -279,6 +297,7 @@ class Streaming(Declared, Generic[P, T]):
                 return None  # of a kind that is not known here
 
         def bound(*args: Any, last_event_id: str | None = None, **kwargs: Any) -> Any:
+            self.suit(resource, args, kwargs)
             call = self.call(*args, **kwargs)
             listening = Listening(engine.exchange, call, told, self._is_last, last_event_id)
             return kind(listening, engine.run)
@@ -314,6 +333,7 @@ class Composed(Documented, Generic[P, T]):
             return self
 
         def bound(*args: Any, **kwargs: Any) -> Any:
+            self.suit(resource, args, kwargs)
             return resource._engine.run(self._declaration(resource, *args, **kwargs))
 
         return _dressed(bound, self._declaration, self.signature)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import httpx
@@ -85,10 +86,14 @@ def _is_down(failure: APIError) -> bool:
     return failure.status == 503 and failure.code == "unavailable"
 
 
-def not_answered(error: httpx.RequestError) -> NotAnsweredError:
-    """What a failure of the connection is to the caller."""
+def not_answered(error: httpx.RequestError, base_url: str) -> NotAnsweredError:
+    """What a failure of the connection to that address is to the caller."""
     maybe_done = not isinstance(error, _NOT_SENT)
     if isinstance(error, httpx.TimeoutException):
-        return TimedOutError(f"no answer in time ({type(error).__name__})", maybe_done=maybe_done)
-    text = str(error) or type(error).__name__
-    return NotAnsweredError(f"no answer: {text}", maybe_done=maybe_done)
+        text = f"no answer from {base_url} in time ({type(error).__name__})"
+        return TimedOutError(text, maybe_done=maybe_done)
+    why = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+    if why[1:2].islower():
+        why = why[0].lower() + why[1:]
+    text = f"no answer from {base_url}: {why or type(error).__name__}"
+    return NotAnsweredError(text, maybe_done=maybe_done)

@@ -116,6 +116,10 @@ def test_files_go_in_and_come_out(spm: Spm) -> None:
     assert "row 3: opportunity_name: is required" in tried
     file.write_text(f"Deal,Account\nA,{customer}\n", encoding="utf-8")
     assert spm.json("import", "in.csv", *columns)["created"] == 1
+    past = "opportunity_name,customer_name,created_at,stage_history\n"
+    past += f"Old,{customer} of old,2025-03-03,lead@2025-03-03; won@2025-04-15\n"
+    (spm.folder / "past.csv").write_text(past, encoding="utf-8")
+    assert spm.json("import", "past.csv", "--kind", "history", "--dry-run")["kind"] == "history"
     assert "all.jsonl: " in spm("export", "all.jsonl", "--q", customer)
     (line,) = (spm.folder / "all.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["customer_name"] == customer
@@ -130,3 +134,8 @@ def test_what_goes_wrong_is_one_line(spm: Spm) -> None:
     assert "spm login" in said
     said = spm("overview", "--base-url", "http://127.0.0.1:1", fails=1)
     assert "nobody is logged in at http://127.0.0.1:1" in said
+    said = spm("overview", fails=1, SPM_BASE_URL="http://127.0.0.1:1", SPM_API_KEY="spk_any")
+    assert said == (
+        "spm: no answer from http://127.0.0.1:1: connection refused"
+        " (another address: SPM_BASE_URL, --base-url)\n"
+    )

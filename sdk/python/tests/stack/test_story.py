@@ -164,6 +164,11 @@ def test_failures_are_told_by_their_types(stack: Stack, admin: SalesPipelineClie
         admin.opportunities.create(customer_name="A", opportunity_name="A", external_id=external_id)
     assert taken.value.opportunity_id == made.id
     assert admin.opportunities.upsert(external_id, opportunity_name="B").id == made.id
+    read = admin.opportunities.upsert(external_id, if_match="*")
+    assert (read.opportunity_name, read.version) == ("B", 2)
+    for unknown in (named("EXT"), external_id):
+        with pytest.raises(PreconditionFailedError):
+            admin.opportunities.upsert(unknown, if_match=7, notes="not written")
     key = named("key").replace(" ", "-")
     first = admin.teams.create(name=named("T"), idempotency_key=key)
     assert admin.teams.create(name=first.name, idempotency_key=key) == first

@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ..client import SalesPipelineClient
-from ..errors import APIError, AuthenticationError, SalesPipelineError
+from ..errors import APIError, AuthenticationError, NotAnsweredError, SalesPipelineError
 from ..models import ImportProgress
 from ..version import __version__
 from . import settings, show
@@ -21,6 +21,7 @@ from .forecast import forecast
 from .options import (
     Format,
     Json,
+    Kind,
     Least,
     Mode,
     Month,
@@ -227,6 +228,9 @@ def import_file(
         bool, typer.Option(help="Say what would happen, and write nothing.")
     ] = False,
     mode: Mode = Mode.each_row,
+    kind: Annotated[
+        Kind, typer.Option(help="history: deals with their past, by administrators.")
+    ] = Kind.sales,
     json: Json = False,
     base_url: Url = None,
 ) -> None:
@@ -247,7 +251,12 @@ def import_file(
                 bar.update(task, completed=done, total=state.total_rows or None)
 
             found = client.imports.run(
-                file, progress=told, dry_run=dry_run, mode=mode.value, **options
+                file,
+                progress=told,
+                dry_run=dry_run,
+                mode=mode.value,
+                kind=kind.value,
+                **options,
             )
         failed = list(client.imports.rows(found.id, row_status="failed")) if found.failed else []
     if json:
@@ -309,6 +318,8 @@ def run() -> None:
             hint = "; spm login makes a new key"
         elif isinstance(error, APIError) and error.retry_after:
             hint = f"; try again in {error.retry_after:.0f} s"
+        elif isinstance(error, NotAnsweredError):
+            hint = " (another address: SPM_BASE_URL, --base-url)"
         show.note(f"spm: {error}{hint}")
         sys.exit(1)
 

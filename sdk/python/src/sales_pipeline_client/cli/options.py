@@ -64,3 +64,10 @@ class Mode(str, Enum):
 
     each_row = "each_row"
     all_or_nothing = "all_or_nothing"
+
+
+class Kind(str, Enum):
+    """What a file holds: deals as they are, or with their past."""
+
+    sales = "sales"
+    history = "history"

@@ -23,6 +23,8 @@ Source = Union[str, "os.PathLike[str]", bytes, BinaryIO]
 """A path, the bytes of a file, or a file that is open for bytes."""
 RowStatus = Literal["created", "updated", "skipped", "failed", "undone", "kept"]
 _BEGUN = TypeAdapter(ImportBegun)
+# What becomes other while one goes on.
+_HOW_FAR = {"status", "total_rows", "created", "updated", "skipped", "failed"}
 
 
 class ImportOptions(Keyed, total=False):
@@ -58,7 +60,7 @@ class Imports(Resource[M]):
         within: Optional[float] = None,
         **options: Unpack[ImportOptions],
     ) -> Flow[Import]:
-        """Brings a file in and waits for the end; `progress` is told how far it is.
+        """Brings a file in and waits for the end; `progress` is told how far it is, whenever that is other than before.
 
         `TimedOutError` after `within` seconds; the import goes on all the same. Rows that failed are in `rows(id,
         row_status="failed")`.
@@ -67,10 +69,13 @@ class Imports(Resource[M]):
         began = exchange.clock.now()
         begun: ImportBegun = yield from exchange.perform(_creation(file, options))
         pause = 0.1
+        told = None
         while True:
             state: Import = yield from exchange.perform(Imports.get.call(begun.id, limit=1))
-            if progress:
+            how_far = state.model_dump(include=_HOW_FAR)
+            if progress and how_far != told:
                 progress(state)
+            told = how_far
             if state.is_over:
                 return state
             if within is not None and exchange.clock.now() - began + pause > within:
@@ -103,9 +108,6 @@ def _creation(file: Source, options: Any) -> Call[ImportBegun]:
         if field in options:
             value = options[field]
             form[field] = value if isinstance(value, str) else exact.dumps(value)
-    unknown = set(options) - set(form) - {"idempotency_key"}
-    if unknown:
-        raise TypeError(f"an import takes no {', '.join(sorted(unknown))}")
     # Encoded once, so that what is sent again is the same to the byte.
     encoded = httpx.Request("POST", "http://form", data=form, files={"file": (name, content)})
     headers = {"Content-Type": encoded.headers["content-type"]}

@@ -84,7 +84,7 @@ class OpportunityChange(Described, Guarded, total=False):
     actual_close_date: Day | None
 
 
-class UpsertedOpportunity(Described, total=False):
+class UpsertedOpportunity(Described, Guarded, total=False):
     """What an opportunity of another system is."""
 
     opportunity_name: str
@@ -213,7 +213,10 @@ class Opportunities(Resource[M]):
 
     @operation("PUT /opportunities/by-external-id/{external_id}")
     def upsert(self, external_id: str, **fields: Unpack[UpsertedOpportunity]) -> Opportunity:
-        """Makes or changes the one that has this id in another system."""
+        """Makes or changes the one that has this id in another system; without any field it answers the one that is there.
+
+        With `if_match` none is made: it is a version, or `"*"` for whichever is there.
+        """
 
     @composed()
     def modify(
