@@ -161,7 +161,7 @@ impl Welcome {
             String::new(),
             "Try it:".to_owned(),
             String::new(),
-            format!("  TOKEN=$(curl -s http://localhost:{port}/api/v1/auth/token --data-urlencode {email} --data-urlencode {password} | sed 's/.*\"access_token\": *\"\\([^\"]*\\)\".*/\\1/')"),
+            format!("  TOKEN=$(curl -s http://localhost:{port}/api/v1/auth/token --data-urlencode {email} --data-urlencode {password} | sed -n 's/.*\"access_token\": *\"\\([^\"]*\\)\".*/\\1/p')"),
             format!("  curl -s http://localhost:{port}/api/v1/pipeline/overview -H \"Authorization: Bearer $TOKEN\""),
             String::new(),
             format!("gRPC (with reflection): {}", self.services.join(", ")),
