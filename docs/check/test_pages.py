@@ -61,7 +61,6 @@ class Reader:
             "PATH": f"{programs}:{os.environ['PATH']}",
             "PYTHONPATH": f"{REPOSITORY}/sdk/python/src",
             "HOME": str(self.folder),
-            "URL": product.url,
             "TOKEN": self.token(),
             "X_REQUEST_ID": "none",
         }
