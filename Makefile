@@ -116,5 +116,5 @@ seed: tools ## write N=100000 opportunities where `make run` finds them
 	@$(TARGET)/$(PROFILE:dev=debug)/local seed --count $(N)
 
 clean-data: tools ## delete the data of `make run`
-	cargo build -p local
-	@$(LOCAL) clean-data
+	@local=$$(ls -t $(TARGET)/release/local $(TARGET)/debug/local 2>/dev/null | head -n 1); \
+	[ -n "$$local" ] || { cargo build -p local && local=$(LOCAL); }; "$$local" clean-data

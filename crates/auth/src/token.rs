@@ -1,5 +1,7 @@
 //! Access tokens as identity makes them: signed JWTs (RFC 9068, EdDSA), and the public keys by which others verify them.
 
+use std::collections::HashSet;
+
 use aws_lc_rs::{
     digest,
     hkdf::{HKDF_SHA256, Salt},
@@ -137,9 +139,21 @@ pub enum SecretError {
     /// It could be guessed.
     #[error("SECRET_KEY has fewer than {SHORTEST_SECRET} characters")]
     TooShort,
+    /// So could this.
+    #[error("SECRET_KEY is not random: it has few different characters, or repeats a short text")]
+    NotRandom,
     /// The cryptography refused; it never does.
     #[error("no key can be derived from SECRET_KEY")]
     Derivation,
+}
+
+/// Whether it may be random: of 32 random digits fewer than one text in a hundred has only seven different ones, of anything else next to none.
+fn is_random(secret: &str) -> bool {
+    let letters: Vec<char> = secret.chars().collect();
+    let different: HashSet<_> = letters.iter().collect();
+    let repeats =
+        |length: usize| letters.iter().zip(letters.iter().skip(length)).all(|(a, b)| a == b);
+    different.len() >= 8 && !(1..16).any(repeats)
 }
 
 impl Signer {
@@ -147,6 +161,9 @@ impl Signer {
     pub fn from_secret(secret: &Secret) -> Result<Self, SecretError> {
         if secret.expose().chars().count() < SHORTEST_SECRET {
             return Err(SecretError::TooShort);
+        }
+        if !is_random(secret.expose()) {
+            return Err(SecretError::NotRandom);
         }
         let derive = || -> Result<(EncodingKey, Jwk), aws_lc_rs::error::Unspecified> {
             let mut seed = [0; 32];

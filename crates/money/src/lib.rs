@@ -1,5 +1,6 @@
 //! Exact amounts of money, what one currency is worth in another, and exact numbers: integers, never a binary float.
 
+pub mod currency;
 pub mod fixed;
 mod number;
 mod rate;

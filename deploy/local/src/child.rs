@@ -184,27 +184,29 @@ pub fn worries(logs: &Path) -> Vec<String> {
     worries
 }
 
-/// The last that a process said, in one line: of lines of JSON only what is no mere information, if there is such a line.
+/// The last that a process said, in one line: of lines of JSON only errors, if there are any, or else what is no mere information, if there is that.
 pub fn last_words(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let mut last = VecDeque::new();
-    let mut information = None;
+    let (mut errors, mut worries, mut information) = (VecDeque::new(), VecDeque::new(), None);
     for line in lines {
         let (worrying, said) = read(line);
+        if line.contains(r#""level":"ERROR""#) {
+            errors.push_back(said.clone());
+        }
         if worrying {
-            last.push_back(said);
+            worries.push_back(said);
         } else {
             information = Some(said);
         }
-        if last.len() > 3 {
-            last.pop_front();
+        for last in [&mut errors, &mut worries] {
+            if last.len() > 3 {
+                last.pop_front();
+            }
         }
     }
+    let last = if errors.is_empty() { worries } else { errors };
     if last.is_empty() {
-        last.extend(information);
-    }
-    if last.is_empty() {
-        return "it said nothing".to_owned();
+        return information.unwrap_or_else(|| "it said nothing".to_owned());
     }
     Vec::from(last).join(" | ")
 }
@@ -244,6 +246,18 @@ mod tests {
             line.starts_with("gateway ended (exit status: 3): cannot listen: in use ("),
             "{line}"
         );
+    }
+
+    #[test]
+    fn an_error_is_told_whatever_is_warned_of_after_it() {
+        let line =
+            |level: &str, said: &str| format!("{{\"level\":\"{level}\",\"message\":\"{said}\"}}\n");
+        let warned = line("WARN", "not yet").repeat(4);
+        assert_eq!(last_words(&(line("ERROR", "no zone") + &warned)), "no zone");
+        assert_eq!(last_words(&(line("INFO", "up") + &warned)), "not yet | not yet | not yet");
+        assert_eq!(last_words(&line("INFO", "up")), "up");
+        assert_eq!(last_words("panicked\n"), "panicked");
+        assert_eq!(last_words(""), "it said nothing");
     }
 
     #[tokio::test]

@@ -78,6 +78,14 @@ impl Secrets {
             let length = password.chars().count();
             ensure!((8..=128).contains(&length), "{name} has to have 8 to 128 characters");
         }
+        let email = self.admin_email.trim();
+        let is_address = email.split_once('@').is_some_and(|(mailbox, domain)| {
+            let is_plain = |it: char| !it.is_whitespace() && !"<>()[],;:\\\"@".contains(it);
+            !mailbox.is_empty()
+                && mailbox.chars().chain(domain.chars()).all(is_plain)
+                && domain.split('.').all(|label| !label.is_empty())
+        });
+        ensure!(is_address && email.len() <= 320, "ADMIN_EMAIL is no e-mail address");
         ensure!(self.secret_key.len() >= 32, "SECRET_KEY has to have 32 characters or more");
         Ok(())
     }
@@ -108,6 +116,11 @@ mod tests {
         let short = Secrets { admin_password: "short".to_owned(), ..Secrets::generate() };
         assert!(short.check().unwrap_err().to_string().starts_with("ADMIN_PASSWORD"));
         assert!(Secrets::generate().check().is_ok());
+        for address in ["", "me", "@example.com", "a@b@c", "a b@example.com", "a@", "a@b..c"] {
+            let wrong = Secrets { admin_email: address.to_owned(), ..Secrets::generate() };
+            let told = wrong.check().unwrap_err().to_string();
+            assert!(told.starts_with("ADMIN_EMAIL"), "{address}");
+        }
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Draft {
     pub fn check(&self, invalid: &mut Invalid) -> Option<Settings> {
         let time_zone = text::time_zone(invalid, "time_zone", &self.time_zone);
         let currency = &self.default_currency;
-        if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
+        if !money::currency::is_known(currency) {
             invalid.add("default_currency", "unknown_value", "is no ISO 4217 code, such as `TWD`");
         }
         let all = [Visibility::Everyone, Visibility::Team, Visibility::Owner];

@@ -68,11 +68,15 @@ async fn settings_that_make_no_sense_end_the_first_start_with_one_clear_line() {
     let refused = command(&database).arg("serve").env("TIMEZONE", "Mars").output().await.unwrap();
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("time_zone is no IANA time zone"));
-    let refused =
-        command(&database).arg("serve").env("SECRET_KEY", "short").output().await.unwrap();
-    assert!(!refused.status.success());
-    assert!(
-        String::from_utf8_lossy(&refused.stderr)
-            .contains("SECRET_KEY has fewer than 32 characters")
-    );
+    for (name, value, told) in [
+        ("SECRET_KEY", "short".to_owned(), "SECRET_KEY has fewer than 32 characters"),
+        ("SECRET_KEY", "a".repeat(44), "SECRET_KEY is not random"),
+        ("SECRET_KEY", "change-me-".repeat(4), "SECRET_KEY is not random"),
+        ("DEFAULT_CURRENCY", "XXQ".to_owned(), "default_currency is no ISO 4217 code"),
+    ] {
+        let refused = command(&database).arg("serve").env(name, value).output().await.unwrap();
+        assert!(!refused.status.success());
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains(told), "{said}");
+    }
 }

@@ -1,6 +1,5 @@
 //! Currencies: which there are, what they are worth in the organisation's from which day on, and who may say so.
 
-pub mod code;
 pub(crate) mod event;
 pub mod model;
 pub(crate) mod store;
@@ -8,6 +7,7 @@ pub(crate) mod store;
 use auth::Caller;
 use chrono::NaiveDate;
 use money::Rate;
+use money::currency::is_known;
 use rpc::Error;
 use sqlx::{PgConnection, PgExecutor};
 
@@ -15,7 +15,6 @@ use crate::State;
 use crate::cursor::{Cursor, wrong_key};
 use crate::meta::Meta;
 use crate::opportunity::model::day;
-use code::is_known;
 use model::{Exchange, ExchangeRate};
 
 /// A currency as it is today.

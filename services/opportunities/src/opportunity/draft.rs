@@ -2,12 +2,12 @@
 
 use chrono::NaiveDate;
 use money::Money;
+use money::currency::is_known;
 use rpc::Invalid;
 
 use super::line_item::{self, LineItem, LineWish};
 use super::model::Step;
 use crate::contact::model::ContactWish;
-use crate::currency::code;
 use crate::custom_field::model::{CustomFields, ValueWishes, Values};
 use crate::pipeline::category::Category;
 use crate::pipeline::model::{Pipelines, Stage};
@@ -178,7 +178,7 @@ impl<'a> Draft<'a> {
         let line_items = line_item::parse(it, &wish.line_items);
         let custom_fields = custom_fields.merge(it, &Values::new(), Some(&wish.custom_fields));
         let currency = wish.currency.as_deref().unwrap_or(default_currency);
-        if !code::is_known(currency) {
+        if !is_known(currency) {
             it.add("currency", "unknown_currency", "is not an ISO 4217 code");
         }
         let draft = (|it: &mut Invalid| {

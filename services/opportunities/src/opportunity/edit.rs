@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use money::Money;
+use money::currency::is_known;
 use rpc::{Invalid, mask::Wish};
 
 use super::draft::{self, CustomerWish};
@@ -14,7 +15,7 @@ use crate::contact::model::ContactWish;
 use crate::custom_field::model::{CustomFields, ValueWishes};
 use crate::pipeline::category::Category;
 use crate::pipeline::model::{Kind, Pipelines, Stage};
-use crate::{currency::code, text};
+use crate::text;
 
 /// What somebody wants to be other, as it came: of each field nothing, that it be cleared, or a value.
 #[derive(Clone, Debug, Default)]
@@ -172,7 +173,7 @@ impl Edit {
         draft::amount(it, "amount", wish.amount.flatten());
         let currency =
             wish.currency.map(|code| code.unwrap_or_else(|| default_currency.to_owned()));
-        if currency.as_deref().is_some_and(|it| !code::is_known(it)) {
+        if currency.as_deref().is_some_and(|it| !is_known(it)) {
             it.add("currency", "unknown_currency", "is not an ISO 4217 code");
         }
         let mut edit = Self {

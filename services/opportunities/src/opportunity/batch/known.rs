@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use money::currency::is_known;
 use rpc::{Error, Invalid};
 
 use super::Who;
@@ -53,7 +54,7 @@ impl Known {
         let present = by_external_id.values().map(|it| &*it.opportunity.currency);
         // The others are the fault of their rows.
         let named = entries().filter_map(|it| it.wish.currency.as_deref());
-        let named = named.filter(|code| currency::code::is_known(code));
+        let named = named.filter(|code| is_known(code));
         let own = &state.settings.get()?.default_currency;
         let exchange = currency::exchange(&state.reads, own, present.chain(named)).await?;
         let emails: BTreeSet<_> =
