@@ -30,6 +30,7 @@ use tower::{Service, ServiceExt as _};
 use tracing::debug;
 
 use super::{
+    rest::{self, RequestBody, Rest},
     running::{Answer, LetGo, Running},
     socket::Socket,
 };
@@ -41,7 +42,7 @@ pub(super) struct Server {
     pub(super) bounds: Bounds,
     pub(super) idle: Duration,
     pub(super) listener: &'static str,
-    pub(super) draining: Arc<AtomicBool>,
+    pub(super) draining: AtomicBool,
 }
 
 impl Server {
@@ -55,13 +56,13 @@ impl Server {
     /// Serves a connection to its end. `open` makes it ready and says who answers on it, or `None` if nobody does. When `ending` changes,
     /// no new request is taken, and what runs is finished.
     pub(super) async fn serve<I, S, B>(
-        &self,
+        self: Arc<Self>,
         peer: SocketAddr,
         open: impl Future<Output = Option<(I, S)>>,
         mut ending: watch::Receiver<()>,
     ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
             + Clone
             + Send
             + 'static,
@@ -82,16 +83,26 @@ impl Server {
 
         let running = Arc::new(Running::new());
         let socket = Socket::new(stream, Arc::clone(&running), self.bounds.stalled);
+        let heard = ending.clone();
         let answering = service_fn(|request: Request<Incoming>| {
             let ongoing = running.begin();
-            let closes = request.version() < Version::HTTP_2;
+            let version = request.version();
+            let (request, lent) = rest::lend(request);
+            let lent = lent.map(|it| (it, heard.clone()));
             let answer = service.clone().oneshot(request);
-            let draining = Arc::clone(&self.draining);
+            let server = Arc::clone(&self);
             async move {
                 let mut answer = answer.await?;
-                if closes && draining.load(Ordering::Relaxed) {
-                    let close = HeaderValue::from_static("close");
-                    answer.headers_mut().insert(header::CONNECTION, close);
+                let mut closes = server.draining.load(Ordering::Relaxed);
+                if let Some((lent, ending)) = lent {
+                    match lent.rest(answer.status()).await {
+                        Rest::Nothing => {}
+                        Rest::Small(rest) => drop(tokio::spawn(server.discard(peer, rest, ending))),
+                        Rest::TooMuch => closes = true,
+                    }
+                }
+                if closes && version < Version::HTTP_2 {
+                    close(&mut answer, version);
                 }
                 Ok::<_, Infallible>(answer.map(|body| Answer { body, _ongoing: ongoing }))
             }
@@ -125,6 +136,28 @@ impl Server {
             Ok(()) => {}
         }
     }
+
+    /// Waits for the rest of a body, which has as long as the line and headers of the next request have: they come behind it.
+    async fn discard(
+        self: Arc<Self>,
+        peer: SocketAddr,
+        rest: Incoming,
+        mut ending: watch::Receiver<()>,
+    ) {
+        tokio::select! {
+            discarded = timeout(self.bounds.head, rest::discard(rest)) => if discarded.is_err() {
+                self.let_go(peer, "late");
+            },
+            _ = ending.changed() => {}
+        }
+    }
+}
+
+/// Says that the connection ends with this answer.
+fn close<B>(answer: &mut Response<B>, version: Version) {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    // To a client of HTTP/1.0 that asked for it hyper says `keep-alive` as well, but in an answer of its own version.
+    *answer.version_mut() = version;
 }
 
 /// The head of a request has not come in time, or the answer to a ping.

@@ -1,6 +1,7 @@
 //! Serving HTTP from an accept loop of our own, which bounds slow and silent clients and loses no request when the process drains.
 
 mod connection;
+mod rest;
 mod running;
 mod socket;
 
@@ -34,7 +35,8 @@ use tracing::warn;
 use crate::{Bounds, Listener, listener::Accepted};
 use connection::Server;
 
-pub use hyper::body::{Body, Incoming};
+pub use hyper::body::Body;
+pub use rest::RequestBody;
 
 /// A client whose line and headers are longer is refused.
 const MOST_HEADER_BYTES: usize = 64 * 1024;
@@ -73,7 +75,7 @@ pub async fn serve(
         finish_within: Duration::from_secs(6),
     };
     let open = |stream, peer| {
-        let router = router.clone().map_request(move |mut request: Request<Incoming>| {
+        let router = router.clone().map_request(move |mut request: Request<RequestBody>| {
             request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
             request
         });
@@ -88,7 +90,10 @@ pub async fn serve(
 ///
 /// What a connection may do is in the listener's [`Bounds`]. Whom the server lets go, and not they it, is counted as
 /// `connections_closed_total{listener,reason}`: `silent`, `handshake` (`open` made nothing of it), `late` (line and headers, also of the
-/// next request, or the answer to a ping), `idle`, `stalled`.
+/// next request, the rest of a body before it, or the answer to a ping), `idle`, `stalled`.
+///
+/// A request over HTTP/1 may be answered before its body was read: its connection goes on if the rest is small and comes in time, or the
+/// answer says `connection: close`.
 pub async fn serve_each<F, I, S, B>(
     mut listener: Listener,
     manner: Manner,
@@ -97,7 +102,7 @@ pub async fn serve_each<F, I, S, B>(
 ) where
     F: Future<Output = Option<(I, S)>> + Send + 'static,
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
         + Sync
@@ -112,7 +117,7 @@ pub async fn serve_each<F, I, S, B>(
         bounds: listener.bounds(),
         idle: manner.idle,
         listener: listener.name(),
-        draining: Arc::new(AtomicBool::new(false)),
+        draining: AtomicBool::new(false),
     });
     let (ending, _) = watch::channel(());
     let mut lingered = pin!(async {

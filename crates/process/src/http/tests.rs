@@ -1,5 +1,7 @@
 //! Clients of every kind of patience, by bytes.
 
+mod rest;
+
 use std::net::Ipv4Addr;
 
 use axum::routing::get;
@@ -191,17 +193,6 @@ async fn a_connection_that_is_kept_alive_is_closed_when_no_next_request_comes() 
     tokio::time::pause();
     let seconds = seconds_until_closed(client).await;
     assert!((9..=11).contains(&seconds), "{seconds} s");
-}
-
-#[tokio::test]
-async fn a_body_that_nobody_wants_is_not_waited_for() {
-    let server = Serves::within(Bounds::default()).await;
-    let mut client = server.connect().await;
-    let request = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 1000\r\n\r\nx";
-    client.write_all(request).await.unwrap();
-    let mut answer = String::new();
-    timeout(AT_ONCE, client.read_to_string(&mut answer)).await.expect("it is closed").unwrap();
-    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use http::{Request, Response};
 use process::{
     Listener, Readiness,
-    http::{Incoming, Manner},
+    http::{Manner, RequestBody},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -190,7 +190,7 @@ impl<A> Server<A> {
             let (files, front) = (tls.files().cloned(), front.clone());
             async move {
                 let (stream, client) = connection::open(stream, files, name).await?;
-                let service = front.map_request(move |mut request: Request<Incoming>| {
+                let service = front.map_request(move |mut request: Request<RequestBody>| {
                     request.extensions_mut().insert(client.clone());
                     request.map(Body::new)
                 });
