@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use local::StackOptions;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -38,6 +39,78 @@ async fn pages_have_every_row_once_and_in_order_while_others_write() {
         }
     }
     totals_and_filters_hold_on_every_page(api, &there).await;
+}
+
+#[tokio::test]
+async fn what_administrators_manage_is_paged_in_its_own_order() {
+    let world = World::start(StackOptions::default()).await;
+    let api = &world.admin;
+    for name in ["Partners", "Renewals"] {
+        assert_eq!(api.post("/pipelines", &json!({"name": name})).await.status, 201);
+        assert_eq!(api.post("/lost-reasons", &json!({"name": name})).await.status, 201);
+        let field = json!({"key": name.to_lowercase(), "name": name, "type": "text"});
+        assert_eq!(api.post("/custom-fields", &field).await.status, 201);
+    }
+    for code in ["USD", "EUR", "JPY"] {
+        let rate = json!({"valid_from": "2026-01-01", "rate": 2}).to_string();
+        let path = format!("/currencies/{code}/rates");
+        assert_eq!(api.send(Method::PUT, &path, &[], &rate).await.status, 200);
+    }
+    let mut cursors = Vec::new();
+    for (list, names, in_order) in [
+        ("/pipelines?", "name", vec!["銷售漏斗", "Partners", "Renewals"]),
+        ("/lost-reasons?", "name", vec!["Partners", "Renewals"]),
+        ("/custom-fields?", "key", vec!["partners", "renewals"]),
+        ("/currencies?", "code", vec!["TWD", "EUR", "JPY", "USD"]),
+        (
+            "/pipeline/stages?pipeline_id=1&",
+            "key",
+            vec!["lead", "qualification", "proposal", "negotiation", "contract", "won", "lost"],
+        ),
+    ] {
+        let whole = walk_of(api, list).await;
+        let found: Vec<_> = whole.iter().map(|it| it[names].as_str().unwrap()).collect();
+        assert_eq!(found, in_order);
+        for limit in 1..=whole.len() {
+            assert_eq!(walk_of(api, &format!("{list}limit={limit}")).await, whole, "{list}");
+        }
+        for limit in [0, 201] {
+            let refused = api.get(&format!("{list}limit={limit}")).await;
+            assert_eq!(refused.bad_fields(), [("limit", "out_of_range")], "{list}");
+        }
+        let first = api.get(&format!("{list}limit=1")).await;
+        cursors.push(first.body["next_cursor"].as_str().unwrap().to_owned());
+        for (index, cursor) in cursors.iter().enumerate() {
+            let asked = api.get(&format!("{list}cursor={cursor}")).await;
+            let is_own = index + 1 == cursors.len();
+            assert_eq!(asked.status, if is_own { 200 } else { 400 }, "{list} {index}");
+        }
+        let refused = api.get(&format!("{list}cursor=nonsense")).await;
+        assert_eq!(refused.problem(), (400, "cursor_invalid"), "{list}");
+    }
+    a_stage_that_comes_before_shows_none_twice(api).await;
+    what_changes_stages_has_no_pages(api).await;
+}
+
+async fn a_stage_that_comes_before_shows_none_twice(api: &Api) {
+    let first = api.get("/pipeline/stages?limit=2").await.body;
+    let new = json!({"key": "visit", "name": "Visit", "position": 1});
+    assert_eq!(api.post("/pipeline/stages", &new).await.status, 201);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let next = api.get(&format!("/pipeline/stages?limit=1&cursor={cursor}")).await.body;
+    let told = (&next["items"][0]["key"], &next["items"][0]["position"]);
+    assert_eq!(told, (&json!("proposal"), &json!(4)));
+    // The default pipeline's by its number, too.
+    let named = api.get(&format!("/pipeline/stages?pipeline_id=1&limit=1&cursor={cursor}")).await;
+    assert_eq!(named.body["items"], next["items"]);
+}
+
+async fn what_changes_stages_has_no_pages(api: &Api) {
+    let unknown = [("limit", "unknown_parameter")];
+    let new = json!({"key": "x", "name": "X"});
+    assert_eq!(api.post("/pipeline/stages?limit=1", &new).await.bad_fields(), unknown);
+    let edit = json!({"name": "X"});
+    assert_eq!(api.patch("/pipeline/stages/lead?limit=1", &edit).await.bad_fields(), unknown);
 }
 
 /// Rows with ties in every sort key, and without a key where there can be none. Their ids.
@@ -82,12 +155,17 @@ async fn write(api: &Api) -> BTreeSet<i64> {
     ids
 }
 
-/// All rows from the first page to the one that says it is the last.
+/// All opportunities from the first page to the one that says it is the last.
 async fn walk(api: &Api, query: &str) -> Vec<Value> {
+    walk_of(api, &format!("/opportunities?{query}")).await
+}
+
+/// All rows of a list with a query string, from the first page to the one that says it is the last.
+async fn walk_of(api: &Api, list: &str) -> Vec<Value> {
     let mut rows = Vec::new();
     let mut cursor = String::new();
     for _ in 0..200 {
-        let page = api.get(&format!("/opportunities?{query}{cursor}")).await;
+        let page = api.get(&format!("{list}{cursor}")).await;
         assert_eq!(page.status, 200, "{}", page.text);
         let items = page.body["items"].as_array().unwrap();
         rows.extend(items.iter().cloned());
@@ -97,7 +175,7 @@ async fn walk(api: &Api, query: &str) -> Vec<Value> {
         }
         assert!(!items.is_empty(), "an empty page that is not the last");
     }
-    panic!("no last page of {query}")
+    panic!("no last page of {list}")
 }
 
 fn is_ordered(rows: &[Value], sort: &str, order: &str) {

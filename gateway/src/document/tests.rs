@@ -102,6 +102,34 @@ fn what_is_read_of_a_request_is_in_the_document_with_its_bounds() {
     );
 }
 
+#[test]
+fn every_collection_is_paged_but_the_rows_of_a_report_and_what_changed() {
+    let document = serde_json::to_value(document()).unwrap();
+    let schema = |name: &Value| {
+        let name = name.as_str().and_then(|it| it.strip_prefix('#'));
+        name.and_then(|place| document.pointer(place)).cloned().unwrap_or_default()
+    };
+    let mut paged = 0;
+    for (name, operation) in every() {
+        let answer = response(&document, &operation["responses"]["200"]);
+        let answer = schema(&answer["content"]["application/json"]["schema"]["$ref"]);
+        let Some(path) = name.strip_prefix("get /api/v1/") else { continue };
+        if answer["properties"]["items"].is_null() {
+            continue;
+        }
+        let is_paged = !answer["properties"]["next_cursor"].is_null();
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let asked: Vec<_> = parameters.map(|it| it["name"].as_str().unwrap()).collect();
+        for parameter in ["limit", "cursor"] {
+            assert!(!is_paged || asked.contains(&parameter), "{name}: {parameter}");
+        }
+        let is_report = path.starts_with("reports/") || path.starts_with("forecast/");
+        assert!(is_paged || is_report || path == "sync", "{name} is not paged");
+        paged += u32::from(is_paged);
+    }
+    assert!(paged > 20, "{paged}");
+}
+
 /// A response of an operation, where there may be a reference to it.
 fn response<'a>(document: &'a Value, response: &'a Value) -> &'a Value {
     let place = response["$ref"].as_str().and_then(|it| it.strip_prefix('#'));

@@ -14,9 +14,11 @@ use crate::http::{
 /// List currencies
 ///
 /// The organisation's first, in which totals are, then every other that has a rate, with the one that is valid today.
-#[utoipa::path(get, path = "/currencies", tag = "currencies")]
-pub async fn list_currencies(call: Call, _query: NoQuery) -> Answer<Json<ListCurrenciesResponse>> {
-    let request = ListCurrenciesRequest {};
+#[utoipa::path(get, path = "/currencies", tag = "currencies", params(ListCurrenciesRequest))]
+pub async fn list_currencies(
+    call: Call,
+    Query(request): Query<ListCurrenciesRequest>,
+) -> Answer<Json<ListCurrenciesResponse>> {
     let answer = call.read(call.currencies(), request, |mut it, request| async move {
         it.list_currencies(request).await
     });

@@ -7,19 +7,23 @@ use proto::opportunities::v1::{
 
 use crate::call::{Call, IdempotencyKey};
 use crate::http::{
-    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Resource, present,
+    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Query, Resource, present,
 };
 use crate::router::BASE;
 
 /// List custom fields
 ///
-/// All of them in their order. An opportunity has what is said in them by key in `custom_fields`.
-#[utoipa::path(get, path = "/custom-fields", tag = "opportunities")]
+/// In their order. An opportunity has what is said in them by key in `custom_fields`.
+#[utoipa::path(
+    get,
+    path = "/custom-fields",
+    tag = "opportunities",
+    params(ListCustomFieldsRequest)
+)]
 pub async fn list_custom_fields(
     call: Call,
-    _query: NoQuery,
+    Query(request): Query<ListCustomFieldsRequest>,
 ) -> Answer<Json<ListCustomFieldsResponse>> {
-    let request = ListCustomFieldsRequest {};
     let answer = call.read(call.custom_fields(), request, |mut it, request| async move {
         it.list_custom_fields(request).await
     });

@@ -7,19 +7,18 @@ use proto::opportunities::v1::{
 
 use crate::call::{Call, IdempotencyKey};
 use crate::http::{
-    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Resource, present,
+    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Query, Resource, present,
 };
 use crate::router::BASE;
 
 /// List reasons for which opportunities are lost
 ///
-/// All of them in their order. While one is active, `lost_reason` of an opportunity is the name of an active one; while none is, any text.
-#[utoipa::path(get, path = "/lost-reasons", tag = "opportunities")]
+/// In their order. While one is active, `lost_reason` of an opportunity is the name of an active one; while none is, any text.
+#[utoipa::path(get, path = "/lost-reasons", tag = "opportunities", params(ListLostReasonsRequest))]
 pub async fn list_lost_reasons(
     call: Call,
-    _query: NoQuery,
+    Query(request): Query<ListLostReasonsRequest>,
 ) -> Answer<Json<ListLostReasonsResponse>> {
-    let request = ListLostReasonsRequest {};
     let answer = call.read(call.lost_reasons(), request, |mut it, request| async move {
         it.list_lost_reasons(request).await
     });

@@ -7,16 +7,18 @@ use proto::opportunities::v1::{
 
 use crate::call::{Call, IdempotencyKey};
 use crate::http::{
-    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Resource, present,
+    Answer, Created, IfMatch, Json, NoContent, NoQuery, Patch, Path, Query, Resource, present,
 };
 use crate::router::BASE;
 
 /// List pipelines
 ///
-/// All of them with their stages, the default one first.
-#[utoipa::path(get, path = "/pipelines", tag = "pipeline")]
-pub async fn list_pipelines(call: Call, _query: NoQuery) -> Answer<Json<ListPipelinesResponse>> {
-    let request = ListPipelinesRequest {};
+/// With their stages, the default one first.
+#[utoipa::path(get, path = "/pipelines", tag = "pipeline", params(ListPipelinesRequest))]
+pub async fn list_pipelines(
+    call: Call,
+    Query(request): Query<ListPipelinesRequest>,
+) -> Answer<Json<ListPipelinesResponse>> {
     let answer = call.read(call.pipelines(), request, |mut it, request| async move {
         it.list_pipelines(request).await
     });

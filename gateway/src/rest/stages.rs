@@ -4,10 +4,25 @@ use proto::opportunities::v1::{
     CreateStageRequest, DeleteStageRequest, ListStagesRequest, ListStagesResponse, Pipeline,
     ReorderStagesRequest, Stage, StageClosing, UpdateStageRequest,
 };
+use proto::query;
 
 use crate::call::{Call, IdempotencyKey};
 use crate::http::{Answer, Created, Done, IfMatch, Json, Patch, Path, Query, Resource, present};
 use crate::router::BASE;
+
+/// Whose stages are to be other.
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OfPipeline {
+    /// The pipeline; the default one where absent.
+    #[param(required = false, example = json!(1), value_type = i64)]
+    pipeline_id: Option<i64>,
+}
+
+impl query::Query for OfPipeline {
+    const FIELDS: &'static [query::Parameter] =
+        &[query::Parameter { name: "pipeline_id", repeated: false, form: query::Form::Number }];
+}
 
 /// List stages
 ///
@@ -31,13 +46,13 @@ pub async fn list_stages(
     path = "/pipeline/stages",
     tag = "pipeline",
     params(
-        ListStagesRequest,
+        OfPipeline,
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the first answer again, for 24 hours.")
     )
 )]
 pub async fn create_stage(
     call: Call,
-    Query(ListStagesRequest { pipeline_id }): Query<ListStagesRequest>,
+    Query(OfPipeline { pipeline_id }): Query<OfPipeline>,
     key: IdempotencyKey,
     Json(request): Json<CreateStageRequest>,
 ) -> Answer<Created<Stage>> {
@@ -62,14 +77,14 @@ pub async fn create_stage(
     request_body(content((UpdateStageRequest = "application/json"), (UpdateStageRequest = "application/merge-patch+json"))),
     params(
         ("key" = String, Path, description = "The key of the stage."),
-        ListStagesRequest,
+        OfPipeline,
         ("If-Match" = Option<String>, Header, description = "Only if this is the version of the pipeline; 412 otherwise.")
     )
 )]
 pub async fn update_stage(
     call: Call,
     Path(key): Path<String>,
-    Query(ListStagesRequest { pipeline_id }): Query<ListStagesRequest>,
+    Query(OfPipeline { pipeline_id }): Query<OfPipeline>,
     IfMatch(expected_version): IfMatch,
     Patch(request): Patch<UpdateStageRequest>,
 ) -> Answer<Resource<Stage>> {
@@ -87,11 +102,11 @@ pub async fn update_stage(
     put,
     path = "/pipeline/stages/order",
     tag = "pipeline",
-    params(ListStagesRequest, ("If-Match" = Option<String>, Header, description = "Only if this is the version of the pipeline; 412 otherwise."))
+    params(OfPipeline, ("If-Match" = Option<String>, Header, description = "Only if this is the version of the pipeline; 412 otherwise."))
 )]
 pub async fn reorder_stages(
     call: Call,
-    Query(ListStagesRequest { pipeline_id }): Query<ListStagesRequest>,
+    Query(OfPipeline { pipeline_id }): Query<OfPipeline>,
     IfMatch(expected_version): IfMatch,
     Json(request): Json<ReorderStagesRequest>,
 ) -> Answer<Resource<Pipeline>> {

@@ -60,9 +60,9 @@ def test_amounts_stay_exact_on_their_way_through_a_client(mode: Mode) -> None:
     said = b'{"code":"USD","is_default":false,"rate":32.0123456789,"valid_from":"2026-01-01"}'
     content = b'{"items":[' + said + b"]}"
     client = mode.client(Server([httpx.Response(200, content=content)]))
-    rates = mode.run(client.currencies.list())
-    assert rates[0].rate == Decimal("32.0123456789")
-    assert rates[0].valid_from == date(2026, 1, 1)
+    currency = mode.run(client.currencies.list().first())
+    assert currency.rate == Decimal("32.0123456789")
+    assert currency.valid_from == date(2026, 1, 1)
 
 
 def test_an_amount_is_sent_as_it_was_given(mode: Mode) -> None:

@@ -19,6 +19,21 @@ def test_all_items_of_all_pages_come_in_order(mode: Mode) -> None:
     assert server.asked == ["GET /api/v1/teams?limit=2", "GET /api/v1/teams?limit=2&cursor=a+b"]
 
 
+def test_what_administrators_manage_is_walked_through_and_a_page_tells_its_version(
+    mode: Mode,
+) -> None:
+    def reasons(id: int, following: str | None) -> dict[str, Any]:
+        reason = {"id": id, "name": "A", "position": id, "is_active": True}
+        return {"items": [reason], "version": 7, "next_cursor": following}
+
+    server = Server([answer(reasons(1, "b")), answer(reasons(2, None)), answer(reasons(1, "b"))])
+    client = mode.client(server)
+    assert [it.id for it in mode.run(client.lost_reasons.list(limit=1))] == [1, 2]
+    assert mode.run(client.lost_reasons.list(limit=1).page()).etag == '"v7"'
+    asked = "GET /api/v1/lost-reasons?limit=1"
+    assert server.asked == [asked, f"{asked}&cursor=b", asked]
+
+
 def test_nothing_is_asked_before_it_is_needed(mode: Mode) -> None:
     server = Server(lambda _: answer(teams(1, following="more")))
     client = mode.client(server)

@@ -166,7 +166,7 @@ async fn people(
 /// Lists why the opportunities of the demonstration are lost, unless there is a list.
 async fn lost_reasons(opportunities: &Channel, context: &client::Context) -> Result<()> {
     let mut service = LostReasonServiceClient::new(opportunities.clone());
-    let request = context.request(pb::ListLostReasonsRequest {});
+    let request = context.request(pb::ListLostReasonsRequest::default());
     if !service.list_lost_reasons(request).await?.into_inner().items.is_empty() {
         return Ok(());
     }

@@ -1,6 +1,13 @@
-//! What lists have in common: how many rows a page has, by what they are sorted, and the places in those that have an order of their own.
+//! What lists have in common: how many rows a page has, by what they are sorted, and the places and pages of those that have an order of their own.
 
-use rpc::Invalid;
+use std::ops::Range;
+
+use rpc::{Error, Invalid};
+
+use crate::cursor::{Cursor, wrong_cursor};
+
+/// Which page of a list: how many rows at most, and the cursor after which they come.
+pub type Asked<'a> = (usize, Option<&'a str>);
 
 /// How many rows a page may have: 1 to 200, 50 by default.
 pub fn limit(invalid: &mut Invalid, limit: Option<i32>) -> usize {
@@ -9,6 +16,38 @@ pub fn limit(invalid: &mut Invalid, limit: Option<i32>) -> usize {
         invalid.add("limit", "out_of_range", "is not between 1 and 200");
     }
     usize::try_from(limit).unwrap_or(50)
+}
+
+/// How many rows a page may have; fails where that is out of range.
+pub(crate) fn checked_limit(wanted: Option<i32>) -> Result<usize, Error> {
+    let mut invalid = Invalid::default();
+    let limit = limit(&mut invalid, wanted);
+    invalid.into_result()?;
+    Ok(limit)
+}
+
+/// Where a page's rows are in a list with an order of its own, which is short and read whole, and what continues after them. A page goes on after the last row of the one before,
+/// wherever that is by now: what comes or goes before it neither hides a row nor shows one twice. Where that row itself is gone, it goes on at the place it had.
+pub(crate) fn in_order<T>(
+    rows: &[T],
+    listing: &str,
+    (limit, cursor): Asked<'_>,
+    key: impl Fn(&T) -> String,
+) -> Result<(Range<usize>, Option<String>), Error> {
+    let begin = match cursor.map(|text| Cursor::parse(text, listing)).transpose()? {
+        None => 0,
+        Some(after) => {
+            let last = after.key().ok_or_else(wrong_cursor)?;
+            let had = usize::try_from(after.id()).map_err(|_| wrong_cursor())?;
+            let found = rows.iter().position(|row| key(row) == last);
+            found.map_or(had, |index| index + 1).min(rows.len())
+        }
+    };
+    let end = begin.saturating_add(limit).min(rows.len());
+    let last = rows[begin..end].last().filter(|_| end < rows.len());
+    let place = i64::try_from(end).unwrap_or(i64::MAX) - 1;
+    let next = last.map(|last| Cursor::new(listing, Some(key(last)), place).write());
+    Ok((begin..end, next))
 }
 
 /// The index of a place that is counted from 1; one that there is not is noted.
@@ -72,5 +111,49 @@ impl Sort {
             }
         };
         Self { key, descending }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(rows: &[&str], limit: usize, cursor: Option<&str>) -> (String, Option<String>) {
+        let key = |row: &&str| (*row).to_owned();
+        let (places, next) = in_order(rows, "list", (limit, cursor), key).unwrap();
+        (rows[places].concat(), next)
+    }
+
+    #[test]
+    fn a_list_in_its_own_order_is_paged_without_gap_whatever_comes_and_goes() {
+        let rows = ["a", "b", "c", "d", "e"];
+        assert_eq!(page(&rows, 5, None), ("abcde".to_owned(), None));
+        let (first, next) = page(&rows, 2, None);
+        assert_eq!(first, "ab");
+        let after = next.as_deref();
+        assert_eq!(page(&rows, 2, after).0, "cd");
+        assert_eq!(page(&rows, 3, after), ("cde".to_owned(), None));
+        assert_eq!(page(&["x", "a", "y", "b", "c", "d"], 2, after).0, "cd", "others came before");
+        assert_eq!(page(&["b", "c", "d"], 2, after).0, "cd", "one before is gone");
+        assert_eq!(page(&["a", "c", "d"], 2, after).0, "cd", "the last one is gone");
+        assert_eq!(page(&["a"], 2, after), (String::new(), None));
+        assert_eq!(page(&[], 2, None), (String::new(), None));
+    }
+
+    #[test]
+    fn a_cursor_that_is_none_of_the_list_is_refused() {
+        let refused = |cursor: &str| {
+            let page = in_order(&["a"], "list", (1, Some(cursor)), |row| (*row).to_owned());
+            page.unwrap_err().reason().to_owned()
+        };
+        let tampered = [
+            Cursor::new("other", Some("a".to_owned()), 0),
+            Cursor::new("list", None, 0),
+            Cursor::new("list", Some("a".to_owned()), -1),
+        ];
+        for cursor in tampered.map(|cursor| cursor.write()).iter().map(|it| &**it).chain(["", "x"])
+        {
+            assert_eq!(refused(cursor), "CURSOR_INVALID", "{cursor}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::State;
 use crate::cursor::{Cursor, wrong_key};
 use crate::meta::Meta;
 use crate::opportunity::model::day;
+use crate::page::Asked;
 use model::{Exchange, ExchangeRate};
 
 /// A currency as it is today.
@@ -28,15 +29,32 @@ pub struct Currency {
     pub valid: Option<(NaiveDate, Rate)>,
 }
 
-/// The organisation's currency, and every other that has a rate, by code.
-pub async fn all(state: &State, caller: &Caller, meta: &Meta) -> Result<Vec<Currency>, Error> {
+/// A page of the organisation's currency, and every other that has a rate, by code; and what continues after it.
+pub async fn list(
+    state: &State,
+    caller: &Caller,
+    (limit, cursor): Asked<'_>,
+    meta: &Meta,
+) -> Result<(Vec<Currency>, Option<String>), Error> {
+    const LISTING: &str = "currencies";
     caller.require_read()?;
     let settings = state.settings.get()?;
     let today = day(meta.recorded_at, settings.zone);
-    let own = settings.default_currency.clone();
-    let default = Currency { code: own, is_default: true, valid: None };
-    let others = store::currencies(&state.reads, today).await?;
-    Ok(std::iter::once(default).chain(others).collect())
+    // After the organisation's own there is no code.
+    let after = cursor.map(|text| Cursor::parse(text, LISTING)).transpose()?;
+    let code = after.as_ref().and_then(Cursor::key);
+    let page = store::currencies(&state.reads, today, code.as_deref(), limit).await;
+    let mut currencies = page.map_err(|error| wrong_key(error, after.as_ref()))?;
+    if after.is_none() {
+        let code = settings.default_currency.clone();
+        currencies.insert(0, Currency { code, is_default: true, valid: None });
+    }
+    let more = currencies.len() > limit;
+    currencies.truncate(limit);
+    let last = currencies.last().filter(|_| more);
+    let key = |last: &Currency| (!last.is_default).then(|| last.code.clone());
+    let next = last.map(|last| Cursor::new(LISTING, key(last), 0).write());
+    Ok((currencies, next))
 }
 
 /// A page of the rates of a currency, the latest day first, and what continues after it.
@@ -44,7 +62,7 @@ pub async fn rates(
     state: &State,
     caller: &Caller,
     code: &str,
-    (limit, cursor): (usize, Option<&str>),
+    (limit, cursor): Asked<'_>,
 ) -> Result<(Vec<ExchangeRate>, Option<String>), Error> {
     caller.require_read()?;
     let code = &*known(code)?;

@@ -7,15 +7,22 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use super::Currency;
 use super::model::ExchangeRate;
 
-/// Every currency that has a rate, with the one that is valid on a day, by code.
-pub(super) async fn currencies(pool: &PgPool, on: NaiveDate) -> sqlx::Result<Vec<Currency>> {
+/// Currencies that have a rate, after a code, each with the one that is valid on a day, by code; one more than the limit.
+pub(super) async fn currencies(
+    pool: &PgPool,
+    on: NaiveDate,
+    after: Option<&str>,
+    limit: usize,
+) -> sqlx::Result<Vec<Currency>> {
     let rows = sqlx::query!(
         r#"select distinct on (r.currency) r.currency, v.valid_from as "valid_from?", v.rate as "rate?: Rate"
            from exchange_rates r
            left join exchange_rates v on v.id = r.id and v.valid_from <= $1
-           where r.deleted_at is null
-           order by r.currency, v.valid_from desc nulls last"#,
-        on
+           where r.deleted_at is null and ($2::text is null or r.currency > $2)
+           order by r.currency, v.valid_from desc nulls last limit $3"#,
+        on,
+        after,
+        i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
     )
     .fetch_all(pool)
     .await?;

@@ -10,7 +10,7 @@ use super::request::day;
 use crate::State;
 use crate::currency::model::ExchangeRate;
 use crate::currency::{self, Currency, Wish};
-use crate::page::limit;
+use crate::page::checked_limit;
 
 /// Serves currencies and their rates.
 pub struct Currencies(pub State);
@@ -22,9 +22,11 @@ impl CurrencyService for Currencies {
         request: Request<pb::ListCurrenciesRequest>,
     ) -> Result<Response<pb::ListCurrenciesResponse>, Status> {
         let (caller, meta) = caller_and_meta(&request)?;
-        let currencies = currency::all(&self.0, &caller, &meta).await?;
+        let pb::ListCurrenciesRequest { limit, cursor } = request.into_inner();
+        let page = (checked_limit(limit)?, cursor.as_deref());
+        let (currencies, next_cursor) = currency::list(&self.0, &caller, page, &meta).await?;
         let items = currencies.into_iter().map(to_wire).collect();
-        Ok(Response::new(pb::ListCurrenciesResponse { items }))
+        Ok(Response::new(pb::ListCurrenciesResponse { items, next_cursor }))
     }
 
     async fn list_exchange_rates(
@@ -33,10 +35,7 @@ impl CurrencyService for Currencies {
     ) -> Result<Response<pb::ListExchangeRatesResponse>, Status> {
         let caller = auth::caller(&request)?;
         let it = request.into_inner();
-        let mut invalid = Invalid::default();
-        let limit = limit(&mut invalid, it.limit);
-        invalid.into_result()?;
-        let page = (limit, it.cursor.as_deref());
+        let page = (checked_limit(it.limit)?, it.cursor.as_deref());
         let (rates, next_cursor) = currency::rates(&self.0, &caller, &it.currency, page).await?;
         let items = rates.into_iter().map(rate_to_wire).collect();
         Ok(Response::new(pb::ListExchangeRatesResponse { items, next_cursor }))

@@ -12,6 +12,7 @@ use crate::State;
 use crate::custom_field::draft::{Edit, New};
 use crate::custom_field::model::{CustomField, Type};
 use crate::custom_field::{self, Listed};
+use crate::page::{checked_limit, in_order};
 
 /// Serves the fields of the organisation's own.
 pub struct CustomFieldsGrpc(pub State);
@@ -23,9 +24,13 @@ impl CustomFieldService for CustomFieldsGrpc {
         request: Request<pb::ListCustomFieldsRequest>,
     ) -> Result<Response<pb::ListCustomFieldsResponse>, Status> {
         auth::caller(&request)?.require_read()?;
+        let pb::ListCustomFieldsRequest { limit, cursor } = request.into_inner();
+        let page = (checked_limit(limit)?, cursor.as_deref());
         let list = custom_field::all(&self.0.reads).await?;
-        let items = list.living().zip(1..).map(shown).collect();
-        Ok(Response::new(pb::ListCustomFieldsResponse { items, version: list.version }))
+        let all: Vec<_> = list.living().zip(1..).map(shown).collect();
+        let (places, next_cursor) = in_order(&all, "custom_fields", page, |it| it.key.clone())?;
+        let (items, version) = (all[places].to_vec(), list.version);
+        Ok(Response::new(pb::ListCustomFieldsResponse { items, version, next_cursor }))
     }
 
     async fn create_custom_field(

@@ -12,6 +12,7 @@ use crate::State;
 use crate::lost_reason::draft::{Edit, New};
 use crate::lost_reason::model::LostReason;
 use crate::lost_reason::{self, Listed};
+use crate::page::{checked_limit, in_order};
 
 /// Serves the reasons for which opportunities are lost.
 pub struct LostReasonsGrpc(pub State);
@@ -23,9 +24,13 @@ impl LostReasonService for LostReasonsGrpc {
         request: Request<pb::ListLostReasonsRequest>,
     ) -> Result<Response<pb::ListLostReasonsResponse>, Status> {
         auth::caller(&request)?.require_read()?;
+        let pb::ListLostReasonsRequest { limit, cursor } = request.into_inner();
+        let page = (checked_limit(limit)?, cursor.as_deref());
         let list = lost_reason::all(&self.0.reads).await?;
-        let items = list.items.iter().zip(1..).map(shown).collect();
-        Ok(Response::new(pb::ListLostReasonsResponse { items, version: list.version }))
+        let all: Vec<_> = list.items.iter().zip(1..).map(shown).collect();
+        let (places, next_cursor) = in_order(&all, "lost_reasons", page, |it| it.id.to_string())?;
+        let items = all[places].to_vec();
+        Ok(Response::new(pb::ListLostReasonsResponse { items, version: list.version, next_cursor }))
     }
 
     async fn create_lost_reason(

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 use super::{answer, caller_and_meta};
 use crate::State;
 use crate::custom_field;
+use crate::page::{checked_limit, in_order};
 use crate::pipeline;
 use crate::pipeline::category::Category;
 use crate::pipeline::closing::{self, Left};
@@ -28,10 +29,12 @@ impl PipelineService for PipelinesGrpc {
         request: Request<pb::ListPipelinesRequest>,
     ) -> Result<Response<pb::ListPipelinesResponse>, Status> {
         auth::caller(&request)?.require_read()?;
-        let pipelines = pipeline::all(&self.0.reads).await?;
+        let pb::ListPipelinesRequest { limit, cursor } = request.into_inner();
+        let page = (checked_limit(limit)?, cursor.as_deref());
+        let (pipelines, next_cursor) = pipeline::list(&self.0.reads, page).await?;
         let items = pipelines.iter().map(answer::pipeline).collect();
         let requirable_fields = requirable(&self.0).await?;
-        Ok(Response::new(pb::ListPipelinesResponse { items, requirable_fields }))
+        Ok(Response::new(pb::ListPipelinesResponse { items, requirable_fields, next_cursor }))
     }
 
     async fn get_pipeline(
@@ -108,14 +111,18 @@ impl PipelineService for PipelinesGrpc {
         request: Request<pb::ListStagesRequest>,
     ) -> Result<Response<pb::ListStagesResponse>, Status> {
         auth::caller(&request)?.require_read()?;
-        let id = request.into_inner().pipeline_id;
-        let pipeline = pipeline::get(&self.0.reads, id).await?;
+        let pb::ListStagesRequest { pipeline_id, limit, cursor } = request.into_inner();
+        let page = (checked_limit(limit)?, cursor.as_deref());
+        let pipeline = pipeline::get(&self.0.reads, pipeline_id).await?;
         let pb::Pipeline { id, stages, version, .. } = answer::pipeline(&pipeline);
+        let listing = format!("stages {id}");
+        let (places, next_cursor) = in_order(&stages, &listing, page, |it| it.key.clone())?;
         Ok(Response::new(pb::ListStagesResponse {
-            items: stages,
+            items: stages[places].to_vec(),
             pipeline_id: id,
             version,
             requirable_fields: requirable(&self.0).await?,
+            next_cursor,
         }))
     }
 

@@ -16,8 +16,10 @@ use rpc::{Error, Invalid, mask::Wish};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::State;
+use crate::cursor::Cursor;
 use crate::custom_field::{self, model::CustomFields};
 use crate::meta::Meta;
+use crate::page::Asked;
 use draft::{MOST_PIPELINES, NewStage};
 use model::{Pipeline, Pipelines, default_stages};
 
@@ -56,6 +58,26 @@ pub async fn ensure_default(pool: &PgPool, now: DateTime<Utc>) -> Result<(), Err
 /// All pipelines as they are stored.
 pub async fn all(pool: &PgPool) -> Result<Pipelines, Error> {
     Ok(store::all(pool).await?)
+}
+
+/// A page of pipelines, the default one first, then by id, and what continues after it. There are few: they are read together.
+pub async fn list(
+    pool: &PgPool,
+    (limit, cursor): Asked<'_>,
+) -> Result<(Vec<Pipeline>, Option<String>), Error> {
+    const LISTING: &str = "pipelines";
+    // What came after the default one is without a key.
+    const DEFAULT: &str = "default";
+    let after = cursor.map(|text| Cursor::parse(text, LISTING)).transpose()?;
+    let after = after.map(|after| (after.key().as_deref() != Some(DEFAULT), after.id()));
+    let place = |it: &Pipeline| (!it.is_default, it.id);
+    let all = all(pool).await?;
+    let mut rest = all.iter().filter(|it| after.is_none_or(|after| place(it) > after)).peekable();
+    let page: Vec<_> = rest.by_ref().take(limit).cloned().collect();
+    let last = page.last().filter(|_| rest.peek().is_some());
+    let key = |last: &Pipeline| last.is_default.then(|| DEFAULT.to_owned());
+    let next = last.map(|last| Cursor::new(LISTING, key(last), last.id).write());
+    Ok((page, next))
 }
 
 /// The pipeline of that id, or the default one where none is named, as it is stored.

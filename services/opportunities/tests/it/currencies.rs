@@ -7,7 +7,7 @@ use chrono::{Days, NaiveDate};
 use futures::future::join_all;
 use idempotency::Outcome;
 use opportunities::currency::model::ExchangeRate;
-use opportunities::currency::{self, Wish};
+use opportunities::currency::{self, Currency, Wish};
 use opportunities::opportunity::bulk::{self, Update};
 use opportunities::opportunity::draft;
 use opportunities::opportunity::edit::EditWish;
@@ -157,13 +157,25 @@ async fn rates_are_read_by_everyone_in_pages_and_changed_by_admins() {
         }
     }
     assert_eq!(found, ["30", "31", "33", "34"]);
-    let all = currency::all(&world.state, &rep, &meta(ADMIN)).await.unwrap();
-    let all: Vec<_> = all
-        .iter()
-        .map(|it| (&*it.code, it.is_default, it.valid.map(|(_, rate)| rate.to_string())))
-        .collect();
-    let today = Some("30".to_owned());
-    assert_eq!(all, [("TWD", true, None), ("EUR", false, None), ("USD", false, today)]);
+    let today = Some("30");
+    let expected = [("TWD", true, None), ("EUR", false, None), ("USD", false, today)];
+    for limit in 1..=4 {
+        let (mut all, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let page = (limit, cursor.as_deref());
+            let page = currency::list(&world.state, &rep, page, &meta(ADMIN)).await.unwrap();
+            assert!(page.0.len() == limit || page.1.is_none());
+            all.extend(page.0);
+            cursor = page.1;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let valid = |it: &Currency| it.valid.map(|(_, rate)| rate.to_string());
+        let all: Vec<_> = all.iter().map(|it| (&*it.code, it.is_default, valid(it))).collect();
+        let expected = expected.map(|(code, own, rate)| (code, own, rate.map(str::to_owned)));
+        assert_eq!(all, expected, "{limit}");
+    }
     for role in [Role::Manager, Role::Rep, Role::Viewer] {
         let by = caller(ADMIN, role, None);
         let wish = dollars(ago(1), "1");

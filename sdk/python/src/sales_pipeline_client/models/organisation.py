@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Optional
 
-from .base import Model, Rows, Versioned
+from .base import Model, Page, Versioned
 
 
 class Settings(Versioned):
@@ -45,8 +45,8 @@ class LostReason(Model):
     is_active: bool
 
 
-class LostReasons(Rows[LostReason], Versioned):
-    """All reasons."""
+class LostReasons(Page[LostReason], Versioned):
+    """A page of reasons; the version is that of the list."""
 
 
 class CustomField(Model):
@@ -59,8 +59,8 @@ class CustomField(Model):
     position: int
 
 
-class CustomFields(Rows[CustomField], Versioned):
-    """All fields."""
+class CustomFields(Page[CustomField], Versioned):
+    """A page of fields; the version is that of the list."""
 
 
 class AuditChange(Model):

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Optional
 
-from .base import Model, NotCovered, Rows, Versioned
+from .base import Model, NotCovered, Page, Versioned
 
 
 class Stage(Model):
@@ -42,14 +42,14 @@ class StageClosing(Model):
     remaining: int
 
 
-class Pipelines(Rows[Pipeline]):
-    """All pipelines."""
+class Pipelines(Page[Pipeline]):
+    """A page of pipelines."""
 
     requirable_fields: list[str]
 
 
-class Stages(Rows[Stage], Versioned):
-    """Stages in order."""
+class Stages(Page[Stage], Versioned):
+    """A page of stages in order; the version is that of their pipeline."""
 
     pipeline_id: int
     requirable_fields: list[str]

@@ -15,10 +15,11 @@ from ..exact import Amount
 from ..models import BulkResult, LineItem, Opportunity, OpportunityAccess, Page, StageHistory
 from ..operations import Guarded, Keyed, Resource, composed, listing, operation
 from ..steps import Flow, M, Progress
-from .pipelines import ForecastCategory
 
 Status = Literal["open", "won", "lost"]
 Order = Literal["asc", "desc"]
+ForecastCategory = Literal["commit", "best_case", "pipeline", "omitted"]
+"""How sure a forecast may be of an opportunity that is open."""
 Day = Union[date, str]
 """A day, or `YYYY-MM-DD`."""
 When = Union[datetime, date, str]

@@ -19,7 +19,6 @@ from ..models import (
     LostReason,
     LostReasons,
     Page,
-    Rows,
     Settings,
     SyncPage,
 )
@@ -54,9 +53,9 @@ class SettingsResource(Resource[M]):
 class Currencies(Resource[M]):
     """Currencies and their dated rates."""
 
-    @operation("GET /currencies")
-    def list(self) -> Rows[Currency]:
-        """Those there are rates of, and the organisation's own."""
+    @listing("GET /currencies")
+    def list(self, **paging: Unpack[Paging]) -> Page[Currency]:
+        """The organisation's own, and those there are rates of."""
 
     @listing("GET /currencies/{code}/rates")
     def list_rates(self, code: str, **options: Unpack[Paging]) -> Page[ExchangeRate]:
@@ -92,9 +91,9 @@ class LostReasonChange(Guarded, total=False):
 class LostReasonsResource(Resource[M]):
     """Why opportunities are lost."""
 
-    @operation("GET /lost-reasons")
-    def list(self) -> LostReasons:
-        """All of them in order."""
+    @listing("GET /lost-reasons")
+    def list(self, **paging: Unpack[Paging]) -> LostReasons:
+        """All of them in order. A `page()` tells the version of the list."""
 
     @operation("POST /lost-reasons")
     def create(self, **fields: Unpack[NewLostReason]) -> LostReason:
@@ -130,9 +129,9 @@ class CustomFieldChange(Guarded, total=False):
 class CustomFieldsResource(Resource[M]):
     """Fields of the organisation's own."""
 
-    @operation("GET /custom-fields")
-    def list(self) -> CustomFields:
-        """All of them in order."""
+    @listing("GET /custom-fields")
+    def list(self, **paging: Unpack[Paging]) -> CustomFields:
+        """All of them in order. A `page()` tells the version of the list."""
 
     @operation("POST /custom-fields")
     def create(self, **fields: Unpack[NewCustomField]) -> CustomField:

@@ -8,12 +8,11 @@ from typing import Literal, Optional, Union
 from typing_extensions import Required, TypedDict, Unpack
 
 from ..models import Opportunity, Pipeline, PipelineOverview, Pipelines, Stage, StageClosing, Stages
-from ..operations import Guarded, Keyed, Resource, operation
+from ..operations import Guarded, Keyed, Resource, listing, operation
 from ..steps import M
+from .opportunities import ForecastCategory, Paging
 
 StageKind = Literal["open", "won", "lost"]
-ForecastCategory = Literal["commit", "best_case", "pipeline", "omitted"]
-"""How sure a forecast may be of an opportunity that is open."""
 After = Union[Opportunity, str]
 """A write that the answer is to take in: the opportunity that it gave, or `<id>:<version>`."""
 
@@ -83,9 +82,9 @@ class PipelineFunnel(Resource[M]):
     def get_overview(self, **scope: Unpack[Scope]) -> PipelineOverview:
         """All stages in order, with counts, values and conversion."""
 
-    @operation("GET /pipeline/stages")
-    def list_stages(self, pipeline_id: Optional[int] = None) -> Stages:
-        """The stages in order."""
+    @listing("GET /pipeline/stages")
+    def list_stages(self, pipeline_id: Optional[int] = None, **paging: Unpack[Paging]) -> Stages:
+        """The stages in order. A `page()` tells the version of their pipeline, and what they may ask for."""
 
     @operation("POST /pipeline/stages", asked=["pipeline_id"])
     def create_stage(self, **fields: Unpack[NewStage]) -> Stage:
@@ -122,9 +121,9 @@ class PipelineChange(Guarded, total=False):
 class AllPipelines(Resource[M]):
     """Pipelines, each with its own stages."""
 
-    @operation("GET /pipelines")
-    def list(self) -> Pipelines:
-        """All of them."""
+    @listing("GET /pipelines")
+    def list(self, **paging: Unpack[Paging]) -> Pipelines:
+        """All of them, the default one first."""
 
     @operation("POST /pipelines")
     def create(self, **fields: Unpack[NewPipeline]) -> Pipeline:
