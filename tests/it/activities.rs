@@ -86,6 +86,8 @@ async fn it_is_on_the_list_of_whom_it_was_given_to(cat: &Person, task: &Value) {
     assert_eq!((&due.body["total_count"], &due.body["next_cursor"]), (&json!(1), &Value::Null));
     let today = cat.api.get("/activities?due=today").await;
     assert_eq!(today.body, json!({"items": [], "next_cursor": null, "total_count": null}));
+    let all = cat.api.get("/activities?include_total=true").await;
+    assert_eq!((&all.body["items"], &all.body["total_count"]), (&due.body["items"], &json!(1)));
     for wrong in ["due=someday", "until=x", "owner_id=x", "limit=201"] {
         let refused = cat.api.get(&format!("/activities?{wrong}")).await;
         assert_eq!(refused.bad_fields().len(), 1, "{wrong}");
@@ -94,6 +96,12 @@ async fn it_is_on_the_list_of_whom_it_was_given_to(cat: &Person, task: &Value) {
     let path = format!("/activities/{}", task["id"]);
     let done = cat.api.patch(&path, &json!({"completed_at": "2020-01-02T00:00:00Z"})).await;
     assert_eq!(done.status, 200, "{}", done.text);
+    // Done, it is due no more, and still among all.
+    let none = cat.api.get("/activities?due=overdue").await;
+    assert_eq!(none.body["items"], json!([]), "{}", none.text);
+    let all = cat.api.get("/activities").await;
+    assert_eq!(all.body["items"], json!([done.body]), "{}", all.text);
+    assert_eq!(cat.api.get("/activities?cursor=x").await.problem(), (400, "cursor_invalid"));
 }
 
 async fn what_is_wrong_with_it_is_said_by_field(amy: &Person, sale: &Value) {

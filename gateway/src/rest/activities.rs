@@ -1,4 +1,4 @@
-//! Activities: of an opportunity, and what is to be done.
+//! Activities: of an opportunity, of all, and what is to be done.
 
 use proto::opportunities::v1::{
     Activity, CreateActivityRequest, DeleteActivityRequest, GetActivityRequest,
@@ -62,9 +62,9 @@ pub async fn create_activity(
     Ok(Created { version: body.version, location, body })
 }
 
-/// List what is to be done
+/// List activities
 ///
-/// Open activities with a `scheduled_at`, of the opportunities that the caller may see, the earliest first. `owner_id` is who is to do them.
+/// Of all opportunities that the caller may see, newest first. With `due` only what is to be done then: open ones with a `scheduled_at`, the earliest first. `owner_id` is who is to do them.
 #[utoipa::path(get, path = "/activities", tag = "activities", params(ListActivitiesRequest))]
 pub async fn list_activities(
     call: Call,

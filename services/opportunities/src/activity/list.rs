@@ -1,4 +1,4 @@
-//! Lists of activities: those of an opportunity, and what is to be done, a page at a time.
+//! Lists of activities: those of an opportunity, all that somebody may see, and what of them is to be done, a page at a time.
 
 use auth::Caller;
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
@@ -6,7 +6,7 @@ use rpc::Error;
 use serde::{Deserialize, Serialize};
 
 use super::model::Due;
-use super::store::{self, Filter, Todo};
+use super::store::{self, Filter, Seen};
 use super::{Detail, Place};
 use crate::cursor::{self, wrong_cursor};
 use crate::opportunity::BEGINNING;
@@ -24,10 +24,10 @@ pub struct Page {
     pub total: Option<i64>,
 }
 
-/// What somebody wants to have done.
+/// Which activities somebody asks for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ask<'a> {
-    /// When it is due.
+    /// When what is to be done is due; where absent, all is asked for, done or not.
     pub due: Option<Due>,
     /// Who is to do it.
     pub owner_id: Option<i64>,
@@ -112,8 +112,9 @@ pub async fn of_opportunity(
     Ok(cut(rows, limit, listing, None, |it| Some(it.activity.created_at)))
 }
 
-/// A page of what is to be done about opportunities that the caller may see, the earliest first. Later pages are of the day on which the first was asked for.
-pub async fn due(
+/// A page of the activities of all opportunities that the caller may see: what is due, the earliest first, where that is asked for, and otherwise all, newest first. Later pages of
+/// what is due are of the day on which the first was asked for.
+pub async fn list(
     state: &State,
     caller: &Caller,
     ask: &Ask<'_>,
@@ -122,19 +123,30 @@ pub async fn due(
     caller.require_read()?;
     let settings = state.settings.get()?;
     let sight = access::sight(&state.reads, caller, settings.visibility).await?;
-    let listing = cursor::hash(&format!("due {:?} {:?}", ask.due, ask.owner_id));
+    let seen = Seen { sight: &sight, owner_id: ask.owner_id };
+    let Some(due) = ask.due else { return newest(state, seen, ask).await };
+    let listing = cursor::hash(&format!("due {due:?} {:?}", ask.owner_id));
     let cursor = Cursor::read(ask.cursor, listing)?;
     let begun = cursor.as_ref().map(Cursor::today).transpose()?.flatten();
     let today = begun.unwrap_or_else(|| day(now, settings.zone));
-    let span = ask.due.map_or((None, None), |due| due.span(today, settings.zone));
-    let todo = Todo { span, owner_id: ask.owner_id };
+    let span = due.span(today, settings.zone);
     let after = cursor.map(|it| it.place()).transpose()?;
-    let rows = store::list_due(&state.reads, &sight, todo, after, ask.limit + 1).await?;
+    let rows = store::list_due(&state.reads, seen, span, after, ask.limit + 1).await?;
     let page = cut(rows, ask.limit, listing, Some(today), |it| it.activity.scheduled_at);
     let total = if ask.include_total {
-        Some(store::count_due(&state.reads, &sight, todo).await?)
+        Some(store::count_due(&state.reads, seen, span).await?)
     } else {
         None
     };
+    Ok(Page { total, ..page })
+}
+
+async fn newest(state: &State, seen: Seen<'_>, ask: &Ask<'_>) -> Result<Page, Error> {
+    let listing = cursor::hash(&format!("newest {:?}", ask.owner_id));
+    let before = Cursor::read(ask.cursor, listing)?.map(|it| it.place()).transpose()?;
+    let rows = store::list_seen(&state.reads, seen, before, ask.limit + 1).await?;
+    let page = cut(rows, ask.limit, listing, None, |it| Some(it.activity.created_at));
+    let total =
+        if ask.include_total { Some(store::count_seen(&state.reads, seen).await?) } else { None };
     Ok(Page { total, ..page })
 }

@@ -25,6 +25,9 @@ join opportunities o on o.id = a.opportunity_id and o.deleted_at is null
 left join people owner on owner.user_id = a.owner_id
 left join people maker on maker.user_id = a.created_by";
 
+/// Counts them.
+const COUNT: &str = "select count(*) from activities a join opportunities o on o.id = a.opportunity_id and o.deleted_at is null where ";
+
 /// Reads a row of [`COLUMNS`].
 fn detail(row: &PgRow) -> sqlx::Result<Detail> {
     let kind: &str = row.try_get(2)?;
@@ -240,32 +243,78 @@ pub(super) async fn list_of(
         Some(false) => _ = sql.push(" and a.completed_at is null"),
         None => {}
     }
-    if let Some((at, id)) = before {
-        sql.push(" and (a.created_at, a.id) < (").push_bind(at).push(", ").push_bind(id).push(")");
-    }
+    push_before(&mut sql, before);
     // A literal: as a bind parameter PostgreSQL would plan anew at every call.
     sql.push(format!(" order by a.created_at desc, a.id desc limit {limit}"));
     let rows = sql.build().fetch_all(pool).await?;
     rows.iter().map(detail).collect()
 }
 
-/// What is to be done: when and by whom.
+fn push_before(sql: &mut QueryBuilder<Postgres>, before: Option<Place>) {
+    if let Some((at, id)) = before {
+        sql.push(" and (a.created_at, a.id) < (").push_bind(at).push(", ").push_bind(id).push(")");
+    }
+}
+
+/// Activities of opportunities in sight.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Todo {
-    pub(super) span: Span,
+pub(super) struct Seen<'a> {
+    /// Which opportunities.
+    pub(super) sight: &'a Sight,
+    /// Who is to do them; anybody where absent.
     pub(super) owner_id: Option<i64>,
 }
 
-/// What is to be done after a place, of opportunities in sight, the earliest first.
+impl Seen<'_> {
+    fn narrow(self, sql: &mut QueryBuilder<Postgres>) {
+        sql.push("a.deleted_at is null");
+        match self.sight {
+            Sight::All => {}
+            Sight::Nothing => _ = sql.push(" and false"),
+            Sight::Of { owner_id, team_ids } => {
+                sql.push(" and (o.owner_id = ").push_bind(*owner_id);
+                sql.push(" or o.team_id = any(").push_bind(team_ids.clone()).push("))");
+            }
+        }
+        if let Some(owner_id) = self.owner_id {
+            sql.push(" and a.owner_id = ").push_bind(owner_id);
+        }
+    }
+}
+
+/// Living activities before a place, newest first.
+pub(super) async fn list_seen(
+    pool: &PgPool,
+    seen: Seen<'_>,
+    before: Option<Place>,
+    limit: usize,
+) -> sqlx::Result<Vec<Detail>> {
+    let mut sql = QueryBuilder::<Postgres>::new(format!("select {COLUMNS} from {TABLES} where "));
+    seen.narrow(&mut sql);
+    push_before(&mut sql, before);
+    sql.push(format!(" order by a.created_at desc, a.id desc limit {limit}"));
+    let rows = sql.build().fetch_all(pool).await?;
+    rows.iter().map(detail).collect()
+}
+
+/// How many there are.
+pub(super) async fn count_seen(pool: &PgPool, seen: Seen<'_>) -> sqlx::Result<i64> {
+    let mut sql = QueryBuilder::<Postgres>::new(COUNT);
+    seen.narrow(&mut sql);
+    sql.build_query_scalar().fetch_one(pool).await
+}
+
+/// What of them is to be done in a span, after a place, the earliest first.
 pub(super) async fn list_due(
     pool: &PgPool,
-    sight: &Sight,
-    todo: Todo,
+    seen: Seen<'_>,
+    span: Span,
     after: Option<Place>,
     limit: usize,
 ) -> sqlx::Result<Vec<Detail>> {
     let mut sql = QueryBuilder::<Postgres>::new(format!("select {COLUMNS} from {TABLES} where "));
-    narrow(&mut sql, sight, todo);
+    seen.narrow(&mut sql);
+    narrow_to_due(&mut sql, span);
     if let Some((at, id)) = after {
         sql.push(" and (a.scheduled_at, a.id) > (");
         sql.push_bind(at).push(", ").push_bind(id).push(")");
@@ -275,29 +324,16 @@ pub(super) async fn list_due(
     rows.iter().map(detail).collect()
 }
 
-/// How much is to be done, of opportunities in sight.
-pub(super) async fn count_due(pool: &PgPool, sight: &Sight, todo: Todo) -> sqlx::Result<i64> {
-    let mut sql = QueryBuilder::<Postgres>::new(
-        "select count(*) from activities a join opportunities o on o.id = a.opportunity_id and o.deleted_at is null where ",
-    );
-    narrow(&mut sql, sight, todo);
+/// How much of them is to be done in a span.
+pub(super) async fn count_due(pool: &PgPool, seen: Seen<'_>, span: Span) -> sqlx::Result<i64> {
+    let mut sql = QueryBuilder::<Postgres>::new(COUNT);
+    seen.narrow(&mut sql);
+    narrow_to_due(&mut sql, span);
     sql.build_query_scalar().fetch_one(pool).await
 }
 
-fn narrow(sql: &mut QueryBuilder<Postgres>, sight: &Sight, todo: Todo) {
-    sql.push("a.deleted_at is null and a.completed_at is null and a.scheduled_at is not null");
-    match sight {
-        Sight::All => {}
-        Sight::Nothing => _ = sql.push(" and false"),
-        Sight::Of { owner_id, team_ids } => {
-            sql.push(" and (o.owner_id = ").push_bind(*owner_id);
-            sql.push(" or o.team_id = any(").push_bind(team_ids.clone()).push("))");
-        }
-    }
-    if let Some(owner_id) = todo.owner_id {
-        sql.push(" and a.owner_id = ").push_bind(owner_id);
-    }
-    let (from, until) = todo.span;
+fn narrow_to_due(sql: &mut QueryBuilder<Postgres>, (from, until): Span) {
+    sql.push(" and a.completed_at is null and a.scheduled_at is not null");
     let mut bound = |condition: &str, at: Option<DateTime<Utc>>| {
         if let Some(at) = at {
             sql.push(condition).push_bind(at);

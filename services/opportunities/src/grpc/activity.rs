@@ -90,7 +90,7 @@ impl ActivityService for Activities {
             cursor: it.cursor.as_deref(),
             include_total: it.include_total.unwrap_or_default(),
         };
-        let page = list::due(&self.0, &caller, &ask, process::now()).await?;
+        let page = list::list(&self.0, &caller, &ask, process::now()).await?;
         Ok(Response::new(pb::ListActivitiesResponse {
             items: page.items.into_iter().map(shown).collect(),
             next_cursor: page.next_cursor,

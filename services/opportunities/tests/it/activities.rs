@@ -258,7 +258,7 @@ async fn what_is_due_is_cut_in_the_organisations_days_and_paged_without_gap() {
             let ask = Ask { due, owner_id, limit, cursor: cursor.as_deref(), include_total: true };
             // A day passes with each page: it stays the day of the first.
             let now = morning + TimeDelta::days(i64::from(cursor.is_some()));
-            let page = list::due(&world.state, &who, &ask, now).await.unwrap();
+            let page = list::list(&world.state, &who, &ask, now).await.unwrap();
             found.extend(page.items.iter().map(|it| it.activity.id));
             let Some(next) = page.next_cursor else {
                 assert_eq!(page.total, i64::try_from(found.len()).ok());
@@ -271,27 +271,81 @@ async fn what_is_due_is_cut_in_the_organisations_days_and_paged_without_gap() {
         assert_eq!(walk(rep(AMY), Some(Due::Overdue), None, limit).await, ids[..3]);
         assert_eq!(walk(rep(AMY), Some(Due::Today), None, limit).await, ids[3..5]);
         assert_eq!(walk(rep(AMY), Some(Due::Week), None, limit).await, ids[1..6]);
-        assert_eq!(walk(rep(AMY), None, None, limit).await, ids);
     }
-    assert_eq!(walk(rep(BEN), None, None, 50).await.len(), 1, "others are out of sight");
-    assert_eq!(walk(admin(), None, None, 3).await.len(), 8);
+    assert_eq!(walk(rep(BEN), Some(Due::Week), None, 50).await.len(), 1, "others are out of sight");
+    assert_eq!(walk(admin(), Some(Due::Week), None, 3).await.len(), 6);
     // Who is to do it, whosever the opportunity is.
     change(&world, &rep(AMY), ids[0], owned_by(CAT)).await.unwrap();
-    assert_eq!(walk(rep(AMY), None, Some(CAT), 50).await, ids[..1]);
+    assert_eq!(walk(rep(AMY), Some(Due::Overdue), Some(CAT), 50).await, ids[..1]);
     // With the opportunity it is gone, and back with it.
     world.delete(&rep(AMY), mine).await.unwrap();
     is_gone(activity::get(&world.state, &rep(AMY), ids[0]).await);
     is_gone(change(&world, &rep(AMY), ids[0], task("x")).await);
     is_gone(restore(&world, &rep(AMY), ids[0]).await);
-    assert!(walk(rep(AMY), None, None, 50).await.is_empty());
+    assert!(walk(rep(AMY), Some(Due::Week), None, 50).await.is_empty());
     world.restore(&rep(AMY), mine).await.unwrap();
-    assert_eq!(walk(rep(AMY), None, None, 50).await, ids);
+    assert_eq!(walk(rep(AMY), Some(Due::Week), None, 50).await, ids[1..6]);
     // A cursor is of its own listing.
-    let ask = |due, cursor| Ask { due, limit: 1, cursor, ..Ask::default() };
-    let first = list::due(&world.state, &rep(AMY), &ask(None, None), morning).await.unwrap();
+    for due in [None, Some(Due::Overdue)] {
+        let ask = Ask { due, limit: 1, ..Ask::default() };
+        let first = list::list(&world.state, &rep(AMY), &ask, morning).await.unwrap();
+        let cursor = first.next_cursor.as_deref();
+        assert!(cursor.is_some());
+        let ask = Ask { due: Some(Due::Week), limit: 1, cursor, ..Ask::default() };
+        let other = list::list(&world.state, &rep(AMY), &ask, morning).await;
+        assert_eq!(other.map(|page| page.items).unwrap_err().reason(), "CURSOR_INVALID");
+    }
+}
+
+#[tokio::test]
+async fn all_activities_in_sight_come_newest_first_done_or_not_with_a_time_or_without() {
+    let world = world("team").await;
+    let [mine, theirs] = [world.sale(&rep(AMY)).await, world.sale(&rep(BEN)).await];
+    let [mine, theirs] = [mine.opportunity.id, theirs.opportunity.id];
+    let made = async |who, id, wish| add(&world, &who, id, wish).await.unwrap().activity.id;
+    let untimed = made(rep(AMY), mine, task("some day")).await;
+    let finished = made(rep(AMY), mine, task("done")).await;
+    change(&world, &rep(AMY), finished, done()).await.unwrap();
+    let other = made(rep(BEN), theirs, task("theirs")).await;
+    let late = made(rep(AMY), mine, due_at(now() + TimeDelta::days(9))).await;
+    let soon = made(rep(AMY), mine, due_at(now() + TimeDelta::days(1))).await;
+    let gone = made(rep(AMY), mine, task("gone")).await;
+    delete(&world, &rep(AMY), gone).await.unwrap();
+    change(&world, &rep(AMY), late, owned_by(CAT)).await.unwrap();
+    let walk = async |who: Caller, owner_id, limit| {
+        let (mut found, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let after = cursor.as_deref();
+            let ask = Ask { due: None, owner_id, limit, cursor: after, include_total: true };
+            let page = list::list(&world.state, &who, &ask, now()).await.unwrap();
+            found.extend(page.items.iter().map(|it| it.activity.id));
+            let Some(next) = page.next_cursor else {
+                assert_eq!(page.total, i64::try_from(found.len()).ok());
+                return found;
+            };
+            cursor = Some(next);
+        }
+    };
+    for limit in [1, 2, 3] {
+        assert_eq!(walk(rep(AMY), None, limit).await, [soon, late, finished, untimed]);
+    }
+    assert_eq!(walk(rep(AMY), None, 50).await, [soon, late, finished, untimed]);
+    assert_eq!(walk(rep(BEN), None, 50).await, [other]);
+    assert_eq!(walk(rep(AMY), Some(CAT), 50).await, [late]);
+    assert!(walk(rep(BEN), Some(CAT), 50).await.is_empty());
+    assert_eq!(walk(admin(), None, 50).await, [soon, late, other, finished, untimed]);
+    assert_eq!(walk(rep(AMY), Some(AMY), 50).await, [soon, finished, untimed]);
+    // With its opportunity all of it is gone.
+    world.delete(&rep(AMY), mine).await.unwrap();
+    assert_eq!(walk(admin(), None, 50).await, [other]);
+    world.restore(&rep(AMY), mine).await.unwrap();
+    // What is written meanwhile is newer: it is on no page that comes.
+    let ask = |cursor| Ask { limit: 3, cursor, ..Ask::default() };
+    let first = list::list(&world.state, &rep(AMY), &ask(None), now()).await.unwrap();
+    made(rep(AMY), mine, task("new")).await;
     let cursor = first.next_cursor.as_deref();
-    let other = list::due(&world.state, &rep(AMY), &ask(Some(Due::Week), cursor), morning).await;
-    assert_eq!(other.map(|page| page.items).unwrap_err().reason(), "CURSOR_INVALID");
+    let rest = list::list(&world.state, &rep(AMY), &ask(cursor), now()).await.unwrap();
+    assert_eq!(rest.items.iter().map(|it| it.activity.id).collect::<Vec<_>>(), [untimed]);
 }
 
 #[tokio::test]

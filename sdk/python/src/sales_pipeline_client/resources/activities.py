@@ -57,7 +57,7 @@ class Activities(Resource[M]):
 
     @listing("GET /activities")
     def list(self, **filters: Unpack[ActivityFilters]) -> Page[Activity]:
-        """Activities of all opportunities."""
+        """Activities of all opportunities, newest first; with `due` what is to be done then, the earliest first."""
 
     @listing("GET /opportunities/{opportunity_id}/activities")
     def list_for(
