@@ -70,6 +70,17 @@ async fn who_is_invited_sets_a_password_on_the_page_or_over_rest() {
     assert_eq!((twice.status, twice.text.contains("This link is not good")), (422, true));
     world.nobody.sign_in("amy@example.com", PASSWORD).await;
 
+    let user = json!({"email": "cat@example.com", "username": "cat", "is_active": false});
+    let cat = world.admin.post("/users", &user).await;
+    assert_eq!((cat.status, &cat.body["is_active"]), (201, &json!(false)), "{}", cat.text);
+    assert_eq!(cat.body.get("invitation_url"), None);
+    let path = format!("/users/{}", cat.body["id"]);
+    let refused = world.admin.send(Method::POST, &format!("{path}/invitation"), &[], "").await;
+    assert_eq!(refused.problem().1, "user_inactive", "{}", refused.text);
+    assert_eq!(world.admin.patch(&path, &json!({"is_active": true})).await.status, 200);
+    let again = world.admin.send(Method::POST, &format!("{path}/invitation"), &[], "").await;
+    assert_eq!(again.status, 201, "{}", again.text);
+
     let bob = invited("bob").await;
     let path = format!("/users/{}/invitation", bob.body["id"]);
     let key = [("idempotency-key", "k")];

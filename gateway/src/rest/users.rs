@@ -27,7 +27,8 @@ pub async fn list_users(
 
 /// Make a user
 ///
-/// For admins who signed in. Without a password the answer has an `invitation_url`, where the new user sets one.
+/// For admins who signed in. Without a password the answer has an `invitation_url`, where the new user sets one; not of a user who is made with `is_active` false, who is invited when
+/// they are to sign in.
 #[utoipa::path(
     post,
     path = "/users",

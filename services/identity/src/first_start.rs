@@ -103,5 +103,6 @@ fn admin(email: &str, password: &Secret) -> Draft {
         language: None,
         time_zone: None,
         password: Some(password.clone()),
+        is_active: None,
     }
 }

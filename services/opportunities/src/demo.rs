@@ -152,6 +152,7 @@ async fn people(
             language: Some(if english { "en" } else { "zh-TW" }.to_owned()),
             time_zone: None,
             password: Some(settings.demo_password.expose().to_owned()),
+            is_active: None,
         };
         let answer = users.create_user(context.request(request)).await;
         let answer = answer.with_context(|| format!("make {email}"))?.into_inner();

@@ -81,8 +81,9 @@ impl UserService for Users {
             language: asked.language,
             time_zone: asked.time_zone,
             password: asked.password.map(Secret::from),
+            is_active: asked.is_active,
         };
-        let invites = draft.password.is_none();
+        let invites = draft.password.is_none() && draft.is_active != Some(false);
         let made = rpc::write(async move {
             let (with, now) = ((&links, random), process::now());
             user::create(&app, with, &caller, draft, once, &cause, now).await

@@ -61,11 +61,11 @@ pub struct Random {
 pub struct Made {
     /// The user.
     pub user: User,
-    /// Where a user without a password sets one.
+    /// Where an active user without a password sets one.
     pub invitation_url: Option<Secret>,
 }
 
-/// Makes a user on behalf of an admin, with an invitation where no password is given. Fails with every bad field at once; `EMAIL_TAKEN` where another has the
+/// Makes a user on behalf of an admin, with an invitation where no password is given and the user is active. Fails with every bad field at once; `EMAIL_TAKEN` where another has the
 /// address.
 pub async fn create(
     app: &App,
@@ -97,7 +97,7 @@ pub async fn create(
     let user = insert(&mut tx, &new, hashed.as_deref(), now).await?;
     let mut changes = vec![event::created(&user, cause, now)];
     changes.extend(team::lead_if_nobody_does(&mut tx, &user, cause, now).await?);
-    let invitation_url = if hashed.is_none() {
+    let invitation_url = if new.is_invited() {
         let (with, kind) = ((links, random.nonce), Kind::Invitation);
         let issued = password_link::issue(&mut tx, with, user.id, kind, cause, now).await?;
         changes.extend(issued.changes);

@@ -140,6 +140,8 @@ pub struct Draft {
     pub time_zone: Option<String>,
     /// In clear; none for an invitation.
     pub password: Option<Secret>,
+    /// Whether they may sign in; yes where absent.
+    pub is_active: Option<bool>,
 }
 
 /// A user that can be stored; whether the address is free and the team exists, the database says.
@@ -161,6 +163,15 @@ pub struct NewUser {
     pub time_zone: String,
     /// In clear, to be hashed; none where they set one themselves.
     pub password: Option<Secret>,
+    /// Whether they may sign in.
+    pub is_active: bool,
+}
+
+impl NewUser {
+    /// Whether they are to be invited: who has no password sets one, and nobody is invited who may not sign in.
+    pub fn is_invited(&self) -> bool {
+        self.password.is_none() && self.is_active
+    }
 }
 
 impl Draft {
@@ -188,6 +199,7 @@ impl Draft {
             language: language?,
             time_zone: time_zone?,
             password: self.password,
+            is_active: self.is_active.unwrap_or(true),
         })
     }
 }
@@ -319,6 +331,7 @@ mod tests {
             language: None,
             time_zone: None,
             password: Some(Secret::from("correct horse")),
+            is_active: None,
         }
     }
 

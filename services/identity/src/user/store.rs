@@ -144,7 +144,7 @@ pub async fn insert(
         User,
         r#"insert into users (email, folded_email, username, hashed_password, role, team_id, language, time_zone, is_active, rights_version,
                               version, created_at, updated_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, true, 1, 1, $9, $9)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $10, 1, 1, $9, $9)
            returning id, email, username, role as "role: Role", team_id, language as "language: Language", time_zone, is_active, has_second_factor,
                      rights_version, version, created_at, updated_at"#,
         new.email,
@@ -155,7 +155,8 @@ pub async fn insert(
         new.team_id,
         new.language as Language,
         new.time_zone,
-        now
+        now,
+        new.is_active
     )
     .fetch_one(&mut **tx)
     .await

@@ -113,6 +113,33 @@ async fn changes(identity: &Identity) -> Vec<Event> {
 }
 
 #[tokio::test]
+async fn who_is_made_inactive_cannot_sign_in_and_is_invited_once_they_may() {
+    let identity = Identity::start().await;
+    let admin = identity.admin().await;
+    let inactive = |wanted| CreateUserRequest { is_active: Some(false), ..wanted };
+    let bob = identity.create_user(&admin, inactive(wanted("bob@example.com"))).await.unwrap();
+    assert_eq!((bob.is_active, bob.version), (false, 1));
+    identity.sign_in("bob@example.com", PASSWORD).await.unwrap_err();
+
+    let amy = CreateUserRequest { password: None, ..wanted(AMY) };
+    let amy = identity.create_user(&admin, inactive(amy)).await.unwrap();
+    assert_eq!((amy.is_active, amy.invitation_url.as_deref()), (false, None));
+    assert!(links(&identity, amy.id, 0).await.is_empty());
+    assert!(changes(&identity).await.is_empty());
+    let refused = invite(&identity, &admin, amy.id).await.unwrap_err();
+    assert_eq!(refused.reason(), "USER_INACTIVE");
+    for id in [amy.id, bob.id] {
+        let is_active = Some(true);
+        let active = UpdateUserRequest { id, is_active, ..UpdateUserRequest::default() };
+        identity.users().update_user(admin.request(active)).await.unwrap();
+    }
+    let token = invite(&identity, &admin, amy.id).await.unwrap();
+    set(&identity, &token, NEW).await.unwrap();
+    identity.sign_in(AMY, NEW).await.unwrap();
+    identity.sign_in("bob@example.com", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
 async fn who_is_invited_sets_a_password_once_and_signs_in() {
     let identity = Identity::start().await;
     let admin = identity.admin().await;

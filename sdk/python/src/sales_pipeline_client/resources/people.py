@@ -29,7 +29,7 @@ Scope = Literal["read", "write"]
 
 
 class NewUser(Keyed, total=False):
-    """What a user is made of; without a password they are invited."""
+    """What a user is made of; without a password they are invited, unless they are not active."""
 
     email: Required[str]
     username: Required[str]
@@ -38,6 +38,7 @@ class NewUser(Keyed, total=False):
     team_id: int | None
     language: Literal["zh-TW", "en"]
     time_zone: str
+    is_active: bool
 
 
 class UserChange(Guarded, total=False):
