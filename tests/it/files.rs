@@ -146,6 +146,12 @@ async fn what_cannot_be_read_is_refused_with_what_is_wrong(world: &World, amy: &
         ("mapping.c", "unknown_column"),
     ];
     assert_eq!(send(&[("mapping", mapping)], table).await.bad_fields(), expected);
+    let shape = send(&[("mapping", r#"{"a":["notes"]}"#)], table).await;
+    assert_eq!(shape.bad_fields(), [("mapping", "wrong_type")]);
+    for broken in ["a=notes", "[1, oops"] {
+        let refused = send(&[("mapping", broken), ("mode", "some")], table).await;
+        assert_eq!(refused.problem(), (400, "malformed"), "{broken}");
+    }
     assert_eq!(send(&[("colour", "red")], table).await.bad_fields(), [("colour", "unknown_field")]);
     let viewer = world.add("viewer", Role::Viewer, None).await.api;
     assert_eq!(viewer.send_file("/imports", &[], &[], table).await.problem().0, 403);

@@ -10,6 +10,7 @@ use proto::opportunities::v1::{
     CreateImportRequest, CreateImportResponse, GetImportRequest, GetImportResponse, ImportKind,
     ImportMode, ImportOptions, UndoImportRequest, UndoImportResponse, WatchImportRequest,
 };
+use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -142,12 +143,10 @@ async fn send_fields(
         seen.push(name.clone());
         match &*name {
             "file" => send_file(field, parts).await?,
-            "mapping" => {
-                match serde_json::from_str::<BTreeMap<String, String>>(&text(field).await?) {
-                    Ok(mapping) => options.mapping = mapping,
-                    Err(_) => errors.push(wrong(&name, "wrong_type", "is no JSON object of texts")),
-                }
-            }
+            "mapping" => match mapping(&text(field).await?)? {
+                Some(mapping) => options.mapping = mapping,
+                None => errors.push(wrong(&name, "wrong_type", "is no JSON object of texts")),
+            },
             "dry_run" => match &*text(field).await? {
                 "true" => options.dry_run = true,
                 "false" => {}
@@ -178,6 +177,20 @@ async fn send_fields(
         errors.push(wrong("file", "required", "is required"));
     }
     if errors.is_empty() { Ok(options) } else { Err(Problem::invalid(errors)) }
+}
+
+/// Which field each column is; none where that is JSON of another shape. Fails where it is no JSON.
+fn mapping(text: &str) -> Result<Option<BTreeMap<String, String>>, Problem> {
+    let malformed = || Problem::malformed("mapping is not JSON");
+    match serde_json::from_str(text) {
+        Ok(mapping) => Ok(Some(mapping)),
+        // It is told where the shape is wrong first: what comes after may be no JSON at all.
+        Err(error) if error.is_data() => {
+            serde_json::from_str::<IgnoredAny>(text).map_err(|_| malformed())?;
+            Ok(None)
+        }
+        Err(_) => Err(malformed()),
+    }
 }
 
 async fn send_file(
@@ -311,6 +324,20 @@ mod tests {
         let (parts, mut asked) = mpsc::channel(4);
         tokio::spawn(async move { while asked.recv().await.is_some() {} });
         send(form, &parts).await.map_or_else(|problem| problem.status().as_u16(), |_| 200)
+    }
+
+    #[test]
+    fn a_mapping_that_is_no_json_is_malformed_and_one_of_another_shape_is_wrong() {
+        let known = BTreeMap::from([("客戶".to_owned(), "customer_name".to_owned())]);
+        assert_eq!(mapping(r#" {"客戶": "customer_name"} "#), Ok(Some(known)));
+        for other in ["[]", "null", "1", "\"a\"", r#"{"a": 1}"#, r#"{"a": ["b"]}"#] {
+            assert_eq!(mapping(other), Ok(None), "{other}");
+        }
+        for broken in ["", "{", "a=b", "{'a':'b'}", r#"{"a":"b"} x"#, "[1, oops", r#"{"a": 1, x}"#]
+        {
+            let refused = mapping(broken).unwrap_err();
+            assert_eq!((refused.status().as_u16(), refused.code()), (400, "malformed"), "{broken}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
