@@ -1,6 +1,5 @@
 //! Child processes that end when we do: asked to at first, and made to when they do not.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -177,7 +176,8 @@ pub fn worries(logs: &Path) -> Vec<String> {
     let mut worries = Vec::new();
     for path in paths {
         let (name, text) = (path.file_stem().unwrap_or_default().to_string_lossy(), tail(&path));
-        let lines: Vec<&str> = text.lines().filter(|line| read(line).0).collect();
+        let lines: Vec<&str> =
+            text.lines().filter(|line| read(line).0 > Weight::Information).collect();
         let last = &lines[lines.len().saturating_sub(10)..];
         worries.extend(last.iter().map(|line| format!("{name}: {line}")));
     }
@@ -187,39 +187,37 @@ pub fn worries(logs: &Path) -> Vec<String> {
 /// The last that a process said, in one line: of lines of JSON only errors, if there are any, or else what is no mere information, if there is that.
 pub fn last_words(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let (mut errors, mut worries, mut information) = (VecDeque::new(), VecDeque::new(), None);
-    for line in lines {
-        let (worrying, said) = read(line);
-        if line.contains(r#""level":"ERROR""#) {
-            errors.push_back(said.clone());
-        }
-        if worrying {
-            worries.push_back(said);
-        } else {
-            information = Some(said);
-        }
-        for last in [&mut errors, &mut worries] {
-            if last.len() > 3 {
-                last.pop_front();
-            }
-        }
-    }
-    let last = if errors.is_empty() { worries } else { errors };
-    if last.is_empty() {
-        return information.unwrap_or_else(|| "it said nothing".to_owned());
-    }
-    Vec::from(last).join(" | ")
+    let lines: Vec<_> = lines.map(read).collect();
+    let Some(most) = lines.iter().map(|(weight, _)| *weight).max() else {
+        return "it said nothing".to_owned();
+    };
+    let heaviest = lines.into_iter().filter(|(weight, _)| *weight == most);
+    let said: Vec<_> = heaviest.map(|(_, said)| said).collect();
+    let count = if most == Weight::Information { 1 } else { 3 };
+    said[said.len().saturating_sub(count)..].join(" | ")
 }
 
-/// Whether a line is more than information, and what it says.
-fn read(line: &str) -> (bool, String) {
+/// How much there is to a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    Information,
+    Worry,
+    Error,
+}
+
+/// How much there is to a line, and what it says.
+fn read(line: &str) -> (Weight, String) {
     let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(line) else {
-        return (true, line.to_owned());
+        return (Weight::Worry, line.to_owned());
     };
     let field = |name: &str| fields.get(name)?.as_str();
     let said: Vec<&str> = ["message", "error"].into_iter().filter_map(field).collect();
-    let worrying = !matches!(field("level"), Some("INFO" | "DEBUG" | "TRACE"));
-    (worrying, if said.is_empty() { line.to_owned() } else { said.join(": ") })
+    let weight = match field("level") {
+        Some("INFO" | "DEBUG" | "TRACE") => Weight::Information,
+        Some("ERROR") => Weight::Error,
+        _ => Weight::Worry,
+    };
+    (weight, if said.is_empty() { line.to_owned() } else { said.join(": ") })
 }
 
 #[cfg(test)]
