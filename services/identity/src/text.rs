@@ -18,18 +18,18 @@ pub fn name(invalid: &mut Invalid, field: &str, value: &str) -> Option<String> {
     line(invalid, field, value, LONGEST_NAME)
 }
 
-/// One line of text without the space around it, of `longest` characters at most. Blank is missing; control characters are
-/// refused.
+/// One line of text without the space around it, of `longest` characters at most as it is sent. Blank is missing; control
+/// characters are refused.
 pub fn line(invalid: &mut Invalid, field: &str, value: &str, longest: usize) -> Option<String> {
-    let value = value.trim();
-    if value.is_empty() {
+    let line = value.trim();
+    if line.is_empty() {
         invalid.add(field, "required", "is missing");
-    } else if value.contains(char::is_control) {
+    } else if line.contains(char::is_control) {
         invalid.add(field, "invalid_character", "contains a control character");
     } else if value.chars().count() > longest {
         invalid.add(field, "too_long", format!("is longer than {longest} characters"));
     } else {
-        return Some(value.to_owned());
+        return Some(line.to_owned());
     }
     None
 }

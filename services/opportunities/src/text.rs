@@ -44,25 +44,25 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     lines.collect::<Vec<_>>().join(" ").into()
 }
 
-/// A name in one line, without the space around it; blank is missing. Too long, or with a NUL, is refused.
+/// A name in one line, without the space around it; blank is missing. Too long as it is sent, or with a NUL, is refused.
 pub fn name(
     invalid: &mut Invalid,
     field: &str,
     value: Option<&str>,
     longest: usize,
 ) -> Option<String> {
-    let value = one_line(value?.trim());
-    (!value.is_empty() && fits(invalid, field, &value, longest)).then(|| value.into_owned())
+    let value = value.filter(|value| fits(invalid, field, value, longest))?;
+    let line = one_line(value.trim());
+    (!line.is_empty()).then(|| line.into_owned())
 }
 
 /// An id in another system of up to 255 characters, without the space around it; blank is missing. It is kept to the letter, so that no two become one: with a line break it is refused.
 pub fn external_id(invalid: &mut Invalid, field: &str, value: Option<&str>) -> Option<String> {
-    let value = value?.trim();
-    if value.contains(LINE_BREAKS) {
+    if value?.trim().contains(LINE_BREAKS) {
         invalid.add(field, "invalid_character", "contains a line break");
         return None;
     }
-    name(invalid, field, Some(value), 255)
+    name(invalid, field, value, 255)
 }
 
 /// A name of up to 255 characters that has to be there: blank is told to be missing.
@@ -70,6 +70,7 @@ pub fn needed_name(invalid: &mut Invalid, field: &str, value: Option<&str>) -> O
     let value = value.unwrap_or_default();
     if value.trim().is_empty() {
         invalid.add(field, "required", "is missing");
+        return None;
     }
     name(invalid, field, Some(value), 255)
 }
@@ -93,8 +94,8 @@ pub fn free(
     value: Option<&str>,
     longest: usize,
 ) -> Option<String> {
-    let value = value?;
-    (!value.trim().is_empty() && fits(invalid, field, value, longest)).then(|| value.to_owned())
+    let value = value.filter(|value| fits(invalid, field, value, longest))?;
+    (!value.trim().is_empty()).then(|| value.to_owned())
 }
 
 /// Names up to so many, each trimmed; blank ones are refused.
@@ -106,10 +107,10 @@ pub fn names(invalid: &mut Invalid, field: &str, values: &[String], most: usize)
     let mut names = Vec::with_capacity(values.len());
     for (index, value) in values.iter().enumerate() {
         let field = format!("{field}[{index}]");
-        match name(invalid, &field, Some(value), 255) {
-            Some(name) => names.push(name),
-            None if value.trim().is_empty() => invalid.add(field, "required", "is blank"),
-            None => {}
+        if value.trim().is_empty() {
+            invalid.add(field, "required", "is blank");
+        } else {
+            names.extend(name(invalid, &field, Some(value), 255));
         }
     }
     names
@@ -152,23 +153,54 @@ mod tests {
     fn a_blank_name_is_missing_and_a_long_one_is_refused() {
         let mut invalid = Invalid::default();
         assert_eq!(name(&mut invalid, "a", Some("  "), 3), None);
-        assert_eq!(name(&mut invalid, "a", Some(" 公司名 "), 3), Some("公司名".into()));
+        assert_eq!(name(&mut invalid, "a", Some(" 公司名 "), 5), Some("公司名".into()));
         assert!(invalid.is_empty());
         assert_eq!(name(&mut invalid, "a", Some("four"), 3), None);
         assert_eq!(name(&mut invalid, "b", Some("a\0b"), 9), None);
-        assert!(!invalid.is_empty());
+        assert_eq!(codes(invalid), ["a too_long", "b invalid_character"]);
+    }
+
+    #[test]
+    fn space_around_a_text_counts_as_it_is_sent() {
+        let mut invalid = Invalid::default();
+        let padded = format!("x{:255}", "");
+        assert_eq!(name(&mut invalid, "a", Some(&padded), 255), None);
+        assert_eq!(name(&mut invalid, "b", Some(&" ".repeat(256)), 255), None);
+        assert_eq!(needed_name(&mut invalid, "c", Some(&padded)), None);
+        assert_eq!(needed_name(&mut invalid, "d", Some(&" ".repeat(256))), None);
+        assert_eq!(external_id(&mut invalid, "e", Some(&padded)), None);
+        assert_eq!(email(&mut invalid, "f", Some(&format!("a@b.tw{:315}", ""))), None);
+        assert_eq!(free(&mut invalid, "g", Some("   \n"), 3), None);
+        let listed = [padded[..255].to_owned(), padded, " ".repeat(256)];
+        assert_eq!(names(&mut invalid, "h", &listed, 3), ["x"]);
+        let told = [
+            "a too_long",
+            "b too_long",
+            "c too_long",
+            "d required",
+            "e too_long",
+            "f too_long",
+            "g too_long",
+            "h[1] too_long",
+            "h[2] required",
+        ];
+        assert_eq!(codes(invalid), told);
+    }
+
+    fn codes(invalid: Invalid) -> Vec<String> {
+        let Err(rpc::Error::Invalid(fields)) = invalid.into_result() else { panic!("no fault") };
+        fields.iter().map(|it| format!("{} {}", it.field, it.code)).collect()
     }
 
     #[test]
     fn a_name_is_one_line_and_an_id_of_several_is_refused() {
         let mut invalid = Invalid::default();
         let text = "\r\nBüro \r\n\n\u{2028}Nord\tA ";
-        assert_eq!(name(&mut invalid, "a", Some(text), 12), Some("Büro Nord\tA".into()));
+        assert_eq!(name(&mut invalid, "a", Some(text), 18), Some("Büro Nord\tA".into()));
         assert_eq!(name(&mut invalid, "a", Some("\n\r"), 12), None);
         assert_eq!(external_id(&mut invalid, "b", Some(" x 1\r\n")), Some("x 1".into()));
         assert!(invalid.is_empty());
         assert_eq!(external_id(&mut invalid, "b", Some("x\r\n1")), None);
-        let Err(rpc::Error::Invalid(fields)) = invalid.into_result() else { panic!("no fault") };
-        assert_eq!(fields[0].code, "invalid_character");
+        assert_eq!(codes(invalid), ["b invalid_character"]);
     }
 }

@@ -455,6 +455,7 @@ mod tests {
     fn lengths_are_counted_in_characters() {
         assert_eq!(faults(Draft { username: "名".repeat(255), ..draft() }), []);
         assert_eq!(faults(Draft { username: "名".repeat(256), ..draft() })[0].1, "too_long");
+        assert_eq!(faults(Draft { username: format!("名{:255}", ""), ..draft() })[0].1, "too_long");
         assert_eq!(
             faults(Draft { password: Some(Secret::from("密".repeat(8).as_str())), ..draft() }),
             []

@@ -45,21 +45,21 @@ pub static COLUMNS: [Column; 41] = [
         "opportunity_name",
         &["opportunity", "deal", "deal name", "商機", "商機名稱", "機會名稱", "銷售機會"],
         |it| (&*it.detail.opportunity.opportunity_name).into(),
-        |entry, _, text| text.clone_into(&mut entry.wish.opportunity_name),
+        |entry, _, text| text.trim().clone_into(&mut entry.wish.opportunity_name),
     ),
     told("customer_id", |it| it.detail.opportunity.customer_id.into()),
     both(
         "customer_name",
         &["customer", "company", "account", "account name", "客戶", "客戶名稱", "公司", "公司名稱"],
         |it| (&*it.detail.opportunity.customer_name).into(),
-        |entry, _, text| entry.wish.customer_name = Some(text.to_owned()),
+        |entry, _, text| entry.wish.customer_name = Some(text.trim().to_owned()),
     ),
     told("contact_id", |it| it.detail.opportunity.contact_id.into()),
     both(
         "contact_name",
         &["contact", "contact person", "聯絡人", "聯絡人姓名", "聯絡人名稱", "窗口"],
         |it| (&it.detail.contact_name).into(),
-        |entry, _, text| entry.wish.contact_name = Some(text.to_owned()),
+        |entry, _, text| entry.wish.contact_name = Some(text.trim().to_owned()),
     ),
     both(
         "contact_email",
@@ -73,7 +73,7 @@ pub static COLUMNS: [Column; 41] = [
             "信箱",
         ],
         |it| (&it.detail.contact_email).into(),
-        |entry, _, text| entry.wish.contact_email = Some(text.to_owned()),
+        |entry, _, text| entry.wish.contact_email = Some(text.trim().to_owned()),
     ),
     both(
         "pipeline_id",
@@ -148,7 +148,7 @@ pub static COLUMNS: [Column; 41] = [
         "lost_reason",
         &["loss reason", "失敗原因", "丟單原因"],
         |it| (&it.detail.opportunity.lost_reason).into(),
-        |entry, _, text| entry.wish.lost_reason = Some(text.to_owned()),
+        |entry, _, text| entry.wish.lost_reason = Some(text.trim().to_owned()),
     ),
     both(
         "owner_id",
@@ -185,7 +185,7 @@ pub static COLUMNS: [Column; 41] = [
         "source",
         &["lead source", "來源", "商機來源"],
         |it| (&it.detail.opportunity.source).into(),
-        |entry, _, text| entry.wish.source = Some(text.to_owned()),
+        |entry, _, text| entry.wish.source = Some(text.trim().to_owned()),
     ),
     both(
         "external_id",
