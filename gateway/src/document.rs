@@ -5,6 +5,7 @@ mod examples;
 mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::sync::LazyLock;
 
 use anyhow::Result;
@@ -183,9 +184,8 @@ fn bound(operation: &mut Operation) {
 }
 
 /// Prints the document, as the command `openapi` does.
-#[expect(clippy::print_stdout, reason = "the command's answer")]
 pub fn print() -> Result<()> {
-    println!("{}", document().to_pretty_json()?);
+    writeln!(std::io::stdout(), "{}", document().to_pretty_json()?)?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ async fn whatever_is_wrong_with_a_request_is_told_in_a_problem_document() {
     every_bad_field_is_named_at_once(&world).await;
     a_value_that_its_type_cannot_hold_is_named_with_what_else_is_bad(&world).await;
     no_bad_value_is_taken(&world).await;
+    no_bad_value_of_a_query_is_taken(&world).await;
     unknown_fields_and_parameters_are_errors(&world).await;
     what_is_not_there_is_not_found(&world).await;
     the_protocol_is_kept(&world).await;
@@ -285,6 +286,52 @@ async fn no_bad_value_is_taken(world: &World) {
         }
     }
     assert_eq!(all().await, before);
+}
+
+/// By whichever way a list, a report or a file is asked for.
+async fn no_bad_value_of_a_query_is_taken(world: &World) {
+    let document = world.nobody.get("//openapi.json").await.body;
+    let sale = world.some_opportunity().await.to_string();
+    let within = [("{id}", &*sale), ("{code}", "TWD"), ("{service}", "analytics")];
+    let mut tried = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let Some(path) = path.strip_prefix("/api/v1") else { continue };
+        let place = within.iter().fold(path.to_owned(), |it, (name, is)| it.replace(name, is));
+        let place = place.replace("{report}", "velocity");
+        let parameters = methods["get"]["parameters"].as_array().into_iter().flatten();
+        for parameter in parameters.filter(|it| it["in"] == "query") {
+            let name = parameter["name"].as_str().unwrap();
+            if takes_any_text(&document, &parameter["schema"]) {
+                continue;
+            }
+            let refused = world.admin.get(&format!("{place}?{name}=AAA")).await;
+            if refused.status == 404 && path.contains('{') {
+                continue;
+            }
+            assert_eq!(refused.status, 422, "{place} {name}: {}", refused.text);
+            let told = refused.bad_fields().iter().any(|(field, _)| field.starts_with(name));
+            assert!(told, "{place} {name}: {}", refused.text);
+            tried += 1;
+        }
+    }
+    assert!(tried > 100, "{tried}");
+}
+
+/// Whether a text of any kind is one by the schema.
+fn takes_any_text(document: &Value, schema: &Value) -> bool {
+    if let Some(name) = schema["$ref"].as_str() {
+        return takes_any_text(document, document.pointer(&name[1..]).unwrap());
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        return choices.iter().any(|it| takes_any_text(document, it));
+    }
+    let types = &schema["type"];
+    if *types == "array" {
+        return takes_any_text(document, &schema["items"]);
+    }
+    let is_text =
+        *types == "string" || types.as_array().is_some_and(|it| it.contains(&json!("string")));
+    is_text && ["enum", "format", "pattern"].iter().all(|it| schema[it].is_null())
 }
 
 async fn unknown_fields_and_parameters_are_errors(world: &World) {

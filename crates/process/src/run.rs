@@ -26,8 +26,9 @@ pub struct Context {
 
 /// Runs a process from its start to its exit code.
 ///
-/// `start` binds, connects and spawns its tasks, and returns; a command that runs once does its work in it and spawns nothing. The
-/// process ends when all tasks have ended: by themselves, at a signal, or because one failed (see [`Lifecycle`]).
+/// `start` binds, connects and spawns its tasks, and returns; a command that runs once does its work in it and spawns nothing. Until
+/// it has returned the process is not ready. It ends when all tasks have ended: by themselves, at a signal, or because one failed
+/// (see [`Lifecycle`]).
 ///
 /// ```no_run
 /// # let telemetry = process::TelemetrySettings::default();
@@ -61,6 +62,8 @@ where
     };
     std::panic::set_hook(Box::new(|panic| error!(%panic, "panicked")));
     let lifecycle = Lifecycle::default();
+    // `/readyz` may be asked as soon as its address is bound, before `start` has named what is waited for.
+    let start_up = lifecycle.readiness().latch("start");
     let context = Context { service, lifecycle: lifecycle.clone(), metrics: telemetry.metrics() };
     let well = runtime.block_on(async {
         let shutdown = lifecycle.shutdown();
@@ -71,8 +74,9 @@ where
                 () = shutdown.cancelled() => Err(anyhow::anyhow!("asked to stop before it was done")),
             }
         };
-        if let Err(error) = started.await {
-            lifecycle.fail("start", &format!("{error:#}"));
+        match started.await {
+            Ok(()) => start_up.set(),
+            Err(error) => lifecycle.fail("start", &format!("{error:#}")),
         }
         lifecycle.finished().await
     });

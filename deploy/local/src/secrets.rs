@@ -1,6 +1,6 @@
 //! What nobody should guess: made up at the first start, kept in a file that only its owner may read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -86,7 +86,11 @@ impl Secrets {
                 && domain.split('.').all(|label| !label.is_empty())
         });
         ensure!(is_address && email.len() <= 320, "ADMIN_EMAIL is no e-mail address");
-        ensure!(self.secret_key.len() >= 32, "SECRET_KEY has to have 32 characters or more");
+        let key: Vec<char> = self.secret_key.chars().collect();
+        ensure!(key.len() >= 32, "SECRET_KEY has to have 32 characters or more");
+        let repeats = |length: usize| key.iter().zip(&key[length..]).all(|(a, b)| a == b);
+        let is_random = key.iter().collect::<HashSet<_>>().len() >= 8 && !(1..16).any(repeats);
+        ensure!(is_random, "SECRET_KEY has to be random, as `openssl rand -base64 48` makes one");
         Ok(())
     }
 
@@ -120,6 +124,12 @@ mod tests {
             let wrong = Secrets { admin_email: address.to_owned(), ..Secrets::generate() };
             let told = wrong.check().unwrap_err().to_string();
             assert!(told.starts_with("ADMIN_EMAIL"), "{address}");
+        }
+        for key in ["0123456789abcdef", &"a".repeat(48), &"0123456789".repeat(4), &"0011".repeat(9)]
+        {
+            let guessed = Secrets { secret_key: key.to_owned(), ..Secrets::generate() };
+            let told = guessed.check().unwrap_err().to_string();
+            assert!(told.starts_with("SECRET_KEY"), "{key}");
         }
     }
 

@@ -27,7 +27,9 @@ pub async fn list_audit_entries(
 ) -> Answer<Json<ListAuditEntriesResponse>> {
     let limit = request.limit.unwrap_or(USUAL);
     let request = ListAuditEntriesRequest { limit: Some(limit), ..request };
-    let is_asked = |source: &AuditSource| request.source.is_none() || request.source() == *source;
+    let asked = request.source();
+    // One that is none is told by whoever is asked.
+    let is_asked = |source: &AuditSource| asked == AuditSource::Unspecified || asked == *source;
     let pages = SOURCES.into_iter().filter(is_asked).map(|source| {
         call.read(call.audit(source), request.clone(), |mut it, request| async move {
             it.list_audit_entries(request).await

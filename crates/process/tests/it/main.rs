@@ -1,4 +1,4 @@
-//! The pools against a real server, whose URL `TEST_POSTGRES_URL` gives.
+//! The shape of a `main`, and the pools against a real server, whose URL `TEST_POSTGRES_URL` gives.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first thing it did not expect")]
 #![expect(clippy::disallowed_methods, reason = "the environment says where the servers are")]
 
@@ -13,6 +13,24 @@ use sqlx::{
 
 fn url() -> Secret {
     std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL names a PostgreSQL server").into()
+}
+
+#[test]
+fn a_process_is_not_ready_before_it_has_said_what_it_waits_for() {
+    let telemetry = process::TelemetrySettings::default();
+    let code = process::run("test", &telemetry, async |process| {
+        assert_eq!(process.readiness().waiting_for(), ["start"]);
+        let schema = process.readiness().latch("schema");
+        let readiness = process.readiness().clone();
+        process.spawn("task", async move {
+            let mut ready = readiness.watch();
+            assert!(!*ready.borrow_and_update());
+            schema.set();
+            Ok(ready.wait_for(|ready| *ready).await.map(|_| ())?)
+        });
+        Ok(())
+    });
+    assert_eq!(code, std::process::ExitCode::SUCCESS);
 }
 
 /// Leaves the pool's only connection as a cancelled `begin` does: inside a transaction that nobody knows of.

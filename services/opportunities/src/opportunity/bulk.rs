@@ -177,6 +177,9 @@ impl Batch {
     ) -> Result<Prepared, Error> {
         let (pipelines, settings) = (self.state.pipelines.get()?, self.state.settings.get()?);
         let Update { id, expected_version, wish } = update;
+        if id == 0 {
+            return Err(Invalid::default().field("id", "required", "is missing").into());
+        }
         let detail = self.details.get(&id).ok_or_else(|| not_found(id))?;
         let before = detail.opportunity.clone();
         permit(rights, &before, expected_version)?;

@@ -74,6 +74,7 @@ async fn each_change_has_its_own_result_and_sees_those_before_it() {
         stale,
         to(bens, "won"),
         to(999, "won"),
+        to(0, "won"),
         unknown,
         to(mine, "won"),
     ];
@@ -84,11 +85,12 @@ async fn each_change_has_its_own_result_and_sees_those_before_it() {
         (mine, reason("STALE")),
         (bens, reason("NOT_YOURS")),
         (999, reason("NOT_FOUND")),
+        (0, reason("INVALID")),
         (other, reason("INVALID")),
         (mine, Ok((3, "won"))),
     ];
     assert_eq!(brief(&done), expected);
-    assert_eq!(world.find(mine).await, done[5].outcome.as_ref().unwrap().opportunity);
+    assert_eq!(world.find(mine).await, done[6].outcome.as_ref().unwrap().opportunity);
     assert_eq!((world.find(bens).await.version, world.find(other).await.version), (1, 1));
     let rows: Vec<(String, String)> = sqlx::query_as(
         "select to_stage_key, (select origin from change c where c.aggregate = 'opportunity' and c.aggregate_id = h.opportunity_id and c.occurred_at = h.changed_at)
