@@ -169,13 +169,10 @@ pub async fn schemathesis() -> Result<(PathBuf, PathBuf)> {
     }
     say("Fetching schemathesis with pip (once)");
     let _ = fs::remove_dir_all(&folder);
-    python(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-        .await
-        .context("python3 makes no environment; install it: sudo apt-get install python3-venv")?;
+    let mut pip = environment(&folder).await?;
     let requirements = folder.join("requirements.txt");
     fs::write(&requirements, SCHEMATHESIS[0].1)?;
-    let mut pip = Command::new(folder.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]);
     pip.args(["--require-hashes", "--only-binary=:all:", "--requirement"]).arg(&requirements);
     python(&mut pip).await?;
     fs::write(&paths.1, SCHEMATHESIS[1].1)?;
@@ -302,6 +299,28 @@ async fn fetch(package: &str) -> Result<PathBuf> {
     fs::rename(download.join("content"), &folder)?;
     fs::remove_dir_all(&download)?;
     Ok(folder)
+}
+
+/// Makes an environment of Python; pip as it installs there. Debian has pip in one package and what puts pip into an environment in another (python3-venv): without that, the system's
+/// pip installs from outside.
+async fn environment(folder: &Path) -> Result<Command> {
+    let made = |arguments: &[&str]| {
+        let mut command = Command::new("python3");
+        command.args(["-m", "venv"]).args(arguments).arg(folder);
+        command
+    };
+    let python_in = folder.join("bin/python");
+    if python(&mut made(&[])).await.is_ok() {
+        let mut pip = Command::new(python_in);
+        pip.args(["-m", "pip"]);
+        return Ok(pip);
+    }
+    python(&mut made(&["--clear", "--without-pip"])).await.context(
+        "python3 makes no environment; install it: sudo apt-get install python3-pip python3-venv",
+    )?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "--python"]).arg(python_in);
+    Ok(pip)
 }
 
 async fn python(command: &mut Command) -> Result<()> {
