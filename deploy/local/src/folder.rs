@@ -177,6 +177,9 @@ impl Lock {
 
     /// Takes a lock as soon as it is free.
     pub fn wait(path: &Path) -> Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
         let file = File::options().create(true).truncate(false).write(true).open(path)?;
         file.lock()?;
         Ok(Self(file))

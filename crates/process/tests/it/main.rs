@@ -26,7 +26,9 @@ fn a_process_is_not_ready_before_it_has_said_what_it_waits_for() {
             let mut ready = readiness.watch();
             assert!(!*ready.borrow_and_update());
             schema.set();
-            Ok(ready.wait_for(|ready| *ready).await.map(|_| ())?)
+            let becomes_ready = ready.wait_for(|ready| *ready);
+            tokio::time::timeout(Duration::from_secs(10), becomes_ready).await??;
+            Ok(())
         });
         Ok(())
     });

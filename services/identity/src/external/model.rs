@@ -10,7 +10,10 @@ use openidconnect::url::{Host, Url};
 use process::{PublicUrl, Secret};
 use sha2::{Digest as _, Sha256};
 
-use crate::{authorization::model::Ask, config::External, derive, user::model::fold_email};
+use crate::{
+    authorization::model::Ask, config::External, derive, text::LONGEST_EMAIL,
+    user::model::fold_email,
+};
 
 /// How long somebody may stay at the provider.
 pub const LIFE: TimeDelta = TimeDelta::minutes(10);
@@ -21,8 +24,6 @@ pub const LONGEST_PAGE_BYTES: usize = 8 * 1024;
 
 /// The longest name of somebody at a provider (OpenID Connect Core section 2).
 const LONGEST_SUBJECT_BYTES: usize = 255;
-/// The longest address in characters, as users have it.
-const LONGEST_EMAIL: usize = 320;
 /// Binds the key to this one use of the secret.
 const PURPOSE: &[u8] = b"salespipeline external sign-in v1";
 /// Where the provider sends people back to, below `PUBLIC_URL`.

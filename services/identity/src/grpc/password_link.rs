@@ -21,6 +21,7 @@ use crate::{
         self,
         model::{Kind, Links},
     },
+    text::LONGEST_EMAIL,
 };
 
 /// How many resets may be under way whose askers have their answer already.
@@ -53,6 +54,10 @@ impl PasswordLinkService for PasswordLinks {
         let email = request.into_inner().email;
         if email.trim().is_empty() {
             return Err(Error::invalid("email", "required", "is missing").into());
+        }
+        if email.chars().count() > LONGEST_EMAIL {
+            let message = format!("is longer than {LONGEST_EMAIL} characters");
+            return Err(Error::invalid("email", "too_long", message).into());
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let busy = Error::exhausted("RESETS_BUSY", "too many passwords are being reset");

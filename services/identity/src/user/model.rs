@@ -303,7 +303,7 @@ pub fn fold_email(email: &str) -> String {
 
 /// An address that a mail could be sent to, without the space around it.
 fn email(invalid: &mut Invalid, field: &str, value: &str) -> Option<String> {
-    let email = text::line(invalid, field, value, 320)?;
+    let email = text::line(invalid, field, value, text::LONGEST_EMAIL)?;
     let valid = email.rsplit_once('@').is_some_and(|(mailbox, domain)| {
         let forbidden = |letter: char| letter.is_whitespace() || "<>()[],;:\\\"@".contains(letter);
         !mailbox.is_empty()

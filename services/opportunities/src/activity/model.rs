@@ -168,12 +168,12 @@ impl Edit {
             None => {}
         }
         if let Some(subject) = self.subject {
-            match text::name(invalid, "subject", subject.as_deref(), 255) {
-                Some(subject) => it.subject = subject,
-                None if subject.is_none_or(|text| text.trim().is_empty()) => {
-                    invalid.add("subject", "required", "is required");
-                }
-                None => {}
+            let given = subject.filter(|text| !text.trim().is_empty());
+            if given.is_none() {
+                invalid.add("subject", "required", "is required");
+            }
+            if let Some(subject) = text::name(invalid, "subject", given.as_deref(), 255) {
+                it.subject = subject;
             }
         }
         if let Some(description) = self.description {

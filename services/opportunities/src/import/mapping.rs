@@ -248,12 +248,14 @@ mod tests {
 
     #[test]
     fn cells_filled_up_with_space_say_what_stands_in_them() {
-        let names = ["opportunity_name", "customer_name", "contact_name", "source", "notes"];
+        let names =
+            ["opportunity_name", "customer_name", "contact_name", "stage", "source", "notes"];
         let mapping = Mapping::of(&texts(&names), &BTreeMap::new(), (Kind::Sales, &own())).unwrap();
         let (entry, _) = mapping.entry(&names.map(|it| format!(" {it:300}")));
         assert_eq!(entry.wish.opportunity_name, "opportunity_name");
         assert_eq!(entry.wish.customer_name.as_deref(), Some("customer_name"));
         assert_eq!(entry.wish.contact_name.as_deref(), Some("contact_name"));
+        assert_eq!(entry.wish.stage.as_deref(), Some("stage"));
         assert_eq!(entry.wish.source.as_deref(), Some("source"));
         assert_eq!(entry.wish.notes.map(|it| it.len()), Some(301));
     }

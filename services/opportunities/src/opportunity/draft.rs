@@ -151,11 +151,12 @@ impl<'a> Draft<'a> {
     ) -> Result<(Self, Invalid), Invalid> {
         let mut invalid = wish.faults.clone();
         let it = &mut invalid;
-        let opportunity_name =
-            text::name(it, "opportunity_name", Some(&wish.opportunity_name), 255);
-        if opportunity_name.is_none() && wish.opportunity_name.trim().is_empty() {
+        let opportunity_name = if wish.opportunity_name.trim().is_empty() {
             it.add("opportunity_name", "required", "is required");
-        }
+            None
+        } else {
+            text::name(it, "opportunity_name", Some(&wish.opportunity_name), 255)
+        };
         let customer = customer(it, wish);
         let contact_name = text::name(it, "contact_name", wish.contact_name.as_deref(), 255);
         let contact_email = text::email(it, "contact_email", wish.contact_email.as_deref());
@@ -217,24 +218,19 @@ impl<'a> Draft<'a> {
 }
 
 fn customer(invalid: &mut Invalid, wish: &Wish) -> Option<CustomerWish> {
-    let name = text::name(invalid, "customer_name", wish.customer_name.as_deref(), 255);
-    match (wish.customer_id, name) {
+    let given = wish.customer_name.as_deref();
+    if wish.customer_id.is_none() && given.is_none_or(|name| name.trim().is_empty()) {
+        invalid.add("customer_name", "required", "customer_name or customer_id is required");
+        return None;
+    }
+    match (wish.customer_id, text::name(invalid, "customer_name", given, 255)) {
         (Some(_), Some(_)) => {
             invalid.add("customer_name", "ambiguous", "cannot be given beside customer_id");
             None
         }
         (Some(id), None) => Some(CustomerWish::Id(id)),
         (None, Some(name)) => Some(CustomerWish::Name(name)),
-        (None, None) => {
-            if wish.customer_name.as_deref().is_none_or(|name| name.trim().is_empty()) {
-                invalid.add(
-                    "customer_name",
-                    "required",
-                    "customer_name or customer_id is required",
-                );
-            }
-            None
-        }
+        (None, None) => None,
     }
 }
 

@@ -183,7 +183,7 @@ impl Edit {
             amount: wish.amount,
             opportunity_name,
             pipeline_id: needed_id(it, "pipeline_id", wish.pipeline_id),
-            stage: needed_name(it, "stage", wish.stage),
+            stage: needed_name(it, "stage", wish.stage.map(|it| it.map(|it| it.trim().to_owned()))),
             move_notes: text::free(it, "notes", wish.move_notes.as_deref(), 20_000),
             probability,
             currency,
@@ -222,6 +222,7 @@ fn needed_name(invalid: &mut Invalid, field: &str, wish: Wish<String>) -> Option
     let name = wish?.unwrap_or_default();
     if name.trim().is_empty() {
         invalid.add(field, "required", "cannot be cleared");
+        return None;
     }
     text::name(invalid, field, Some(&name), 255)
 }

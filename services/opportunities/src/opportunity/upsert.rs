@@ -7,7 +7,7 @@ use super::draft::Wish;
 use super::edit::EditWish;
 use super::{Detail, EXTERNAL_ID_TAKEN, create, store, update};
 use crate::meta::Meta;
-use crate::{State, access};
+use crate::{State, access, text};
 
 /// How often it is looked for again where somebody else made it meanwhile.
 const ATTEMPTS: usize = 3;
@@ -22,10 +22,12 @@ pub async fn upsert(
     meta: Meta,
 ) -> Result<(Detail, bool), Error> {
     caller.require_write()?;
-    let external_id = wish.external_id.as_deref().unwrap_or_default().trim().to_owned();
-    if external_id.is_empty() {
+    let mut invalid = Invalid::default();
+    let external_id = text::external_id(&mut invalid, "external_id", wish.external_id.as_deref());
+    invalid.into_result()?;
+    let Some(external_id) = external_id else {
         return Err(Invalid::default().field("external_id", "required", "is blank").into());
-    }
+    };
     let visibility = state.settings.get()?.visibility;
     let sight = access::sight(&state.reads, caller, visibility).await?;
     for attempt in 1.. {

@@ -85,7 +85,7 @@ pub static COLUMNS: [Column; 41] = [
         "stage",
         &["stage_key", "stage name", "階段", "銷售階段", "商機階段"],
         |it| it.stage.into(),
-        |entry, _, text| entry.wish.stage = Some(text.to_owned()),
+        |entry, _, text| entry.wish.stage = Some(text.trim().to_owned()),
     ),
     told("stage_key", |it| (&*it.detail.opportunity.stage_key).into()),
     told("status", |it| it.detail.opportunity.status.as_str().into()),

@@ -205,8 +205,10 @@ async fn of_many_at_once_with_an_id_of_another_system_one_is_made_and_changed_fr
     world.delete(&amy(), id).await.unwrap();
     let refused = upsert(&world, &amy(), "ERP-1", None).await.unwrap_err();
     assert_eq!(refused.reason(), "OPPORTUNITY_DELETED");
-    let refused = upsert(&world, &amy(), "  ", None).await.unwrap_err();
-    assert!(matches!(refused, Error::Invalid(_)), "{refused:?}");
+    for id in ["  ", &format!("ERP-1{:255}", "")] {
+        let refused = upsert(&world, &amy(), id, None).await.unwrap_err();
+        assert!(matches!(refused, Error::Invalid(_)), "{refused:?}");
+    }
 }
 
 #[tokio::test]

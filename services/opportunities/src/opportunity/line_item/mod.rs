@@ -80,10 +80,12 @@ pub(super) fn parse(invalid: &mut Invalid, wishes: &[LineWish]) -> Vec<LineItem>
 }
 
 fn line(invalid: &mut Invalid, wish: &LineWish) -> Option<LineItem> {
-    let name = text::name(invalid, "name", Some(&wish.name), 255);
-    if wish.name.trim().is_empty() {
+    let name = if wish.name.trim().is_empty() {
         invalid.add("name", "required", "is required");
-    }
+        None
+    } else {
+        text::name(invalid, "name", Some(&wish.name), 255)
+    };
     let quantity = wish.quantity.unwrap_or(Number::ONE);
     if within(invalid, "quantity", quantity, 4).is_some_and(|it| !(1..=MOST_QUANTITY).contains(&it))
     {
