@@ -243,17 +243,23 @@ pub(super) async fn list_of(
         Some(false) => _ = sql.push(" and a.completed_at is null"),
         None => {}
     }
-    push_before(&mut sql, before);
+    newest(pool, sql, before, limit).await
+}
+
+/// Those that a query begins to ask for, before a place, newest first.
+async fn newest(
+    pool: &PgPool,
+    mut sql: QueryBuilder<Postgres>,
+    before: Option<Place>,
+    limit: usize,
+) -> sqlx::Result<Vec<Detail>> {
+    if let Some((at, id)) = before {
+        sql.push(" and (a.created_at, a.id) < (").push_bind(at).push(", ").push_bind(id).push(")");
+    }
     // A literal: as a bind parameter PostgreSQL would plan anew at every call.
     sql.push(format!(" order by a.created_at desc, a.id desc limit {limit}"));
     let rows = sql.build().fetch_all(pool).await?;
     rows.iter().map(detail).collect()
-}
-
-fn push_before(sql: &mut QueryBuilder<Postgres>, before: Option<Place>) {
-    if let Some((at, id)) = before {
-        sql.push(" and (a.created_at, a.id) < (").push_bind(at).push(", ").push_bind(id).push(")");
-    }
 }
 
 /// Activities of opportunities in sight.
@@ -291,10 +297,7 @@ pub(super) async fn list_seen(
 ) -> sqlx::Result<Vec<Detail>> {
     let mut sql = QueryBuilder::<Postgres>::new(format!("select {COLUMNS} from {TABLES} where "));
     seen.narrow(&mut sql);
-    push_before(&mut sql, before);
-    sql.push(format!(" order by a.created_at desc, a.id desc limit {limit}"));
-    let rows = sql.build().fetch_all(pool).await?;
-    rows.iter().map(detail).collect()
+    newest(pool, sql, before, limit).await
 }
 
 /// How many there are.
