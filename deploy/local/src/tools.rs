@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
@@ -29,6 +29,11 @@ const SCHEMATHESIS: [(&str, &str); 2] = [
     ("requirements.txt", include_str!("../schemathesis/requirements.txt")),
     ("schemathesis.toml", include_str!("../schemathesis/schemathesis.toml")),
 ];
+/// Makes an environment of Python, and installs there what a file names.
+const INSTALL: &str = concat!(
+    include_str!("../environment.sh"),
+    "make_environment \"$1\"; install_in \"$1\" --requirement \"$2\""
+);
 const PINS: &str = include_str!("../tools.txt");
 
 /// Programs of one release of PostgreSQL.
@@ -172,14 +177,12 @@ pub async fn schemathesis() -> Result<(PathBuf, PathBuf)> {
     }
     say("Fetching schemathesis with pip (once)");
     let _ = fs::remove_dir_all(&folder);
-    let mut pip = environment(&folder).await?;
-    let requirements = folder.join("requirements.txt");
+    let requirements = folder.with_extension("txt");
     fs::write(&requirements, SCHEMATHESIS[0].1)?;
-    pip.args(["install", "--quiet", "--disable-pip-version-check"]);
-    pip.args(["--require-hashes", "--only-binary=:all:", "--requirement"]).arg(&requirements);
-    python(&mut pip).await.context(
-        "pip failed; is it there, and 22.3 or newer? sudo apt-get install python3-pip python3-venv",
-    )?;
+    let mut install = Command::new("bash");
+    install.args(["-euc", INSTALL, "bash"]).arg(&folder).arg(&requirements);
+    let status = install.stdin(Stdio::null()).kill_on_drop(true).status().await?;
+    ensure!(status.success(), "schemathesis could not be fetched");
     fs::write(&paths.1, SCHEMATHESIS[1].1)?;
     Ok(paths)
 }
@@ -303,28 +306,6 @@ async fn fetch(package: &str) -> Result<PathBuf> {
     fs::rename(download.join("content"), &folder)?;
     fs::remove_dir_all(&download)?;
     Ok(folder)
-}
-
-/// Makes an environment of Python; pip as it installs there. Debian has pip in one package and what puts pip into an environment in another (python3-venv): without that, the system's
-/// pip installs from outside.
-async fn environment(folder: &Path) -> Result<Command> {
-    let made = |arguments: &[&str]| {
-        let mut command = Command::new("python3");
-        command.args(["-m", "venv"]).args(arguments).arg(folder);
-        command
-    };
-    let python_in = folder.join("bin/python");
-    if python(&mut made(&[])).await.is_ok() {
-        let mut pip = Command::new(python_in);
-        pip.args(["-m", "pip"]);
-        return Ok(pip);
-    }
-    python(&mut made(&["--clear", "--without-pip"])).await.context(
-        "python3 makes no environment; install it: sudo apt-get install python3-pip python3-venv",
-    )?;
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "--python"]).arg(python_in);
-    Ok(pip)
 }
 
 async fn python(command: &mut Command) -> Result<()> {
